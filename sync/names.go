@@ -1,5 +1,11 @@
 package sync
 
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
 // NameRules says which folder names a vault can hold. Every vault states its
 // own; see package vault for the parts they share.
 type NameRules struct {
@@ -28,3 +34,152 @@ type NameRules struct {
 	// be idempotent. Must not be nil.
 	Form func(name string) string
 }
+
+// replacement stands where a forbidden character stood.
+const replacement = '-'
+
+// Clean returns the name nearest to s that the vault can hold, leaving length
+// and special names aside: trimmed, white space made single, control and
+// invisible characters dropped, forbidden ones replaced. It is empty when
+// nothing is left. It is idempotent.
+func (r NameRules) Clean(s string) string {
+	if r.isClean(s) {
+		return s
+	}
+	// Dropping a character can bring together what Form composes, and the
+	// other way round. Two rounds settle every input known; the bound is there
+	// so that a faulty Form cannot hang us.
+	for range 4 {
+		next := r.Form(r.trim(r.replace(r.Form(s))))
+		if next == s {
+			break
+		}
+		s = next
+	}
+	return s
+}
+
+// isClean is the fast path: nearly all names are printable ASCII.
+func (r NameRules) isClean(s string) bool {
+	if s == "" {
+		return true
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c < ' ' || c >= 0x7f || c == '\\' || strings.IndexByte(r.Forbidden, c) >= 0 {
+			return false
+		}
+		if c == ' ' && (i == 0 || i == len(s)-1 || s[i-1] == ' ') {
+			return false
+		}
+	}
+	return strings.IndexByte(r.Leading, s[0]) < 0 && strings.IndexByte(r.Trailing, s[len(s)-1]) < 0
+}
+
+func (r NameRules) replace(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	space := false
+	for _, c := range strings.ToValidUTF8(s, "") {
+		switch {
+		case unicode.IsSpace(c):
+			space = true
+			continue
+		case unicode.IsControl(c) || invisible(c):
+			continue
+		case c == '\\' || strings.ContainsRune(r.Forbidden, c):
+			c = replacement
+		}
+		if space && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		space = false
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+func (r NameRules) trim(s string) string {
+	return strings.TrimRight(strings.TrimLeft(s, " "+r.Leading), " "+r.Trailing)
+}
+
+// invisible reports characters that take no room on a screen, so that two
+// names differing only by them look the same: format characters (zero-width,
+// bidirectional controls, the byte order mark), and those that Unicode lists
+// as ignorable by default.
+func invisible(c rune) bool {
+	if c < 0x80 {
+		return false
+	}
+	return unicode.In(c, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point, unicode.Zl, unicode.Zp) ||
+		c == 0x2800 // the blank Braille pattern
+}
+
+func (r NameRules) length(s string) int {
+	if r.Length != nil {
+		return r.Length(s)
+	}
+	return utf8.RuneCountInString(s)
+}
+
+func (r NameRules) tooLong(s string) bool { return r.MaxLength > 0 && r.length(s) > r.MaxLength }
+
+// usable reports whether a clean name can be used as it is.
+func (r NameRules) usable(s string) bool {
+	return s != "" && !r.tooLong(s) && (r.Special == nil || !r.Special(s))
+}
+
+// withSuffix appends suffix to name, cutting the name, never the suffix, to the
+// vault's length.
+func (r NameRules) withSuffix(name, suffix string) string {
+	end := len(name)
+	for end > 0 && r.tooLong(name[:end]+suffix) {
+		_, n := utf8.DecodeLastRuneInString(name[:end])
+		end -= n
+	}
+	// Do not cut a letter from its accents: drop it with them.
+	for end > 0 && end < len(name) {
+		if c, _ := utf8.DecodeRuneInString(name[end:]); !unicode.Is(unicode.M, c) {
+			break
+		}
+		_, n := utf8.DecodeLastRuneInString(name[:end])
+		end -= n
+	}
+	return r.Clean(name[:end] + suffix)
+}
+
+// leafNames are the names that a company folder may have, best first.
+type leafNames struct {
+	rules NameRules
+	plain string
+	ident string // cleaned; empty when the company has no usable identifier
+	id    string // "#250"
+}
+
+// leafNames returns the candidates for a company whose expanded template is s.
+func (r NameRules) leafNames(s, identifier, id string) leafNames {
+	n := leafNames{rules: r, ident: r.Clean(identifier), id: "#" + id}
+	if r.MaxLength > 0 && r.length(n.ident) > r.MaxLength/2 {
+		n.ident = "" // would leave no room for the name
+	}
+	switch n.plain = r.Clean(s); {
+	case n.plain == "" && r.usable(n.ident):
+		n.plain = n.ident
+	case n.plain == "":
+		n.plain = n.id
+	case !r.usable(n.plain):
+		n.plain = n.second()
+	}
+	return n
+}
+
+// second is the name of a company whose plain name is taken.
+func (n leafNames) second() string {
+	if n.ident == "" {
+		return n.third()
+	}
+	return n.rules.withSuffix(n.plain, " ("+n.ident+")")
+}
+
+// third is the name of a company whose second name is taken too.
+func (n leafNames) third() string { return n.rules.withSuffix(n.plain, " ("+n.id+")") }

@@ -26,7 +26,7 @@ import (
 var (
 	// ErrNotFound: there is no such folder, or the account cannot see it; most
 	// vaults do not tell these apart.
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = sync.ErrNotFound
 	// ErrNameTaken: the parent already has a folder (or file) of that name.
 	ErrNameTaken = errors.New("name taken")
 	// ErrNotAllowed: the account is known but lacks the right.

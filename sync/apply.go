@@ -1,0 +1,401 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	gosync "sync"
+)
+
+// Vault is what Apply needs of a vault; package vault states the full contract.
+type Vault interface {
+	CreateRoot(ctx context.Context) (Folder, error)
+	Create(ctx context.Context, parentID, name string, m Mark) (Folder, error)
+	Update(ctx context.Context, id, parentID, name string) (Folder, error)
+	Mark(ctx context.Context, id string, m Mark) error
+	Find(ctx context.Context, parentID, name string) (Folder, error)
+}
+
+// Recorder is told of every step before and after it is made. Apply may call
+// it from several goroutines at once.
+type Recorder interface {
+	// Begin is called before anything is written for the step with that index
+	// in the plan. On an error the step is not made: without a record of the
+	// intent a crash could leave a folder that nobody knows of.
+	Begin(ctx context.Context, index int, s Step) error
+	// End is called once for every step, also for those that never began
+	// because they were skipped. Its error fails the step in the report, though
+	// what was written stays written.
+	End(ctx context.Context, index int, s Step, r Result) error
+}
+
+// Status is how a step ended.
+type Status string
+
+// The ends of a step.
+const (
+	StatusDone    Status = "done"
+	StatusFailed  Status = "failed"
+	StatusSkipped Status = "skipped" // not tried: something it needs failed, or the run was stopped
+)
+
+// Result is the outcome of one step.
+type Result struct {
+	Status   Status
+	FolderID string // of a folder that was made
+	Err      error  // why it failed or was skipped
+	// Unsettled: it is not known whether the folder was made, or it was made
+	// but has no mark. The intent must be kept for the next run.
+	Unsettled bool
+}
+
+// Report holds the results of a plan's steps, by index.
+type Report struct {
+	Results []Result
+}
+
+// Count returns how many steps ended so.
+func (r Report) Count(s Status) int {
+	n := 0
+	for _, result := range r.Results {
+		if result.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// errStopped is why steps are skipped when the run is stopped.
+var errStopped = errors.New("the run was stopped before this step")
+
+// Apply makes the steps of plan, up to workers at once, each after the ones
+// that it depends on. A failed step skips what depends on it and nothing else.
+// When ctx ends, steps under way are finished and no further one begins.
+// Apply returns when nothing is under way any more; it does not fail itself.
+func Apply(ctx context.Context, v Vault, plan Plan, workers int, rec Recorder) Report {
+	a := &applier{
+		vault: v, rec: rec, tenant: plan.Tenant, steps: plan.Steps,
+		ids: map[Key]string{}, results: make([]Result, len(plan.Steps)),
+	}
+	a.buildTasks()
+	a.run(ctx, max(workers, 1))
+	return Report{a.results}
+}
+
+// task is one write: a step, or the first half of a step that goes via a
+// temporary name.
+type task struct {
+	step  int
+	via   bool  // take the temporary name
+	waits int   // tasks to be done before
+	next  []int // tasks that wait for this one
+	skip  error // set when one of those failed
+}
+
+type applier struct {
+	vault  Vault
+	rec    Recorder
+	tenant string
+	steps  []Step
+	tasks  []task
+
+	mu      gosync.Mutex
+	ids     map[Key]string // of folders made by this plan
+	results []Result
+	stop    error // set when no further step can succeed
+}
+
+// buildTasks derives what waits for what from the steps themselves.
+func (a *applier) buildTasks() {
+	last := make(map[Key]int, len(a.steps))  // the task that finishes the step of a key
+	leave := make(map[Key]int, len(a.steps)) // the task that vacates its place
+	for i, s := range a.steps {
+		leave[s.Key] = len(a.tasks)
+		if s.Via != "" {
+			a.tasks = append(a.tasks, task{step: i, via: true})
+		}
+		last[s.Key] = len(a.tasks)
+		a.tasks = append(a.tasks, task{step: i})
+	}
+	after := func(t, before int, ok bool) {
+		if ok && t != before {
+			a.tasks[before].next = append(a.tasks[before].next, t)
+			a.tasks[t].waits++
+		}
+	}
+	for _, s := range a.steps {
+		t := last[s.Key]
+		if s.Via != "" {
+			after(t, leave[s.Key], true)
+		}
+		if s.Key != RootKey {
+			before, ok := last[s.parentKey]
+			after(t, before, ok)
+		}
+		for _, k := range s.takesFrom {
+			before, ok := leave[k]
+			after(t, before, ok)
+		}
+	}
+}
+
+// run works through the tasks with a fixed number of workers.
+func (a *applier) run(ctx context.Context, workers int) {
+	var ready []int
+	for t := range a.tasks {
+		if a.tasks[t].waits == 0 {
+			ready = append(ready, t)
+		}
+	}
+	work := make(chan int)
+	type outcome struct {
+		task int
+		err  error
+	}
+	done := make(chan outcome)
+	var group gosync.WaitGroup
+	for range min(workers, len(a.tasks)) {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for t := range work {
+				done <- outcome{t, a.do(ctx, t)}
+			}
+		}()
+	}
+	for underWay := 0; len(ready) > 0 || underWay > 0; {
+		// Hand out in plan order; a nil channel is never chosen.
+		var hand chan int
+		next := 0
+		if len(ready) > 0 {
+			hand, next = work, ready[0]
+		}
+		select {
+		case hand <- next:
+			ready = ready[1:]
+			underWay++
+		case o := <-done:
+			underWay--
+			for _, n := range a.tasks[o.task].next {
+				t := &a.tasks[n]
+				if o.err != nil && t.skip == nil {
+					t.skip = o.err
+				}
+				if t.waits--; t.waits == 0 {
+					ready = append(ready, n)
+				}
+			}
+		}
+	}
+	close(work)
+	group.Wait()
+}
+
+// do makes one task. Its error is the reason why the tasks that wait for it are
+// skipped.
+func (a *applier) do(ctx context.Context, t int) error {
+	tk := &a.tasks[t]
+	s := a.steps[tk.step]
+	secondHalf := s.Via != "" && !tk.via
+	// A step under way is finished even when the run is stopped: half a step
+	// is worse than one more call. Vaults bound their calls in time themselves.
+	whole := context.WithoutCancel(ctx)
+
+	if err := a.mayGoOn(ctx, tk, secondHalf); err != nil {
+		switch {
+		case secondHalf && a.ended(tk.step): // its first half failed and was recorded
+		case secondHalf:
+			a.end(whole, tk.step, a.goBack(whole, s, err))
+		default:
+			a.end(whole, tk.step, Result{Status: StatusSkipped, Err: err})
+		}
+		return err
+	}
+	if !secondHalf {
+		if err := a.rec.Begin(whole, tk.step, s); err != nil {
+			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("record the intent: %w", err)})
+			return waitedFor(s)
+		}
+	}
+	if tk.via {
+		if err := a.update(whole, s.FolderID, s.fromParent, s.viaName); err != nil {
+			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("take the temporary name: %w", err)})
+			return waitedFor(s)
+		}
+		return nil
+	}
+	r := a.make(whole, s)
+	if r.Err != nil && secondHalf {
+		r.Err = fmt.Errorf("%w; it has its temporary name until the next run", r.Err)
+	}
+	if a.end(whole, tk.step, r) != nil {
+		return waitedFor(s)
+	}
+	return nil
+}
+
+func waitedFor(s Step) error { return fmt.Errorf("it waits for the %s of %s, which failed", s.Op, s.Key) }
+
+// mayGoOn returns why a task must not be tried.
+func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error {
+	if tk.skip != nil {
+		return tk.skip
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stop != nil {
+		return a.stop
+	}
+	if ctx.Err() != nil && !secondHalf {
+		return errStopped
+	}
+	return nil
+}
+
+// goBack gives a folder that took a temporary name its old one again, because
+// the place that it was to have did not become free.
+func (a *applier) goBack(ctx context.Context, s Step, why error) Result {
+	if err := a.update(ctx, s.FolderID, s.fromParent, s.fromName); err != nil {
+		return Result{Status: StatusFailed, Err: fmt.Errorf("%w; it has its temporary name until the next run, because going back failed: %w", why, err)}
+	}
+	return Result{Status: StatusSkipped, Err: why}
+}
+
+func (a *applier) ended(step int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.results[step].Status != ""
+}
+
+// end records how a step ended and returns the step's error.
+func (a *applier) end(ctx context.Context, step int, r Result) error {
+	s := a.steps[step]
+	if errors.Is(r.Err, ErrUnauthorized) {
+		a.mu.Lock()
+		a.stop = r.Err
+		a.mu.Unlock()
+	}
+	if err := a.rec.End(ctx, step, s, r); err != nil && r.Err == nil {
+		// What was written stays, and is found again by its mark.
+		r.Status, r.Err = StatusFailed, fmt.Errorf("done, but not recorded: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.results[step] = r
+	if r.FolderID != "" && r.Status == StatusDone {
+		a.ids[s.Key] = r.FolderID
+	}
+	return r.Err
+}
+
+// make does what a step says.
+func (a *applier) make(ctx context.Context, s Step) Result {
+	mark := Mark{Tenant: a.tenant, Key: s.Key}
+	switch {
+	case s.Key == RootKey:
+		f, err := a.vault.CreateRoot(ctx)
+		return result(f.ID, err)
+	case s.Op == OpAdopt:
+		return result(s.FolderID, a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }))
+	}
+	parent, err := a.parent(s)
+	if err != nil {
+		return result("", err)
+	}
+	if s.Op == OpCreate {
+		return a.create(ctx, parent, s.name, mark)
+	}
+	return result(s.FolderID, a.update(ctx, s.FolderID, parent, s.name))
+}
+
+func result(id string, err error) Result {
+	if err != nil {
+		return Result{Status: StatusFailed, Err: err}
+	}
+	return Result{Status: StatusDone, FolderID: id}
+}
+
+// parent returns the id of the folder in which a step's place is.
+func (a *applier) parent(s Step) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if id, ok := a.ids[s.parentKey]; ok {
+		return id, nil
+	}
+	if s.parentID == "" {
+		return "", fmt.Errorf("its parent folder %s has not been made", s.parentKey)
+	}
+	return s.parentID, nil
+}
+
+// update renames or moves. That can be repeated safely: the second time it
+// finds the folder in its place.
+func (a *applier) update(ctx context.Context, id, parent, name string) error {
+	return a.again(func() error {
+		_, err := a.vault.Update(ctx, id, parent, name)
+		return err
+	})
+}
+
+// again repeats a call that is safe to repeat when its answer was lost.
+func (a *applier) again(call func() error) error {
+	err := call()
+	for tries := 1; tries < maxTries && errors.Is(err, ErrUnanswered); tries++ {
+		err = call()
+	}
+	return err
+}
+
+// maxTries is how often a step is tried when answers get lost.
+const maxTries = 4
+
+// create makes and marks a folder. After an answer that was lost it looks what
+// is there before it tries again, so that there are never two.
+func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Result {
+	for tries := 1; ; tries++ {
+		f, err := a.vault.Create(ctx, parent, name, mark)
+		switch {
+		case err == nil:
+			return Result{Status: StatusDone, FolderID: f.ID}
+		case f.ID != "": // made, not marked
+			return a.markNew(ctx, f.ID, mark)
+		case !errors.Is(err, ErrUnanswered):
+			return Result{Status: StatusFailed, Err: err}
+		}
+		found, lookErr := a.look(ctx, parent, name)
+		switch {
+		case lookErr != nil:
+			return Result{Status: StatusFailed, Unsettled: true, Err: fmt.Errorf("%w; looking for it: %w", err, lookErr)}
+		case found.ID != "" && found.Mark == mark:
+			return Result{Status: StatusDone, FolderID: found.ID}
+		case found.ID != "" && found.Mark == Mark{} && !found.BadMark && found.Name == name:
+			return a.markNew(ctx, found.ID, mark)
+		case found.ID != "":
+			return Result{Status: StatusFailed, Err: fmt.Errorf("%w, and folder %s of that name is there now and is not ours", err, found.ID)}
+		case tries == maxTries:
+			return Result{Status: StatusFailed, Unsettled: true, Err: err}
+		}
+	}
+}
+
+// look finds what is at a place. Nothing there is no error.
+func (a *applier) look(ctx context.Context, parent, name string) (Folder, error) {
+	var f Folder
+	err := a.again(func() (err error) {
+		f, err = a.vault.Find(ctx, parent, name)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return Folder{}, nil
+	}
+	return f, err
+}
+
+// markNew marks a folder that was just made.
+func (a *applier) markNew(ctx context.Context, id string, mark Mark) Result {
+	if err := a.again(func() error { return a.vault.Mark(ctx, id, mark) }); err != nil {
+		return Result{Status: StatusFailed, FolderID: id, Unsettled: true,
+			Err: fmt.Errorf("made, but not marked; the next run marks it: %w", err)}
+	}
+	return Result{Status: StatusDone, FolderID: id}
+}

@@ -1,0 +1,190 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// busyTimeout is how long a writer waits for another process's transaction.
+// The longest of ours, writing all places, takes a few seconds.
+const busyTimeout = 10 * time.Second
+
+func (j *Journal) openSQLite(ctx context.Context, path string) error {
+	j.name = path
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("journal %s: %w", path, err)
+	}
+	j.path = abs
+	j.dialect = dialect{
+		bytes:  "BLOB",
+		tables: `SELECT name FROM sqlite_master WHERE type = 'table'`,
+		alone:  true,
+	}
+
+	var parameters string
+	if j.readOnly {
+		mode, err := readMode(abs)
+		if err != nil {
+			return j.fail("open", err)
+		}
+		if mode == "" {
+			return nil
+		}
+		parameters = mode
+	} else {
+		if err := createPrivate(abs); err != nil {
+			return j.fail("open", err)
+		}
+		// mode=rw: SQLite itself must not make the file, with a mode of its own.
+		parameters = "mode=rw&_txlock=immediate&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
+			"&_pragma=foreign_keys(1)&_pragma=journal_size_limit(1048576)"
+	}
+	parameters += fmt.Sprintf("&_pragma=busy_timeout(%d)", busyTimeout.Milliseconds())
+	slashed := filepath.ToSlash(abs)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // C:/...
+	}
+	j.db = sql.OpenDB(connector{"file://" + (&url.URL{Path: slashed}).EscapedPath() + "?" + parameters})
+	// One connection: the process's writers queue in Go, where it is fair,
+	// instead of in SQLite, where waiting means polling.
+	j.db.SetMaxOpenConns(1)
+
+	// Turning to write-ahead logging does not wait for a process that does the
+	// same at this moment.
+	for deadline := time.Now().Add(busyTimeout); ; {
+		err = j.db.PingContext(ctx)
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		return errors.Join(j.fail("open", err), j.db.Close())
+	}
+	return nil
+}
+
+// createPrivate makes the file if it is missing, and takes other people's
+// access from what is there. It never opens a file that exists: closing it
+// would drop the locks that SQLite may hold on it in this same process.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; make the directory, or set CWVAULT_STATE to another place", err)
+	case !errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w; the account that runs cwvault must be able to write there, or set CWVAULT_STATE to another place", err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return errors.New("not a regular file; set CWVAULT_STATE to a file")
+		case info.Mode().Perm()&0o077 == 0:
+			continue
+		}
+		if err := os.Chmod(path+suffix, info.Mode().Perm()&^0o077); err != nil {
+			return fmt.Errorf("%w; others can read it: chmod 600 it, or give it to the account that runs cwvault", err)
+		}
+	}
+	return nil
+}
+
+// readMode returns the parameters with which SQLite opens the file for reading
+// without making another one beside it, or "" if there is no journal.
+func readMode(path string) (string, error) {
+	size := func(suffix string) (int64, error) {
+		info, err := os.Stat(path + suffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return -1, nil
+		case err != nil:
+			return 0, err
+		case !info.Mode().IsRegular():
+			return 0, errors.New("not a regular file; set CWVAULT_STATE to a file")
+		}
+		return info.Size(), nil
+	}
+	db, err := size("")
+	if err != nil {
+		return "", err
+	}
+	wal, err := size("-wal")
+	if err != nil {
+		return "", err
+	}
+	shm, err := size("-shm")
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case db <= 0 && wal <= 0:
+		return "", nil
+	case wal > 0, wal == 0 && shm >= 0:
+		return "mode=ro", nil
+	}
+	// A database without its log, say fresh from a backup: whoever opened it
+	// for writing would have made the log, so nobody is writing.
+	return "mode=ro&immutable=1", nil
+}
+
+// connector opens connections that leave -wal and -shm in place when the last
+// one closes; see readMode.
+type connector struct{ name string }
+
+func (c connector) Driver() driver.Driver { return &sqlite.Driver{} }
+
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.Driver().Open(c.name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.(sqlite.FileControl).FileControlPersistWAL("main", 1); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// isDamage reports whether SQLite found the file to be none of its own or
+// inconsistent.
+func isDamage(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return true
+	}
+	return e.Code() == sqlite3.SQLITE_IOERR_SHORT_READ
+}
+
+// removed reports whether the SQLite file is no longer the one that was
+// opened. For PostgreSQL it is always false.
+func (j *Journal) removed() bool {
+	if j.path == "" {
+		return false
+	}
+	info, err := os.Stat(j.path)
+	return err != nil || !os.SameFile(info, j.file)
+}

@@ -1,0 +1,115 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+)
+
+const (
+	// writeTimeout bounds one transaction. It is well below the life of a
+	// lease; what may take longer is cut into several transactions.
+	writeTimeout = 10 * time.Second
+	// longTimeout bounds what is done without the lease: connecting,
+	// migrating, reading.
+	longTimeout = 2 * time.Minute
+)
+
+// write is one caller's part of a transaction.
+type write struct {
+	do     func(ctx context.Context, tx *sql.Tx) error // may run more than once, in another transaction
+	fenced bool                                        // only while the lease is held
+	done   bool // set, with err, by the one who commits, while it has the turn
+	err    error
+}
+
+// commit carries out w durably. Callers that come while another one is
+// committing wait and then go together in one transaction, since a transaction
+// costs the disk the same whether it holds one row or eight.
+//
+// It does not stop half way when ctx ends: what the vault has done must be
+// recorded also while a signal is ending the run. An error after the end of
+// ctx leaves open whether w was recorded.
+func (j *Journal) commit(ctx context.Context, w *write) error {
+	if j.readOnly {
+		return ErrReadOnly
+	}
+	j.mu.Lock()
+	j.pending = append(j.pending, w)
+	j.mu.Unlock()
+
+	j.turn <- struct{}{}
+	defer func() { <-j.turn }()
+	if w.done { // by the one who had the turn before
+		return w.err
+	}
+	j.mu.Lock()
+	batch := j.pending
+	j.pending = nil
+	j.mu.Unlock()
+
+	ctx = context.WithoutCancel(ctx)
+	failed, err := j.transact(ctx, batch)
+	if failed && len(batch) > 1 {
+		// One caller's mistake is not the others': each by itself.
+		for _, one := range batch {
+			_, one.err = j.transact(ctx, []*write{one})
+			one.done = true
+		}
+		return w.err
+	}
+	for _, one := range batch {
+		one.err, one.done = err, true
+	}
+	return err
+}
+
+// transact carries out the batch in one transaction. It reports whether the
+// error came from one of the writes, so that nothing has been committed.
+func (j *Journal) transact(ctx context.Context, batch []*write) (failed bool, err error) {
+	if j.removed() {
+		if l := j.held(); l != nil {
+			l.lose()
+		}
+		return false, ErrRemoved
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	tx, err := j.db.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer tx.Rollback() // after Commit it does nothing
+
+	keepUp := func() {}
+	if slices.ContainsFunc(batch, func(w *write) bool { return w.fenced }) {
+		if keepUp, err = j.fence(ctx, tx); err != nil {
+			return true, err
+		}
+	}
+	for _, w := range batch {
+		if err := w.do(ctx, tx); err != nil {
+			return true, err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return false, err
+	}
+	keepUp()
+	return false, nil
+}
+
+// exec is a write of one statement. It reports how many rows it changed.
+func (j *Journal) exec(ctx context.Context, op string, fenced bool, query string, args ...any) (int64, error) {
+	var changed int64
+	err := j.commit(ctx, &write{fenced: fenced, do: func(ctx context.Context, tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		changed, err = result.RowsAffected()
+		return err
+	}})
+	return changed, j.fail(op, err)
+}

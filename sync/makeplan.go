@@ -1,0 +1,359 @@
+package sync
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// World is what the planner knows beside the companies: the vault as it was
+// read, what the journal remembers, and what was decided about this run.
+type World struct {
+	Tenant string // the ConnectWise login company id; marks carry it
+	Vault  string // the vault's address, for the plan
+	Tree   Tree
+
+	// Known are the places where cwvault last put, or saw rightly placed, each
+	// managed folder. A folder that is elsewhere was moved by a person; one
+	// that is nowhere has disappeared. May be nil: nothing is known.
+	Known map[Key]Place
+	// Unfinished are folders that an earlier run began to create without
+	// learning whether it did. An unmarked folder at such a place is ours.
+	Unfinished map[Key]Place
+	// Recreate are folders that a person allows to be made again.
+	Recreate map[Key]bool
+	// Hold are folders that must stay as they are in this plan, and why:
+	// guards, pauses, failures.
+	Hold map[Key]Held
+	// Only limits the plan to these companies and their group folders. Nil
+	// means all.
+	Only map[int]bool
+}
+
+// Place is where a managed folder is: the key of its parent ([RootKey] for the
+// root) and its name.
+type Place struct {
+	Parent Key
+	Name   string
+}
+
+// archiveKey is the key of the archive folder.
+const archiveKey Key = "group/archive"
+
+// MakePlan compares the wanted tree with the vault and returns the steps that
+// turn the one into the other. It is pure: equal arguments, in any order, give
+// a byte-equal plan. The error says that the reading of the vault contradicts
+// itself (two folders with one id, a folder inside itself).
+func MakePlan(w Wanted, world World) (Plan, error) {
+	p := planner{w: w, world: world}
+	if err := p.index(); err != nil {
+		return Plan{}, fmt.Errorf("plan: %w", err)
+	}
+	p.addNodes()
+	p.holdFirst()
+	for p.settle() {
+	}
+	plan := p.plan()
+	return plan, plan.sign()
+}
+
+// Special parents of a place.
+const (
+	rootParent   int32 = -1 // the root itself
+	hiddenParent int32 = -2 // a folder that the account cannot see
+	newParent    int32 = -3 // a folder that is not there yet
+)
+
+// place is a name in a folder.
+type place struct {
+	parent int32 // index of a folder, or one of the special parents
+	folded string
+}
+
+// node is a folder that should be somewhere: the meeting of what is wanted with
+// what is there.
+type node struct {
+	key     Key
+	company *Company // nil for groups
+	wanted  *wanted  // nil for groups and archived companies
+	group   int32    // node of the group folder that should hold it; rootParent
+	folder  int32    // the folder that carries its key; -1 when there is none
+	name    string   // the name chosen for it
+	note    string   // why that name, where that needs saying
+
+	fixed  bool // stays as it is; with folder -1: cannot be made
+	waits  bool // fixed for this run only, so others wait for its place
+	adopt  int32
+}
+
+// groupNode is what a group node has beside.
+type groupNode struct {
+	group
+	follow bool // no company needs it now: kept in step with its records, never created
+}
+
+type planner struct {
+	w     Wanted
+	world World
+
+	folders []Folder
+	byID    map[string]int32
+	parent  []int32         // of each folder
+	at      map[place]int32 // a folder at each place
+	next    []int32         // another folder at the same place, or -1
+	owner   []int32         // node of each folder, -1
+	marked  map[Key]int32   // our folders; -1 where several carry the key
+
+	nodes   []node
+	groups  []groupNode // of the first nodes, by level and ids
+	leaves  []int32 // company nodes by id
+	archive int32   // node of the archive folder, -1
+
+	held   map[Key]Held
+	claims map[place]int32 // which node has each name; the place's parent is a node here
+	paths  map[int32]string
+}
+
+// index reads the tree into tables.
+func (p *planner) index() error {
+	p.folders = p.world.Tree.Folders
+	n := len(p.folders)
+	p.byID = make(map[string]int32, n)
+	p.parent = make([]int32, n)
+	p.next = make([]int32, n)
+	p.owner = make([]int32, n)
+	p.at = make(map[place]int32, n)
+	p.marked = make(map[Key]int32, n)
+	p.held = map[Key]Held{}
+	p.paths = map[int32]string{}
+	root := p.world.Tree.Root.ID
+	for i, f := range p.folders {
+		if _, twice := p.byID[f.ID]; twice || f.ID == "" || f.ID == root {
+			return fmt.Errorf("the vault lists folder id %q twice", f.ID)
+		}
+		p.byID[f.ID] = int32(i)
+	}
+	for i, f := range p.folders {
+		parent, ok := p.byID[f.ParentID]
+		switch {
+		case f.ParentID == root:
+			parent = rootParent
+		case !ok:
+			parent = hiddenParent
+		}
+		p.parent[i] = parent
+		p.owner[i] = -1
+		where := place{parent, p.w.names.Fold(f.Name)}
+		p.next[i] = -1
+		if other, taken := p.at[where]; taken {
+			p.next[i] = other
+		}
+		p.at[where] = int32(i)
+		if p.ours(int32(i)) {
+			if _, twice := p.marked[f.Mark.Key]; twice {
+				p.marked[f.Mark.Key] = -1
+			} else {
+				p.marked[f.Mark.Key] = int32(i)
+			}
+		}
+	}
+	return p.checkLoops()
+}
+
+// checkLoops refuses a tree in which a folder is inside itself.
+func (p *planner) checkLoops() error {
+	state := make([]uint8, len(p.folders)) // 0 not seen, 1 on the way, 2 good
+	var way []int32
+	for i := range p.folders {
+		way = way[:0]
+		f := int32(i)
+		for f >= 0 && state[f] == 0 {
+			state[f] = 1
+			way = append(way, f)
+			f = p.parent[f]
+		}
+		if f >= 0 && state[f] == 1 {
+			return fmt.Errorf("the vault lists folder %q inside itself", p.folders[f].ID)
+		}
+		for _, f := range way {
+			state[f] = 2
+		}
+	}
+	return nil
+}
+
+// ours reports whether a folder carries a mark of this tenant.
+func (p *planner) ours(f int32) bool {
+	m := &p.folders[f].Mark
+	return !p.folders[f].BadMark && m.Key != "" && m.Tenant == p.world.Tenant && m.Key.Valid()
+}
+
+func (p *planner) folderOf(k Key) int32 {
+	if f, ok := p.marked[k]; ok {
+		return f
+	}
+	return -1
+}
+
+// addNodes makes a node for every folder that should be somewhere: groups first,
+// then companies by id.
+func (p *planner) addNodes() {
+	p.groups = p.allGroups()
+	p.archive = -1
+	var departed []int32
+	if p.w.settings.Archive != "" {
+		if departed = p.departedFolders(); len(departed) > 0 {
+			name := p.w.names.Clean(p.w.settings.Archive)
+			p.archive = int32(len(p.groups))
+			p.groups = append(p.groups, groupNode{group: group{key: archiveKey, parent: rootParent,
+				name: name, alt: p.w.names.withSuffix(name, " (archive)")}})
+		}
+	}
+	p.nodes = make([]node, 0, len(p.groups)+len(p.w.companies)+len(departed))
+	at := make(map[Key]int32, len(p.groups))
+	for i, g := range p.groups {
+		at[g.key] = int32(i)
+		p.addNode(node{key: g.key, group: g.parent})
+	}
+	for i := range p.w.companies {
+		c := &p.w.companies[i]
+		p.addNode(node{key: CompanyKey(c.company.ID), company: c.company, wanted: c, group: at[p.w.groups[c.group].key]})
+	}
+	for _, f := range departed {
+		p.addNode(node{key: p.folders[f].Mark.Key, group: p.archive})
+	}
+}
+
+func (p *planner) addNode(n node) {
+	n.adopt = -1
+	n.folder = p.folderOf(n.key)
+	if n.folder >= 0 {
+		p.owner[n.folder] = int32(len(p.nodes))
+	}
+	p.nodes = append(p.nodes, n)
+}
+
+// allGroups returns the groups that companies need, and those that exist in the
+// vault without a company now but whose records are known: a status renamed in
+// ConnectWise is renamed in the vault also where nobody has it just now.
+func (p *planner) allGroups() []groupNode {
+	groups := make([]groupNode, 0, len(p.w.groups))
+	have := make(map[Key]bool, len(p.w.groups))
+	for _, g := range p.w.groups {
+		groups = append(groups, groupNode{group: g})
+		have[g.key] = true
+	}
+	var idle []Key
+	for key := range p.marked {
+		if key.IsGroup() && !have[key] && p.folderOf(key) >= 0 {
+			idle = append(idle, key)
+		}
+	}
+	if len(idle) == 0 {
+		return groups
+	}
+	slices.SortFunc(idle, func(a, b Key) int { // parents first
+		return cmp.Or(cmp.Compare(strings.Count(string(a), "/"), strings.Count(string(b), "/")), cmp.Compare(a, b))
+	})
+	for _, key := range idle {
+		levels, ok := p.w.parseGroupKey(key)
+		parent := parentOf(key)
+		if !ok || parent != RootKey && !have[parent] || !p.w.known(levels[len(levels)-1]) {
+			continue
+		}
+		level := p.w.settings.Structure.levels[len(levels)-1]
+		groups = append(groups, groupNode{group: p.w.newGroup(key, rootParent, level, levels[len(levels)-1]), follow: true})
+		have[key] = true
+	}
+	slices.SortFunc(groups, func(a, b groupNode) int { return compareGroups(&a.group, &b.group) })
+	at := make(map[Key]int32, len(groups))
+	for i := range groups {
+		at[groups[i].key] = int32(i)
+		groups[i].parent = rootParent
+		if parent := parentOf(groups[i].key); parent != RootKey {
+			groups[i].parent = at[parent]
+		}
+	}
+	return groups
+}
+
+// parentOf returns the key of the group above a group.
+func parentOf(k Key) Key {
+	i := strings.LastIndexByte(string(k), '/')
+	if i <= len("group") {
+		return RootKey
+	}
+	return k[:i]
+}
+
+// known reports whether every record that the segments name is known.
+func (w *Wanted) known(ids []segment) bool {
+	for _, s := range ids {
+		switch {
+		case s.token == "" || s.token == tokenInitial:
+		case s.id == 0:
+			if w.settings.Missing == "" {
+				return false
+			}
+		default:
+			if _, ok := w.refs[s.token][s.id]; !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// departedFolders returns the company folders whose company is not wanted any
+// more, by company id. A held company has not departed.
+func (p *planner) departedFolders() []int32 {
+	var list []int32
+	for key, f := range p.marked {
+		if id, ok := key.CompanyID(); ok && f >= 0 && p.departed(id) {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, func(a, b int32) int {
+		x, _ := p.folders[a].Mark.Key.CompanyID()
+		y, _ := p.folders[b].Mark.Key.CompanyID()
+		return cmp.Compare(x, y)
+	})
+	return list
+}
+
+func (p *planner) departed(company int) bool {
+	_, out := p.w.out[company]
+	return out || !p.w.listed[company]
+}
+
+// hold keeps a node as it is and says why. The first reason stays.
+func (p *planner) hold(n int32, code HoldCode, format string, args ...any) {
+	nd := &p.nodes[n]
+	nd.fixed = true
+	if _, held := p.held[nd.key]; !held {
+		p.held[nd.key] = Held{Code: code, Key: nd.key, Reason: fmt.Sprintf(format, args...)}
+	}
+}
+
+// holdFirst holds what is held whatever else happens.
+func (p *planner) holdFirst() {
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		f, isMarked := p.marked[n.key]
+		switch h, asked := p.world.Hold[n.key]; {
+		case isMarked && f < 0:
+			p.hold(int32(i), HeldDuplicateMark, "several folders carry its mark: %s; remove the copies, or the file or metadata that marks them", p.markedPaths(n.key))
+		case asked:
+			p.hold(int32(i), h.Code, "%s", h.Reason)
+			n.waits = h.Code.passing()
+		case n.folder < 0 && p.known(n.key) && !p.world.Recreate[n.key]:
+			p.hold(int32(i), HeldFolderMissing, "its folder %q has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate %s", p.world.Known[n.key].Name, n.key)
+		}
+	}
+}
+
+func (p *planner) known(k Key) bool {
+	_, ok := p.world.Known[k]
+	return ok
+}

@@ -1,0 +1,183 @@
+package sync
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Settings are what the operator decides about the tree. Lists name records by
+// their ConnectWise name or id.
+type Settings struct {
+	Structure Structure
+	Name      NameTemplate
+
+	// Types and Statuses select companies. An entry with a leading "!"
+	// excludes, and exclusion wins; when there is an entry without, a company
+	// must match one of those. A type that is not selected is also not chosen
+	// as the type of a company with several.
+	Types, Statuses []string
+	// Exclude lists company identifiers or ids that are left out.
+	Exclude []string
+	// TypePriority lists the types that are chosen first for companies with
+	// several.
+	TypePriority []string
+	// Missing is the group folder for companies without a type, status or
+	// other token. Empty means that they are held.
+	Missing string
+
+	Adopt   bool   // mark an unmanaged folder that sits exactly where one should be
+	Archive string // name of the archive folder; empty: departed companies stay
+	// KeepDrift leaves folders where a person put them.
+	KeepDrift bool
+	Access    AccessMode
+	Limits    Limits
+}
+
+// AccessMode says what becomes of a folder's permissions when it moves.
+type AccessMode string
+
+const (
+	// AccessInherit lets a folder that inherits take its new parent's audience.
+	AccessInherit AccessMode = "inherit"
+	// AccessPreserve keeps the audience that the folder has.
+	AccessPreserve AccessMode = "preserve"
+	// AccessHold holds moves that give somebody new access.
+	AccessHold AccessMode = "hold"
+	// AccessHoldAny holds every move that changes the audience. It is for
+	// vaults where the audience is a matter of encryption, which cwvault cannot
+	// do for others.
+	AccessHoldAny AccessMode = "hold-any"
+)
+
+// Limits are the guards of one run.
+type Limits struct {
+	Moves, Renames, Archives Limit // of managed company folders, each kind on its own
+	SourceDrop               Limit // of the companies of the last good run
+}
+
+// Limit is a percentage, a number, or off. The zero Limit is off.
+type Limit struct {
+	n       float64
+	percent bool
+	on      bool
+}
+
+// ParseLimit reads "20%", "15" or "off".
+func ParseLimit(s string) (Limit, error) {
+	if strings.EqualFold(s, "off") {
+		return Limit{}, nil
+	}
+	digits, percent := strings.CutSuffix(s, "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	switch {
+	case err != nil || math.IsNaN(n) || n < 0 || percent && n > 100 || !percent && n != math.Trunc(n) || n > 1e9:
+		return Limit{}, fmt.Errorf(`%q is not a limit; use a percentage such as "20%%", a number such as "15", or "off"`, s)
+	}
+	return Limit{n: n, percent: percent, on: true}, nil
+}
+
+// String returns the limit as ParseLimit reads it.
+func (l Limit) String() string {
+	if !l.on {
+		return "off"
+	}
+	s := strconv.FormatFloat(l.n, 'f', -1, 64)
+	if l.percent {
+		s += "%"
+	}
+	return s
+}
+
+// exceededBy reports whether n of total is more than the limit.
+func (l Limit) exceededBy(n, total int) bool {
+	if !l.on {
+		return false
+	}
+	if l.percent {
+		return float64(n)*100 > l.n*float64(total)
+	}
+	return float64(n) > l.n
+}
+
+// SettingsError says that the settings do not fit the ConnectWise they are
+// used with, for example because they name a type that does not exist.
+type SettingsError struct{ Problems []string }
+
+func (e *SettingsError) Error() string { return strings.Join(e.Problems, "; ") }
+
+// filter selects records by id.
+type filter struct {
+	include, exclude map[int]bool // include nil: all that are not excluded
+}
+
+func (f filter) allows(id int) bool { return !f.exclude[id] && (f.include == nil || f.include[id]) }
+
+// resolve turns names and ids into ids of records. what is "type" or "status".
+func resolve(what string, entries []string, records []Ref, fold func(string) string) ([]int, error) {
+	var ids []int
+	for _, entry := range entries {
+		n := len(ids)
+		for _, r := range records {
+			if fold(r.Name) == fold(entry) || strconv.Itoa(r.ID) == entry {
+				ids = append(ids, r.ID)
+			}
+		}
+		if len(ids) == n {
+			return nil, fmt.Errorf("unknown %s %q; ConnectWise has %s", what, entry, refList(records))
+		}
+	}
+	return ids, nil
+}
+
+func newFilter(what string, entries []string, records []Ref, fold func(string) string) (filter, error) {
+	var in, out []string
+	for _, e := range entries {
+		if name, not := strings.CutPrefix(e, "!"); not {
+			out = append(out, strings.TrimSpace(name))
+		} else {
+			in = append(in, e)
+		}
+	}
+	inIDs, err := resolve(what, in, records, fold)
+	if err != nil {
+		return filter{}, err
+	}
+	outIDs, err := resolve(what, out, records, fold)
+	if err != nil {
+		return filter{}, err
+	}
+	var f filter
+	if len(in) > 0 {
+		f.include = setOf(inIDs)
+	}
+	f.exclude = setOf(outIDs)
+	return f, nil
+}
+
+func setOf(ids []int) map[int]bool {
+	set := make(map[int]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}
+
+// refList lists records for an error message, by name, not endlessly.
+func refList(records []Ref) string {
+	const most = 30
+	names := make([]string, len(records))
+	for i, r := range records {
+		names[i] = fmt.Sprintf("%q (%d)", r.Name, r.ID)
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) > most {
+		names = append(names[:most], fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,604 @@
+package sync
+
+import (
+	"cmp"
+	"container/heap"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// plan turns the settled nodes into a Plan.
+func (p *planner) plan() Plan {
+	plan := Plan{
+		Schema: PlanSchema, Tenant: p.world.Tenant, Vault: p.world.Vault, Root: p.world.Tree.RootPath,
+		Steps: []Step{}, Held: []Held{}, Departed: []Departed{},
+	}
+	needed := p.neededGroups()
+	var steps []pending
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		isGroup := i < len(p.groups)
+		if isGroup && !needed[i] && n.folder < 0 {
+			continue
+		}
+		switch {
+		case n.fixed:
+			if n.folder >= 0 && p.held[n.key].Code == "" {
+				plan.Counts.Unchanged++ // left where a person put it
+			}
+		case p.inPlace(int32(i)):
+			plan.Counts.Unchanged++
+		default:
+			steps = append(steps, pending{Step: p.step(int32(i)), node: int32(i)})
+		}
+	}
+	if p.world.Tree.Root.ID == "" && len(steps) > 0 {
+		steps = append(steps, pending{node: -1, Step: Step{Op: OpCreate, Kind: KindGroup, Key: RootKey,
+			To: p.world.Tree.RootPath, Reason: "the root does not exist yet"}})
+	}
+	steps = p.only(steps)
+	plan.Steps = p.order(steps)
+	plan.Held = p.allHeld(needed)
+	plan.Departed = p.allDeparted()
+	for key, f := range p.marked {
+		if _, ok := key.CompanyID(); ok && f >= 0 {
+			plan.managed++
+		}
+	}
+	plan.count()
+	return plan
+}
+
+// neededGroups marks the groups above every node that goes to its place.
+func (p *planner) neededGroups() []bool {
+	needed := make([]bool, len(p.groups))
+	for i := len(p.groups); i < len(p.nodes); i++ {
+		n := &p.nodes[i]
+		if n.fixed && !p.blockedByGroup(int32(i)) {
+			continue
+		}
+		for g := n.group; g >= 0 && !needed[g]; g = p.nodes[g].group {
+			needed[g] = true
+		}
+	}
+	for i, g := range p.groups {
+		if g.follow {
+			needed[i] = true
+		}
+	}
+	return needed
+}
+
+// blockedByGroup reports whether a node is held only because a group above it
+// is: then that group's own reason must be shown.
+func (p *planner) blockedByGroup(i int32) bool {
+	g := p.nodes[i].group
+	return g >= 0 && p.nodes[g].fixed && p.nodes[g].folder < 0
+}
+
+// step describes the change of one node.
+func (p *planner) step(i int32) Step {
+	n := &p.nodes[i]
+	s := Step{Key: n.key, Kind: KindGroup, name: n.name, To: p.nodePath(i), parentKey: p.groupKey(i)}
+	if _, ok := n.key.CompanyID(); ok {
+		s.Kind = KindCompany
+	}
+	if n.company != nil {
+		s.Company = planCompany(n.company)
+	}
+	switch parent := p.folderAt(i); {
+	case parent >= 0:
+		s.parentID = p.folders[parent].ID
+	case parent == rootParent:
+		s.parentID = p.world.Tree.Root.ID
+	}
+	if n.folder < 0 {
+		s.Op, s.Reason = OpCreate, p.createReason(i)
+		if n.adopt >= 0 {
+			s.Op, s.FolderID, s.From = OpAdopt, p.folders[n.adopt].ID, p.path(n.adopt)
+			s.Reason = "an unmanaged folder sits exactly where it should be"
+			if p.unfinished(i) {
+				s.Reason = "made by an earlier run that ended before it could mark it"
+			}
+			return s
+		}
+		s.takesFrom = p.takenBy(i)
+		return s
+	}
+	f := &p.folders[n.folder]
+	s.FolderID, s.From, s.fromParent, s.fromName, s.inherits = f.ID, p.path(n.folder), f.ParentID, f.Name, f.Inherits
+	switch {
+	case p.parent[n.folder] == p.folderAt(i):
+		s.Op = OpRename
+	case n.group == p.archive && p.archive >= 0:
+		s.Op = OpArchive
+	default:
+		s.Op = OpMove
+	}
+	s.Reason = p.changeReason(i, s.Op)
+	s.takesFrom = p.takenBy(i)
+	return s
+}
+
+// takenBy returns the folders that are at a node's place now. All of them will
+// leave it: [planner.occupant] saw to that.
+func (p *planner) takenBy(i int32) []Key {
+	parent := p.folderAt(i)
+	if parent == newParent {
+		return nil
+	}
+	o, ok := p.at[place{parent, p.w.names.Fold(p.nodes[i].name)}]
+	if !ok {
+		return nil
+	}
+	var keys []Key
+	for ; o >= 0; o = p.next[o] {
+		if o != p.nodes[i].folder {
+			keys = append(keys, p.folders[o].Mark.Key)
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
+}
+
+// path is the full path of a folder as it is now.
+func (p *planner) path(f int32) string {
+	switch f {
+	case rootParent:
+		return strings.TrimSuffix(p.world.Tree.RootPath, `\`)
+	case hiddenParent:
+		return p.path(rootParent) + `\…`
+	}
+	return p.path(p.parent[f]) + `\` + p.folders[f].Name
+}
+
+// nodePath is the full path of a node's folder after the plan.
+func (p *planner) nodePath(i int32) string {
+	n := &p.nodes[i]
+	if n.fixed && n.folder >= 0 {
+		return p.pathAfter(n.folder)
+	}
+	if n.group < 0 {
+		return p.path(rootParent) + `\` + n.name
+	}
+	return p.groupPath(n.group) + `\` + n.name
+}
+
+// groupPath is nodePath for groups, remembered.
+func (p *planner) groupPath(g int32) string {
+	path, ok := p.paths[g]
+	if !ok {
+		path = p.nodePath(g)
+		p.paths[g] = path
+	}
+	return path
+}
+
+// pathAfter is the full path of a folder after the plan.
+func (p *planner) pathAfter(f int32) string {
+	if f < 0 {
+		return p.path(f)
+	}
+	if o := p.owner[f]; o >= 0 && !p.nodes[o].fixed {
+		return p.nodePath(o)
+	}
+	return p.pathAfter(p.parent[f]) + `\` + p.folders[f].Name
+}
+
+func (p *planner) createReason(i int32) string {
+	n := &p.nodes[i]
+	reason := "new company"
+	switch {
+	case n.key == archiveKey:
+		return "archive folder for departed companies"
+	case n.wanted == nil:
+		words := make([]string, len(p.groups[i].ids))
+		for j, s := range p.groups[i].ids {
+			words[j] = s.word() + " " + p.w.refs.name(s)
+		}
+		reason = "group folder for " + strings.Join(words, ", ")
+	case p.world.Recreate[n.key] && p.known(n.key):
+		reason = "made again on request"
+	}
+	if n.note != "" {
+		reason += "; " + n.note
+	}
+	return reason
+}
+
+// word names a segment's kind in a reason.
+func (s segment) word() string {
+	if s.token == "" {
+		return "the text"
+	}
+	return keyWord[s.token]
+}
+
+func (p *planner) changeReason(i int32, op Op) string {
+	n := &p.nodes[i]
+	f := &p.folders[n.folder]
+	var why []string
+	drifted := p.drifted(i)
+	switch {
+	case op == OpArchive:
+		id, _ := n.key.CompanyID()
+		why = append(why, p.departedReason(id))
+	case drifted:
+		why = append(why, "a person moved or renamed the folder; ConnectWise has not changed, so it is put back")
+	case op == OpMove:
+		why = append(why, p.moveReason(i))
+	}
+	if f.Name != n.name && !drifted {
+		if n.wanted == nil && len(p.groupIDs(i)) == 1 && p.groups[i].ids[0].token != "" {
+			why = append(why, fmt.Sprintf("%s renamed from %s to %s", keyWord[p.groups[i].ids[0].token], f.Name, n.name))
+		} else {
+			why = append(why, "name changed")
+		}
+	}
+	if n.note != "" {
+		why = append(why, n.note)
+	}
+	return strings.Join(why, "; ")
+}
+
+func (p *planner) groupIDs(i int32) []segment {
+	if int(i) < len(p.groups) {
+		return p.groups[i].ids
+	}
+	return nil
+}
+
+// moveReason compares the group that holds a folder with the one that should.
+func (p *planner) moveReason(i int32) string {
+	n := &p.nodes[i]
+	parent := p.parent[n.folder]
+	if parent < 0 || !p.ours(parent) || !p.folders[parent].Mark.Key.IsGroup() {
+		return "the folder was not in its group folder"
+	}
+	from := p.folders[parent].Mark.Key
+	if from == archiveKey {
+		return "the company is back"
+	}
+	to := p.groupKey(i)
+	a, okA := p.w.parseGroupKey(from)
+	b, okB := p.w.parseGroupKey(to)
+	if !okA || !okB || len(a) != len(b) {
+		return "the folder structure changed"
+	}
+	var why []string
+	for l := range a {
+		for t := range a[l] {
+			if t < len(b[l]) && a[l][t] != b[l][t] {
+				why = append(why, fmt.Sprintf("%s changed from %s to %s", b[l][t].word(), p.w.refs.name(a[l][t]), p.w.refs.name(b[l][t])))
+			}
+		}
+	}
+	if why == nil {
+		return "its group folder is another one now"
+	}
+	return strings.Join(why, "; ")
+}
+
+func (p *planner) departedReason(company int) string {
+	if why, out := p.w.out[company]; out {
+		return why
+	}
+	return "deleted in ConnectWise, or no longer visible to the API member"
+}
+
+func (p *planner) selected(k Key) bool {
+	id, ok := k.CompanyID()
+	return p.world.Only == nil || ok && p.world.Only[id]
+}
+
+// only keeps the steps of the selected companies, of the groups above them, and
+// of whatever has to make way for them.
+func (p *planner) only(steps []pending) []pending {
+	if p.world.Only == nil {
+		return steps
+	}
+	at := make(map[Key]int, len(steps))
+	for i, s := range steps {
+		at[s.Key] = i
+	}
+	keep := make([]bool, len(steps))
+	var visit func(Key)
+	visit = func(k Key) {
+		i, ok := at[k]
+		if !ok || keep[i] {
+			return
+		}
+		keep[i] = true
+		if k != RootKey {
+			visit(RootKey)
+			visit(steps[i].parentKey)
+		}
+		for _, k := range steps[i].takesFrom {
+			visit(k)
+		}
+	}
+	for _, s := range steps {
+		if p.selected(s.Key) {
+			visit(s.Key)
+		}
+	}
+	kept := steps[:0]
+	for i, s := range steps {
+		if keep[i] {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// allHeld returns what the companies and the vault hold, by key.
+func (p *planner) allHeld(needed []bool) []Held {
+	list := []Held{}
+	for _, h := range p.w.held {
+		if h.Code == HeldExcluded && p.folderOf(h.Key) >= 0 {
+			continue // it is reported as departed
+		}
+		if f := p.folderOf(h.Key); f >= 0 {
+			h.Path = p.pathAfter(f)
+		}
+		if p.selected(h.Key) {
+			list = append(list, h)
+		}
+	}
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		h, ok := p.held[n.key]
+		isGroup := i < len(p.groups)
+		if !ok || isGroup && !needed[i] && n.folder < 0 || !isGroup && !p.selected(n.key) {
+			continue
+		}
+		if n.company != nil {
+			h.Company = planCompany(n.company)
+		}
+		switch {
+		case n.folder >= 0:
+			h.Path = p.pathAfter(n.folder)
+		case n.name != "":
+			h.Path = p.nodePath(int32(i))
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b Held) int { return compareKeys(a.Key, b.Key) })
+	return list
+}
+
+// allDeparted returns the departed company folders that stay where they are.
+func (p *planner) allDeparted() []Departed {
+	list := []Departed{}
+	for _, f := range p.departedFolders() {
+		key := p.folders[f].Mark.Key
+		id, _ := key.CompanyID()
+		if o := p.owner[f]; o >= 0 && !p.nodes[o].fixed && !p.inPlace(o) || !p.selected(key) {
+			continue // it is a step
+		}
+		list = append(list, Departed{Key: key, FolderID: p.folders[f].ID, Path: p.pathAfter(f), Reason: p.departedReason(id)})
+	}
+	return list
+}
+
+// compareKeys orders groups before companies and companies by number.
+func compareKeys(a, b Key) int {
+	x, isX := a.CompanyID()
+	y, isY := b.CompanyID()
+	if isX && isY {
+		return cmp.Compare(x, y)
+	}
+	if isX != isY {
+		if isX {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(a, b)
+}
+
+// markedPaths lists the folders that carry a key, for a message.
+func (p *planner) markedPaths(k Key) string {
+	var paths []string
+	for i := range p.folders {
+		if p.ours(int32(i)) && p.folders[i].Mark.Key == k {
+			paths = append(paths, p.path(int32(i)))
+		}
+	}
+	slices.Sort(paths)
+	return strings.Join(paths, ", ")
+}
+
+// pending is a step on its way into the order of the plan.
+type pending struct {
+	Step
+	node     int32
+	waits    int   // how many steps must come before it
+	finish   []int // steps that wait until it is done
+	vacate   []int // steps that wait until it has left its place
+	left     bool  // it has left its place
+	done     bool
+	takenVia int
+}
+
+// order sorts the steps so that each can be done when its turn comes: parents
+// before children, places vacated before they are taken, and otherwise by path.
+// Where steps wait for each other in a circle, one of them first takes a
+// temporary name.
+func (p *planner) order(steps []pending) []Step {
+	slices.SortFunc(steps, func(a, b pending) int {
+		return cmp.Or(cmp.Compare(strings.Count(a.To, `\`), strings.Count(b.To, `\`)), cmp.Compare(a.To, b.To), compareKeys(a.Key, b.Key))
+	})
+	at := make(map[Key]int, len(steps))
+	for i, s := range steps {
+		at[s.Key] = i
+	}
+	waitFor := func(i int, k Key, list func(*pending) *[]int) {
+		if j, ok := at[k]; ok && j != i {
+			l := list(&steps[j])
+			*l = append(*l, i)
+			steps[i].waits++
+		}
+	}
+	for i := range steps {
+		s := &steps[i]
+		if s.Key != RootKey {
+			waitFor(i, s.parentKey, func(s *pending) *[]int { return &s.finish })
+		}
+		for _, k := range s.takesFrom {
+			waitFor(i, k, func(s *pending) *[]int { return &s.vacate })
+		}
+	}
+
+	ordered := make([]Step, 0, len(steps))
+	ready := &intHeap{}
+	release := func(list []int) {
+		for _, i := range list {
+			if steps[i].waits--; steps[i].waits == 0 {
+				heap.Push(ready, i)
+			}
+		}
+	}
+	for i := range steps {
+		if steps[i].waits == 0 {
+			heap.Push(ready, i)
+		}
+	}
+	for stuck := 0; ; {
+		for ready.Len() > 0 {
+			i := heap.Pop(ready).(int)
+			s := &steps[i]
+			s.done = true
+			if s.Via == "" {
+				ordered = append(ordered, s.Step)
+				release(s.vacate)
+			} else {
+				ordered[s.takenVia] = s.Step
+			}
+			release(s.finish)
+		}
+		for stuck < len(steps) && steps[stuck].done {
+			stuck++
+		}
+		if stuck == len(steps) {
+			return ordered
+		}
+		i := breakCircle(steps, at, stuck)
+		s := &steps[i]
+		p.takeVia(s)
+		s.left = true
+		s.takenVia = len(ordered)
+		ordered = append(ordered, s.Step)
+		release(s.vacate)
+	}
+}
+
+// breakCircle follows what steps wait for from a stuck one until it comes round
+// and returns the step of the circle that shall take a temporary name. Parents
+// alone cannot form a circle, so at least one step in it waits for another's
+// place; of those that hold such a place the first company by key is taken.
+func breakCircle(steps []pending, at map[Key]int, from int) int {
+	seen := map[int]int{}
+	var way []int
+	var forPlace []bool // whether each waits for the next one's place
+	i := from
+	for {
+		if _, again := seen[i]; again {
+			break
+		}
+		seen[i] = len(way)
+		next, isPlace := blocker(steps, at, i)
+		way, forPlace = append(way, i), append(forPlace, isPlace)
+		i = next
+	}
+	best := -1
+	for k := seen[i]; k < len(way); k++ {
+		if !forPlace[k] {
+			continue
+		}
+		holder := i // the last one on the way waits for the first of the circle
+		if k+1 < len(way) {
+			holder = way[k+1]
+		}
+		if best < 0 || viaBefore(steps[holder].Key, steps[best].Key) {
+			best = holder
+		}
+	}
+	if best < 0 {
+		panic("cwvault: internal error: steps wait in a circle of parents")
+	}
+	return best
+}
+
+// blocker returns a step that step i waits for, and whether for its place.
+func blocker(steps []pending, at map[Key]int, i int) (j int, forPlace bool) {
+	for _, k := range steps[i].takesFrom {
+		if j, ok := at[k]; ok && !steps[j].done && !steps[j].left {
+			return j, true
+		}
+	}
+	if j, ok := at[steps[i].parentKey]; ok && !steps[j].done {
+		return j, false
+	}
+	panic("cwvault: internal error: a step waits for nothing")
+}
+
+// viaBefore prefers companies to groups, which people see more of.
+func viaBefore(a, b Key) bool {
+	_, x := a.CompanyID()
+	_, y := b.CompanyID()
+	if x != y {
+		return x
+	}
+	return compareKeys(a, b) < 0
+}
+
+// takeVia gives a step a temporary name in the folder where it is now.
+func (p *planner) takeVia(s *pending) {
+	folder := p.nodes[s.node].folder
+	parent := p.parent[folder]
+	tag := strings.NewReplacer("company/", "#", "group/", "", ":", " ", "/", " ").Replace(string(s.Key))
+	for n := 1; ; n++ {
+		suffix := " (moving " + tag + ")"
+		if n > 1 {
+			suffix = " (moving " + tag + ", " + strconv.Itoa(n) + ")"
+		}
+		name := p.w.names.withSuffix(s.name, suffix)
+		where := place{parent, p.w.names.Fold(name)}
+		if _, taken := p.at[where]; taken || p.claimed(parent, where.folded) {
+			continue
+		}
+		s.viaName = name
+		s.Via = p.path(parent) + `\` + name
+		return
+	}
+}
+
+// claimed reports whether some node will have this name in this folder.
+func (p *planner) claimed(parent int32, folded string) bool {
+	group := rootParent
+	if parent >= 0 {
+		group = p.owner[parent]
+		if group < 0 {
+			return false
+		}
+	}
+	_, taken := p.claims[place{group, folded}]
+	return taken
+}
+
+// intHeap is a heap of indexes into the sorted steps.
+type intHeap []int
+
+func (h intHeap) Len() int           { return len(h) }
+func (h intHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h intHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *intHeap) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *intHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}

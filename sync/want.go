@@ -1,0 +1,419 @@
+package sync
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Wanted is the tree that the companies ask for, before it meets the vault.
+type Wanted struct {
+	groups    []group  // parents before children, siblings by id
+	companies []wanted // by company id
+	held      []Held
+	out       map[int]string // companies filtered out, and why
+	listed    map[int]bool   // ids of all companies listed; shared by none
+	settings  Settings
+	names     NameRules
+	refs      refNames
+}
+
+// group is one wanted group folder.
+type group struct {
+	key    Key
+	parent int32 // index into groups; -1 is the root
+	name   string
+	alt    string // its name when another group has the same
+	ids    []segment
+}
+
+// wanted is one company that gets a folder.
+type wanted struct {
+	company *Company
+	group   int32
+	typ     Ref // the chosen type
+	names   leafNames
+}
+
+// segment is what one token contributes to a group's key.
+type segment struct {
+	token token
+	id    int    // of the record; 0 where the company has none
+	text  string // for initials, and for levels without any token
+}
+
+func (s segment) String() string {
+	switch {
+	case s.token == "":
+		return "text:" + s.text
+	case s.token == tokenInitial:
+		return "initial:" + s.text
+	}
+	return keyWord[s.token] + ":" + strconv.Itoa(s.id)
+}
+
+// refNames holds the present names of the records that tokens stand for.
+type refNames map[token]map[int]string
+
+func (n refNames) add(t token, refs ...Ref) {
+	m := n[t]
+	if m == nil {
+		m = map[int]string{}
+		n[t] = m
+	}
+	for _, r := range refs {
+		if r.ID != 0 {
+			m[r.ID] = r.Name
+		}
+	}
+}
+
+// name returns what a token stands for, in words for a reason.
+func (n refNames) name(s segment) string {
+	if s.token == tokenInitial || s.token == "" {
+		return s.text
+	}
+	if s.id == 0 {
+		return "none"
+	}
+	if name, ok := n[s.token][s.id]; ok {
+		return name
+	}
+	return keyWord[s.token] + " " + strconv.Itoa(s.id)
+}
+
+// Want works out which folder each company should have. Its result does not
+// depend on the order of anything in src. The error is a [*SettingsError].
+func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
+	w := Wanted{
+		out:      map[int]string{},
+		listed:   make(map[int]bool, len(src.Companies)),
+		settings: settings,
+		names:    names,
+		refs:     refNames{},
+	}
+	types, typesErr := newFilter("type", settings.Types, src.Types, names.Fold)
+	statuses, statusesErr := newFilter("status", settings.Statuses, src.Statuses, names.Fold)
+	priority, priorityErr := resolve("type", settings.TypePriority, src.Types, names.Fold)
+	var problems []string
+	for _, err := range []error{typesErr, statusesErr, priorityErr} {
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	if problems != nil {
+		return Wanted{}, &SettingsError{problems}
+	}
+
+	w.refs.add(tokenType, src.Types...)
+	w.refs.add(tokenStatus, src.Statuses...)
+	order := make([]*Company, len(src.Companies))
+	for i := range src.Companies {
+		order[i] = &src.Companies[i]
+	}
+	slices.SortFunc(order, func(a, b *Company) int { return cmp.Compare(a.ID, b.ID) })
+	for _, c := range order {
+		w.listed[c.ID] = true
+		w.refs.add(tokenTerritory, c.Territory)
+		w.refs.add(tokenMarket, c.Market)
+	}
+	for _, c := range order {
+		w.refs.add(tokenParent, Ref{c.ID, c.Name}) // the record's own name beats a reference's copy
+	}
+
+	excluded := make(map[string]bool, len(settings.Exclude))
+	for _, e := range settings.Exclude {
+		excluded[names.Fold(e)] = true
+	}
+	b := groupBuilder{w: &w, index: map[string]int32{}}
+	w.companies = make([]wanted, 0, len(order))
+	for _, c := range order {
+		if len(excluded) > 0 && (excluded[names.Fold(c.Identifier)] || excluded[strconv.Itoa(c.ID)]) {
+			w.out[c.ID] = "excluded by CWVAULT_EXCLUDE"
+			w.hold(c, HeldExcluded, "named in CWVAULT_EXCLUDE")
+			continue
+		}
+		if !statuses.allows(c.Status.ID) {
+			w.out[c.ID] = fmt.Sprintf("status %s is filtered out by CWVAULT_STATUSES", w.refs.name(segment{token: tokenStatus, id: c.Status.ID}))
+			continue
+		}
+		typ, selected := chooseType(c.Types, types, priority)
+		if !selected {
+			w.out[c.ID] = "its types are filtered out by CWVAULT_TYPES"
+			continue
+		}
+		g, missing := b.group(c, typ)
+		if missing != "" {
+			w.hold(c, "no-"+HoldCode(keyWord[missing]), fmt.Sprintf("the company has no %s, and CWVAULT_MISSING names no group for that", keyWord[missing]))
+			continue
+		}
+		leaf := expandLeaf(settings.Name, c)
+		w.companies = append(w.companies, wanted{company: c, group: g, typ: typ,
+			names: names.leafNames(leaf, c.Identifier, strconv.Itoa(c.ID))})
+	}
+	b.sort()
+	return w, nil
+}
+
+func (w *Wanted) hold(c *Company, code HoldCode, reason string) {
+	w.held = append(w.held, Held{Code: code, Key: CompanyKey(c.ID), Company: planCompany(c), Reason: reason})
+}
+
+// chooseType returns the type that places a company: the first of the priority
+// list, otherwise the lowest id. Types that are not selected do not count. The
+// zero Ref means that the company has no type. ok is false when the filter
+// leaves the company out.
+func chooseType(types []Ref, f filter, priority []int) (typ Ref, ok bool) {
+	for _, t := range types {
+		if f.exclude[t.ID] {
+			return Ref{}, false
+		}
+	}
+	for _, id := range priority {
+		for _, t := range types {
+			if t.ID == id && f.allows(id) {
+				return t, true
+			}
+		}
+	}
+	for _, t := range types {
+		if f.allows(t.ID) && (typ.ID == 0 || t.ID < typ.ID) {
+			typ = t
+		}
+	}
+	return typ, typ.ID != 0 || f.include == nil
+}
+
+func expandLeaf(t NameTemplate, c *Company) string {
+	if len(t.parts) == 1 && t.parts[0].token == tokenName {
+		return c.Name
+	}
+	var b strings.Builder
+	blank := true // text around tokens that are all empty is not a name
+	for _, p := range t.parts {
+		s := p.text
+		switch p.token {
+		case tokenName:
+			s = c.Name
+		case tokenIdentifier:
+			s = c.Identifier
+		case tokenID:
+			s = strconv.Itoa(c.ID)
+		}
+		if p.token != "" && strings.TrimSpace(s) != "" {
+			blank = false
+		}
+		b.WriteString(s)
+	}
+	if blank {
+		return ""
+	}
+	return b.String()
+}
+
+// groupBuilder makes each group once.
+type groupBuilder struct {
+	w     *Wanted
+	index map[string]int32 // by key
+	key   []byte           // scratch
+	ids   []segment        // scratch
+}
+
+// group returns the group folder of a company, or the token that it lacks.
+func (b *groupBuilder) group(c *Company, typ Ref) (g int32, missing token) {
+	b.key = append(b.key[:0], "group"...)
+	parent := int32(-1)
+	for _, level := range b.w.settings.Structure.levels {
+		b.ids = b.ids[:0]
+		sep := byte('/')
+		for _, p := range level {
+			if p.token == "" {
+				continue
+			}
+			s := b.segment(c, typ, p.token)
+			if s.id == 0 && s.text == "" && b.w.settings.Missing == "" {
+				return 0, p.token
+			}
+			b.ids = append(b.ids, s)
+			b.key = append(b.key, sep)
+			b.key = append(b.key, s.String()...)
+			sep = '+'
+		}
+		if len(b.ids) == 0 {
+			s := segment{text: level[0].text}
+			b.ids = append(b.ids, s)
+			b.key = append(append(b.key, sep), s.String()...)
+		}
+		i, ok := b.index[string(b.key)]
+		if !ok {
+			i = int32(len(b.w.groups))
+			b.index[string(b.key)] = i
+			b.w.groups = append(b.w.groups, b.w.newGroup(Key(b.key), parent, level, slices.Clone(b.ids)))
+		}
+		parent = i
+	}
+	return parent, ""
+}
+
+func (b *groupBuilder) segment(c *Company, typ Ref, t token) segment {
+	s := segment{token: t}
+	switch t {
+	case tokenType:
+		s.id = typ.ID
+	case tokenStatus:
+		s.id = c.Status.ID
+	case tokenTerritory:
+		s.id = c.Territory.ID
+	case tokenMarket:
+		s.id = c.Market.ID
+	case tokenParent:
+		s.id = c.Parent.ID
+		if _, known := b.w.refs[tokenParent][s.id]; !known {
+			b.w.refs.add(tokenParent, c.Parent) // a parent that is deleted or out of our sight
+		}
+	case tokenInitial:
+		s.text = b.w.initial(c)
+	}
+	return s
+}
+
+// initial is the first letter or digit of the company's name, in upper case.
+// Names without any share "#".
+func (w *Wanted) initial(c *Company) string {
+	for _, r := range w.names.Fold(c.Name) {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return string(unicode.ToUpper(r))
+		}
+	}
+	return "#"
+}
+
+// newGroup names a group folder. ids has one segment for each token of level.
+func (w *Wanted) newGroup(key Key, parent int32, level []part, ids []segment) group {
+	var name strings.Builder
+	next := 0
+	for _, p := range level {
+		switch {
+		case p.token == "":
+			name.WriteString(p.text)
+			continue
+		case ids[next].id == 0 && ids[next].text == "":
+			name.WriteString(w.settings.Missing)
+		default:
+			name.WriteString(w.refs.name(ids[next]))
+		}
+		next++
+	}
+	words := make([]string, len(ids))
+	nums := make([]string, len(ids))
+	for i, s := range ids {
+		words[i] = strings.ReplaceAll(s.String(), ":", " ")
+		nums[i] = "#" + s.text
+		if s.token != "" && s.token != tokenInitial {
+			nums[i] = "#" + strconv.Itoa(s.id)
+		}
+	}
+	suffix := " (" + w.names.Clean(strings.Join(nums, ", ")) + ")"
+	g := group{key: key, parent: parent, ids: ids, name: w.names.Clean(name.String())}
+	if g.name == "" {
+		g.name = w.names.Clean(strings.Join(words, ", "))
+	}
+	g.alt = w.names.withSuffix(g.name, suffix)
+	if !w.names.usable(g.name) {
+		g.name = g.alt
+	}
+	return g
+}
+
+// sort brings the groups into an order that does not depend on which company
+// came first: by level, then by ids.
+func (b *groupBuilder) sort() {
+	w := b.w
+	order := make([]int32, len(w.groups))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(x, y int32) int { return compareGroups(&w.groups[x], &w.groups[y]) })
+	at := make([]int32, len(order))
+	sorted := make([]group, len(order))
+	for i, from := range order {
+		at[from] = int32(i)
+		sorted[i] = w.groups[from]
+	}
+	for i := range sorted {
+		if p := sorted[i].parent; p >= 0 {
+			sorted[i].parent = at[p]
+		}
+	}
+	w.groups = sorted
+	for i := range w.companies {
+		w.companies[i].group = at[w.companies[i].group]
+	}
+}
+
+func compareGroups(a, b *group) int {
+	return cmp.Or(
+		cmp.Compare(strings.Count(string(a.key), "/"), strings.Count(string(b.key), "/")),
+		slices.CompareFunc(a.ids, b.ids, func(s, t segment) int {
+			return cmp.Or(cmp.Compare(s.id, t.id), cmp.Compare(s.text, t.text))
+		}),
+		cmp.Compare(a.key, b.key),
+	)
+}
+
+// parseGroupKey takes a group key apart again. ok is false for keys of another
+// structure.
+func (w *Wanted) parseGroupKey(k Key) (levels [][]segment, ok bool) {
+	rest, found := strings.CutPrefix(string(k), "group/")
+	if !found {
+		return nil, false
+	}
+	for i, text := range strings.Split(rest, "/") {
+		if i >= len(w.settings.Structure.levels) {
+			return nil, false
+		}
+		ids, ok := parseSegments(text, w.settings.Structure.levels[i])
+		if !ok {
+			return nil, false
+		}
+		levels = append(levels, ids)
+	}
+	return levels, true
+}
+
+func parseSegments(text string, level []part) (ids []segment, ok bool) {
+	var tokens []token
+	for _, p := range level {
+		if p.token != "" {
+			tokens = append(tokens, p.token)
+		}
+	}
+	if len(tokens) == 0 {
+		t, found := strings.CutPrefix(text, "text:")
+		return []segment{{text: t}}, found && t == level[0].text
+	}
+	fields := strings.Split(text, "+")
+	if len(fields) != len(tokens) {
+		return nil, false
+	}
+	for i, f := range fields {
+		value, found := strings.CutPrefix(f, keyWord[tokens[i]]+":")
+		if !found {
+			return nil, false
+		}
+		s := segment{token: tokens[i]}
+		if s.token == tokenInitial {
+			s.text = value
+		} else {
+			var err error
+			if s.id, err = strconv.Atoi(value); err != nil {
+				return nil, false
+			}
+		}
+		ids = append(ids, s)
+	}
+	return ids, true
+}
