@@ -27,7 +27,21 @@ type Plan struct {
 	Counts   Counts     `json:"counts"`
 
 	managed int // company folders that exist now; what percentages are of
+	learned []KnownPlace
 }
+
+// KnownPlace is the place of a managed folder.
+type KnownPlace struct {
+	Key   Key
+	Place Place
+}
+
+// Learned returns the places of folders that are where they should be, as far as
+// [World.Known] did not have them so, by key. A journal remembers them.
+func (p Plan) Learned() []KnownPlace { return p.learned }
+
+// Managed is the number of company folders that existed before the plan.
+func (p Plan) Managed() int { return p.managed }
 
 // Op is what a step does.
 type Op string
@@ -77,6 +91,9 @@ type Step struct {
 	inherits   bool
 	takesFrom  []Key // folders whose places this step needs vacated
 }
+
+// Place returns where the step's folder will be, for a journal.
+func (s Step) Place() Place { return Place{Parent: s.parentKey, Name: s.name} }
 
 // PlanCompany names a company in a plan.
 type PlanCompany struct {

@@ -30,6 +30,10 @@ func (p *planner) plan() Plan {
 			}
 		case p.inPlace(int32(i)):
 			plan.Counts.Unchanged++
+			here := Place{Parent: p.groupKey(int32(i)), Name: n.name}
+			if was, ok := p.world.Known[n.key]; !ok || was != here {
+				plan.learned = append(plan.learned, KnownPlace{n.key, here})
+			}
 		default:
 			steps = append(steps, pending{Step: p.step(int32(i)), node: int32(i)})
 		}

@@ -1,0 +1,199 @@
+package sync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	gosync "sync"
+
+	"cwvault/sync"
+	"cwvault/vault"
+)
+
+// memVault is a vault in memory that keeps the real ones' rules: no two
+// siblings with the same folded name, nothing under itself, no unknown ids.
+type memVault struct {
+	mu      gosync.Mutex
+	root    string
+	last    int
+	folders map[string]*sync.Folder
+	secrets map[string][]string // by folder id
+	calls   int
+	fault   func(call int, op string) fault // nil: none
+}
+
+// fault is what goes wrong with one call.
+type fault int
+
+const (
+	noFault      fault = iota
+	faultBefore        // refused; nothing was done
+	faultCut           // no answer; nothing was done
+	faultLost          // no answer; it was done
+	faultNoMark        // create: made but not marked
+	faultStopped       // the process dies before the call
+	faultDied          // the process dies after the call
+)
+
+var (
+	errRefused = errors.New("the vault says no")
+	errDead    = errors.New("the process is dead")
+)
+
+func newMemVault() *memVault {
+	return &memVault{root: "root", folders: map[string]*sync.Folder{}, secrets: map[string][]string{}}
+}
+
+func (v *memVault) tree() sync.Tree {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := sync.Tree{Root: sync.Folder{ID: v.root}, RootPath: `\Clients`}
+	for _, id := range slices.Sorted(maps.Keys(v.folders)) {
+		t.Folders = append(t.Folders, *v.folders[id])
+	}
+	return t
+}
+
+// add makes a folder behind cwvault's back.
+func (v *memVault) add(parent, name string, m sync.Mark) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.make(parent, name, m).ID
+}
+
+func (v *memVault) make(parent, name string, m sync.Mark) *sync.Folder {
+	v.last++
+	f := &sync.Folder{ID: strconv.Itoa(v.last), ParentID: parent, Name: name, Mark: m, Inherits: true}
+	v.folders[f.ID] = f
+	return f
+}
+
+func (v *memVault) path(id string) string {
+	if f, ok := v.folders[id]; ok {
+		return v.path(f.ParentID) + `\` + f.Name
+	}
+	return `\Clients`
+}
+
+func (v *memVault) child(parent, name, except string) *sync.Folder {
+	for _, f := range v.folders {
+		if f.ParentID == parent && f.ID != except && vault.Fold(f.Name) == vault.Fold(name) {
+			return f
+		}
+	}
+	return nil
+}
+
+// call runs one request with the fault that is due.
+func (v *memVault) call(op string, do func(f fault) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.calls++
+	f := noFault
+	if v.fault != nil {
+		f = v.fault(v.calls, op)
+	}
+	switch f {
+	case faultBefore:
+		return errRefused
+	case faultCut:
+		return fmt.Errorf("%s: %w", op, sync.ErrUnanswered)
+	case faultStopped:
+		return errDead
+	}
+	err := do(f)
+	switch {
+	case err != nil:
+		return err
+	case f == faultLost:
+		return fmt.Errorf("%s: %w", op, sync.ErrUnanswered)
+	case f == faultDied:
+		return errDead
+	}
+	return nil
+}
+
+func (v *memVault) CreateRoot(context.Context) (sync.Folder, error) {
+	err := v.call("create root", func(fault) error { v.root = "root"; return nil })
+	return sync.Folder{ID: v.root}, err
+}
+
+func (v *memVault) Create(_ context.Context, parent, name string, m sync.Mark) (made sync.Folder, err error) {
+	err = v.call("create", func(f fault) error {
+		if _, ok := v.folders[parent]; !ok && parent != v.root {
+			return fmt.Errorf("create below %q: %w", parent, vault.ErrNotFound)
+		}
+		if v.child(parent, name, "") != nil {
+			return fmt.Errorf("create %q: %w", name, vault.ErrNameTaken)
+		}
+		if f == faultNoMark || f == faultLost && v.calls%2 == 0 || f == faultDied && v.calls%2 == 0 {
+			made = *v.make(parent, name, sync.Mark{})
+			if f == faultNoMark {
+				return errRefused
+			}
+			return nil
+		}
+		made = *v.make(parent, name, m)
+		return nil
+	})
+	if err != nil && !(errors.Is(err, errRefused) && made.ID != "") {
+		made = sync.Folder{}
+	}
+	return made, err
+}
+
+func (v *memVault) Update(_ context.Context, id, parent, name string) (moved sync.Folder, err error) {
+	err = v.call("update", func(fault) error {
+		f, ok := v.folders[id]
+		if !ok {
+			return fmt.Errorf("update %q: %w", id, vault.ErrNotFound)
+		}
+		if _, ok := v.folders[parent]; !ok && parent != v.root {
+			return fmt.Errorf("update below %q: %w", parent, vault.ErrNotFound)
+		}
+		if v.child(parent, name, id) != nil {
+			return fmt.Errorf("update to %q: %w", name, vault.ErrNameTaken)
+		}
+		for up := parent; up != v.root; up = v.folders[up].ParentID {
+			if up == id {
+				return fmt.Errorf("update %q under itself: %w", id, vault.ErrInvalid)
+			}
+		}
+		f.ParentID, f.Name = parent, name
+		moved = *f
+		return nil
+	})
+	return moved, err
+}
+
+func (v *memVault) Mark(_ context.Context, id string, m sync.Mark) error {
+	return v.call("mark", func(fault) error {
+		f, ok := v.folders[id]
+		if !ok {
+			return fmt.Errorf("mark %q: %w", id, vault.ErrNotFound)
+		}
+		f.Mark, f.BadMark = m, false
+		return nil
+	})
+}
+
+func (v *memVault) Find(_ context.Context, parent, name string) (found sync.Folder, err error) {
+	err = v.call("find", func(fault) error {
+		f := v.child(parent, name, "")
+		if f == nil {
+			return fmt.Errorf("find %q: %w", name, vault.ErrNotFound)
+		}
+		found = *f
+		return nil
+	})
+	return found, err
+}
+
+// noRecord is a Recorder that keeps nothing.
+type noRecord struct{}
+
+func (noRecord) Begin(context.Context, int, sync.Step) error           { return nil }
+func (noRecord) End(context.Context, int, sync.Step, sync.Result) error { return nil }
