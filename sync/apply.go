@@ -234,7 +234,9 @@ func (a *applier) do(ctx context.Context, t int) error {
 	return nil
 }
 
-func waitedFor(s Step) error { return fmt.Errorf("it waits for the %s of %s, which failed", s.Op, s.Key) }
+func waitedFor(s Step) error {
+	return fmt.Errorf("it waits for the %s of %s, which failed", s.Op, s.Key)
+}
 
 // mayGoOn returns why a task must not be tried.
 func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error {

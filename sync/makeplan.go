@@ -82,9 +82,9 @@ type node struct {
 	name    string   // the name chosen for it
 	note    string   // why that name, where that needs saying
 
-	fixed  bool // stays as it is; with folder -1: cannot be made
-	waits  bool // fixed for this run only, so others wait for its place
-	adopt  int32
+	fixed bool // stays as it is; with folder -1: cannot be made
+	waits bool // fixed for this run only, so others wait for its place
+	adopt int32
 }
 
 // groupNode is what a group node has beside.
@@ -107,8 +107,8 @@ type planner struct {
 
 	nodes   []node
 	groups  []groupNode // of the first nodes, by level and ids
-	leaves  []int32 // company nodes by id
-	archive int32   // node of the archive folder, -1
+	leaves  []int32     // company nodes by id
+	archive int32       // node of the archive folder, -1
 
 	held   map[Key]Held
 	claims map[place]int32 // which node has each name; the place's parent is a node here

@@ -195,5 +195,5 @@ func (v *memVault) Find(_ context.Context, parent, name string) (found sync.Fold
 // noRecord is a Recorder that keeps nothing.
 type noRecord struct{}
 
-func (noRecord) Begin(context.Context, int, sync.Step) error           { return nil }
+func (noRecord) Begin(context.Context, int, sync.Step) error            { return nil }
 func (noRecord) End(context.Context, int, sync.Step, sync.Result) error { return nil }

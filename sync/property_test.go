@@ -68,6 +68,9 @@ func drawWorld(t *rapid.T) *testWorld {
 	for i := range rapid.IntRange(1, 9).Draw(t, "companies") {
 		w.src.Companies = append(w.src.Companies, drawCompany(t, w, i+1))
 	}
+	for range rapid.IntRange(0, 3).Draw(t, "first edits") {
+		w.edit(t)
+	}
 	return w
 }
 
@@ -83,7 +86,9 @@ func drawCompany(t *rapid.T, w *testWorld, id int) sync.Company {
 
 // edit changes something in ConnectWise or, by hand, in the vault.
 func (w *testWorld) edit(t *rapid.T) {
-	pick := func() *sync.Company { return &w.src.Companies[rapid.IntRange(0, len(w.src.Companies)-1).Draw(t, "which")] }
+	pick := func() *sync.Company {
+		return &w.src.Companies[rapid.IntRange(0, len(w.src.Companies)-1).Draw(t, "which")]
+	}
 	anyFolder := func(label string) string {
 		return rapid.SampledFrom(append([]string{w.vault.root}, slices.Sorted(maps.Keys(w.vault.folders))...)).Draw(t, label)
 	}
