@@ -1,0 +1,61 @@
+package vault
+
+import (
+	"strings"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Fold maps names that people take for the same name to the same string: it
+// ignores case (ß is ss), width and other compatibility forms (Ａ is a, ﬁ is
+// fi), and the Unicode form in which accents are written. It is the Fold of
+// every vault's [sync.NameRules]. It is idempotent and may be called from
+// several goroutines; a name of lower-case ASCII is returned as it is.
+//
+// The result is for comparing only and is never written anywhere.
+func Fold(name string) string {
+	upper := -1 // the first upper-case letter
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 0x80:
+			return foldUnicode(name)
+		case 'A' <= c && c <= 'Z' && upper < 0:
+			upper = i
+		}
+	}
+	if upper < 0 {
+		return name
+	}
+	var short [64]byte
+	lower := append(short[:0], name...)
+	for i := upper; i < len(lower); i++ {
+		if c := lower[i]; 'A' <= c && c <= 'Z' {
+			lower[i] = c + 'a' - 'A'
+		}
+	}
+	return string(lower)
+}
+
+func foldUnicode(name string) string {
+	// Folding can leave something to normalise and normalising something to
+	// fold: 𝐀 has no lower case, but its compatibility form A has. Two rounds
+	// settle every character of today's Unicode and the third sees it.
+	name = Form(name)    // ͅ folds to a letter, so marks must be in their order before
+	fold := cases.Fold() // not to be shared between goroutines
+	for range 4 {
+		// cases.Fold swaps the two cases of Cherokee instead of folding them,
+		// hence ToLower, which leaves other folded text as it is.
+		folded := norm.NFKC.String(strings.ToLower(fold.String(name)))
+		if folded == name {
+			break
+		}
+		name = folded
+	}
+	return name
+}
+
+// Form brings a name to Unicode normalisation form C, the form in which names
+// are written: macOS and some web forms send é as e and a combining accent. It
+// is the Form of every vault's [sync.NameRules].
+func Form(name string) string { return norm.NFC.String(name) }
