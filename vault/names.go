@@ -41,7 +41,7 @@ func foldUnicode(name string) string {
 	// Folding can leave something to normalise and normalising something to
 	// fold: 𝐀 has no lower case, but its compatibility form A has. Two rounds
 	// settle every character of today's Unicode and the third sees it.
-	name = Form(name)    // ͅ folds to a letter, so marks must be in their order before
+	name = Form(name)    // U+0345 folds to a letter, so marks must be in order before
 	fold := cases.Fold() // not to be shared between goroutines
 	for range 4 {
 		// cases.Fold swaps the two cases of Cherokee instead of folding them,
