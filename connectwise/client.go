@@ -1,0 +1,250 @@
+// Package connectwise reads companies, their types and their statuses from
+// ConnectWise PSA (formerly Manage) over its REST API.
+//
+// # Guarantees
+//
+//   - It only ever reads: every request is a GET.
+//   - The keys go to the host that the operator named, or, when that is one of
+//     ConnectWise's own, to another host of the same ConnectWise domain. Never
+//     to a third one: redirects are not followed, and the URLs that the server
+//     sends in a Link header are mined for a number and otherwise ignored.
+//   - A reading is complete or it is an error. Rows are checked against the
+//     count endpoint, a list that breaks off is not a shorter list.
+//   - Neither errors nor log lines hold a key, whatever the server answers.
+//
+// "Developer Guide" in the comments is ConnectWise's own.
+package connectwise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"cwvault/sync"
+)
+
+// readingTimeout bounds one whole reading: a hundred thousand companies are a
+// hundred pages of a few seconds each.
+const readingTimeout = time.Hour
+
+// Client reads from one ConnectWise tenant. Its methods may be called from
+// several goroutines at once.
+type Client struct {
+	// transport instead of an http.Client, which would follow redirects and
+	// take the keys along: ConnectWise's cloud is known to redirect to plain
+	// http.
+	transport *http.Transport
+	log       hclog.Logger
+	progress  func(read, total int)
+	company   string
+	given     site // as the operator gave it
+	redact    *strings.Replacer
+
+	// sign adds the keys to a request. A closure, so that printing a Client
+	// does not print them.
+	sign func(*http.Request)
+
+	// Tests shorten these.
+	tryTimeout time.Duration
+	sleep      func(context.Context, time.Duration) error
+
+	mu      gosync.Mutex
+	site    site
+	located bool // site is certain enough to be asked: discovered, or given in full
+}
+
+// Site returns the address of the API that is in use, such as
+// "https://api-na.myconnectwise.net/v4_6_release/apis/3.0", for reports. Before
+// the first reading it is the address that will be tried unless discovery
+// finds another.
+func (c *Client) Site() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.site.base()
+}
+
+// Source reads everything once: the companies that are not deleted, how many
+// there should be, and the tables of statuses and types. It sends one request
+// for each thousand companies and at most four others.
+//
+// When rows and count still disagree after a second reading, or an id is
+// listed twice, it returns what it has read together with an error wrapping
+// [ErrIncomplete]; with any other error the Source is empty. An error wraps
+// [ErrUnauthorized] when the keys, the client id, the company id or the role
+// are at fault.
+func (c *Client) Source(ctx context.Context) (sync.Source, error) {
+	ctx, cancel := context.WithTimeout(ctx, readingTimeout)
+	defer cancel()
+	defer c.transport.CloseIdleConnections()
+
+	src, err := c.find(ctx)
+	if err != nil {
+		return sync.Source{}, err
+	}
+	if doubt := disagreement(src); doubt != nil {
+		// Most likely somebody added or deleted a company meanwhile.
+		c.log.Info("reading the companies again", "because", doubt)
+		if src, err = c.find(ctx); err != nil {
+			return sync.Source{}, err
+		}
+		if doubt = disagreement(src); doubt != nil {
+			return src, doubt
+		}
+	}
+	return src, nil
+}
+
+// find makes one reading, wherever the API is now.
+func (c *Client) find(ctx context.Context) (sync.Source, error) {
+	at, err := c.locate(ctx)
+	if err != nil {
+		return sync.Source{}, fmt.Errorf("find the ConnectWise API: %w", err)
+	}
+	src, err := c.read(ctx, at)
+	if !isMoved(err) {
+		return src, err
+	}
+	// Cloud upgrades change the codebase. The whole reading starts again there,
+	// because half of it may be from before the upgrade.
+	now, moveErr := c.relocate(ctx, at)
+	if errors.Is(moveErr, ErrUnauthorized) {
+		return sync.Source{}, fmt.Errorf("find the ConnectWise API: %w", moveErr)
+	}
+	if moveErr == nil && now.base() != at.base() {
+		c.log.Info("the ConnectWise API has moved", "from", at.base(), "to", now.base())
+		src, err = c.read(ctx, now)
+	}
+	if now.cloud {
+		err = hiddenUnauthorized(err)
+	}
+	return src, err
+}
+
+// disagreement says why src is not one complete reading, or returns nil.
+func disagreement(src sync.Source) error {
+	if len(src.Companies) != src.Count {
+		return fmt.Errorf("%w: ConnectWise counts %d companies and lists %d", ErrIncomplete, src.Count, len(src.Companies))
+	}
+	seen := make(map[int]struct{}, len(src.Companies))
+	for _, company := range src.Companies {
+		if _, again := seen[company.ID]; again {
+			return fmt.Errorf("%w: ConnectWise lists company %d twice", ErrIncomplete, company.ID)
+		}
+		seen[company.ID] = struct{}{}
+	}
+	return nil
+}
+
+// What is asked for. Models up to 2018.5 have one "type", up to 2019.5
+// "typeIds", later ones "types"; a server is free to answer in another model
+// than the one in the Accept header, so all three are asked for.
+const (
+	currentFields = "id,identifier,name,status,types,territory,market,parentCompany,deletedFlag"
+	allFields     = currentFields + ",type,typeIds"
+	notDeleted    = "deletedFlag=false"
+)
+
+// read makes one reading of the API at the given place. The four lists do not
+// depend on each other, so they are read at the same time; the pages of the
+// companies do, and are read one by one.
+func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
+	var (
+		src      sync.Source
+		received int
+		total    int
+		counted  = make(chan struct{})
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		total, err = c.count(ctx, at)
+		if err != nil {
+			return fmt.Errorf("count companies: %w", err)
+		}
+		close(counted)
+		return nil
+	})
+	group.Go(func() error {
+		l := listing{
+			at: at, path: "/company/companies", fields: allFields, conditions: notDeleted,
+			total: func() (int, error) {
+				select {
+				case <-counted:
+					return total, nil
+				case <-ctx.Done():
+					return 0, ctx.Err()
+				}
+			},
+			progress: c.progress,
+		}
+		all, err := c.companies(ctx, l)
+		if isBadRequest(err) {
+			// Names that the model does not have are usually ignored in
+			// "fields"; some servers refuse them.
+			l.fields = currentFields
+			all, err = c.companies(ctx, l)
+		}
+		if err != nil {
+			return fmt.Errorf("list companies: %w", err)
+		}
+		src.Companies, received = all.rows, all.received
+		return nil
+	})
+	group.Go(func() (err error) {
+		src.Statuses, err = c.table(ctx, at, "/company/companies/statuses")
+		if err != nil {
+			return fmt.Errorf("list company statuses: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() (err error) {
+		src.Types, err = c.table(ctx, at, "/company/companies/types")
+		if err != nil {
+			return fmt.Errorf("list company types: %w", err)
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return sync.Source{}, err
+	}
+
+	src.Count = total
+	if received > len(src.Companies) && received == total {
+		// The server overlooked the filter, in the list and in the count
+		// alike: then the count includes the deleted rows that were dropped.
+		src.Count = len(src.Companies)
+	}
+	nameRefs(src)
+	return src, nil
+}
+
+// nameRefs gives statuses and types in the companies the names that the tables
+// have for them: a company may carry ids alone, and one that was read before a
+// rename would carry the old name.
+func nameRefs(src sync.Source) {
+	byID := func(table []sync.Ref) map[int]string {
+		names := make(map[int]string, len(table))
+		for _, ref := range table {
+			names[ref.ID] = ref.Name
+		}
+		return names
+	}
+	statuses, types := byID(src.Statuses), byID(src.Types)
+	for i := range src.Companies {
+		company := &src.Companies[i]
+		if name := statuses[company.Status.ID]; name != "" {
+			company.Status.Name = name
+		}
+		for j := range company.Types {
+			if name := types[company.Types[j].ID]; name != "" {
+				company.Types[j].Name = name
+			}
+		}
+	}
+}

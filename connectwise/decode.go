@@ -1,0 +1,107 @@
+package connectwise
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"cwvault/sync"
+)
+
+// wireCompany is a company as ConnectWise sends it: what is null is usually
+// left out. A row of the tables of statuses and types is the same with id and
+// name alone.
+type wireCompany struct {
+	ID         int       `json:"id"`
+	Identifier string    `json:"identifier"`
+	Name       string    `json:"name"`
+	Status     wireRef   `json:"status"`
+	Type       wireRef   `json:"type"`    // models up to 2018.5
+	TypeIDs    []int     `json:"typeIds"` // models up to 2019.5
+	Types      []wireRef `json:"types"`
+	Territory  wireRef   `json:"territory"`
+	Market     wireRef   `json:"market"`
+	Parent     wireRef   `json:"parentCompany"`
+	// Deleted alone tells that a company is deleted: dateDeleted may be set on
+	// one that is not.
+	Deleted bool `json:"deletedFlag"`
+}
+
+type wireRef struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"`
+}
+
+// ref returns the reference, or none when it refers to nothing.
+func (w wireRef) ref() sync.Ref {
+	if w.ID <= 0 {
+		return sync.Ref{}
+	}
+	return sync.Ref(w)
+}
+
+func (w *wireCompany) company() sync.Company {
+	c := sync.Company{
+		ID:         w.ID,
+		Identifier: w.Identifier,
+		Name:       w.Name,
+		Status:     w.Status.ref(),
+		Territory:  w.Territory.ref(),
+		Market:     w.Market.ref(),
+		Parent:     w.Parent.ref(),
+	}
+	add := func(t wireRef) {
+		if t.ID <= 0 {
+			return
+		}
+		for _, has := range c.Types {
+			if has.ID == t.ID {
+				return
+			}
+		}
+		c.Types = append(c.Types, t.ref())
+	}
+	for _, t := range w.Types {
+		add(t)
+	}
+	for _, id := range w.TypeIDs {
+		add(wireRef{ID: id})
+	}
+	add(w.Type)
+	return c
+}
+
+// decodeRows reads a JSON array of companies and hands them to each, one by
+// one, in a value that is used again. An array that is not closed, that has
+// anything after it, or that has a row without a proper id is an error.
+func decodeRows(r io.Reader, each func(*wireCompany)) error {
+	dec := json.NewDecoder(r)
+	open, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	if open != json.Delim('[') {
+		return fmt.Errorf("%w: no list where one was due", ErrIncomplete)
+	}
+	var row wireCompany
+	for n := 1; dec.More(); n++ {
+		row = wireCompany{}
+		if err := dec.Decode(&row); err != nil {
+			return err
+		}
+		if row.ID <= 0 {
+			return fmt.Errorf("%w: row %d of the list has no id", ErrIncomplete, n)
+		}
+		each(&row)
+	}
+	if _, err := dec.Token(); err != nil { // the closing bracket
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		if err == nil {
+			err = fmt.Errorf("%w: something follows the list", ErrIncomplete)
+		}
+		return err
+	}
+	return nil
+}

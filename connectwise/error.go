@@ -1,0 +1,165 @@
+package connectwise
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"cwvault/sync"
+)
+
+// What can be wrong, for errors.Is.
+var (
+	// ErrUnauthorized: the keys, the client id, the company id or the role of
+	// the API member are at fault. No call can succeed until that is mended.
+	ErrUnauthorized = sync.ErrUnauthorized
+	// ErrIncomplete: what was read is not the whole, or not to be trusted to
+	// be: a list breaks off or is garbled, has a row without an id, has a row
+	// twice, or does not have as many rows as ConnectWise counts.
+	ErrIncomplete = errors.New("incomplete")
+)
+
+// Error is a request that was not answered as it should have been. Texts from
+// the server are cut to a reasonable length, hold no keys and no control,
+// formatting or other invisible characters.
+type Error struct {
+	Method    string
+	URL       string // without its query
+	Status    int    // HTTP status; 0 when there was no answer
+	Code      string // the server's own code, such as "ApiFindCondition"
+	Message   string // the server's own words
+	RequestID string // x-cw-request-id, which ConnectWise's support asks for
+	Hint      string // what may mend it, in our words
+	Err       error  // what the error counts as or comes from; may be nil
+
+	retry      bool          // the same request may succeed later
+	retryAfter time.Duration // how long the server wants to be left alone; 0 if it does not say
+}
+
+// Error describes what was asked, what came back and what may mend it.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", e.Method, e.URL)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": %d %s", e.Status, http.StatusText(e.Status))
+	}
+	for _, text := range []string{e.Code, e.Message} {
+		if text != "" {
+			b.WriteString(": " + text)
+		}
+	}
+	if e.Err != nil && e.Err != ErrUnauthorized { // the status has said so
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request %s)", e.RequestID)
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns e.Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// explain fills e from the answer: body is its beginning.
+func (c *Client) explain(e *Error, header http.Header, body []byte) {
+	c.quote(e, body)
+	text := strings.ToLower(e.Message)
+	switch {
+	case e.Status >= 300 && e.Status < 400:
+		e.Message = "redirect to " + c.clean(withoutQuery(header.Get("Location")))
+		e.Hint = "redirects are not followed, because they would take the keys along; give the final address as the URL"
+	case e.Status == http.StatusUnauthorized:
+		e.Err = ErrUnauthorized
+		e.Hint = "check the company id, the public and private key and the client id"
+	case e.Status == http.StatusForbidden:
+		e.Err = ErrUnauthorized
+		e.Hint = `the API member's role needs "Company Maintenance: Inquire = All" and "Table Setup: Inquire = All" for Company / Company Status and Company / Company Type; a missing client id can look like this too`
+	case e.Status == http.StatusBadRequest && strings.Contains(text, "clientid"):
+		// Which status a missing client id has differs by server; that its
+		// name is in the text is what reports of it agree on.
+		e.Err = ErrUnauthorized
+		e.Hint = "check the client id"
+	case e.Status == http.StatusBadRequest && strings.Contains(text, "accept header"):
+		e.Hint = "the server may be older than the model version asked for; set the version to the server's"
+	case e.Status == http.StatusBadRequest && strings.Contains(text, "cannot route"),
+		e.Status == http.StatusNotFound:
+		e.Hint = "check the URL and the company id"
+	case e.Status == http.StatusTooManyRequests, e.Status >= 500:
+		e.retry = true
+		e.retryAfter = retryAfter(header.Get("Retry-After"), time.Now())
+	}
+}
+
+// quote takes code and message from the body of an answer that is not what was
+// asked for.
+func (c *Client) quote(e *Error, body []byte) {
+	if isHTML(body) {
+		e.Message = "an HTML page instead of JSON"
+		return
+	}
+	var told struct {
+		Code    string `json:"code"`
+		Error   string `json:"error"` // instead of code, when there were too many requests
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal(body, &told); err != nil || told.Code+told.Error+told.Message == "" {
+		e.Message = c.clean(string(body))
+		return
+	}
+	e.Code, e.Message = c.clean(told.Code+told.Error), c.clean(told.Message)
+}
+
+// clean makes remote text fit to be shown: without keys, on one line, without
+// invisible characters, and short.
+func (c *Client) clean(text string) string {
+	const limit = 300
+	text = c.redact.Replace(text)
+	text = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)), " ")
+	if short := []rune(text); len(short) > limit {
+		text = string(short[:limit]) + "…"
+	}
+	return text
+}
+
+func withoutQuery(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	return address
+}
+
+// isMoved reports whether err is an answer as if nothing were at the address:
+// what a cloud upgrade leaves behind, as a page of the web server or as the
+// router's text.
+func isMoved(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status == http.StatusNotFound ||
+		e.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(e.Message), "cannot route"))
+}
+
+// isBadRequest reports whether err is the server's complaint about the query
+// itself.
+func isBadRequest(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusBadRequest && e.Err == nil && !isMoved(err)
+}
+
+// hiddenUnauthorized marks a 404 from the cloud as what it most likely is:
+// wrong keys (Developer Guide). Every list that is read exists on every server.
+func hiddenUnauthorized(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return fmt.Errorf("%w: %w; on ConnectWise's cloud this is also the answer to wrong keys", ErrUnauthorized, err)
+	}
+	return err
+}
