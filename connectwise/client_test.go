@@ -638,6 +638,7 @@ func TestRetry(t *testing.T) {
 		"429 with seconds":       {[]http.HandlerFunc{busy("7")}, []time.Duration{7 * time.Second}},
 		"429 with an hour":       {[]http.HandlerFunc{busy("3600")}, []time.Duration{time.Minute}},
 		"429 with a date":        {[]http.HandlerFunc{busy(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))}, []time.Duration{time.Minute}},
+		"429 with a far date":    {[]http.HandlerFunc{busy("Fri, 31 Dec 9999 23:59:59 GMT")}, []time.Duration{time.Minute}},
 		"429 with a past date":   {[]http.HandlerFunc{busy("Mon, 02 Jan 2006 15:04:05 GMT")}, []time.Duration{busyWait}},
 		"429 with nonsense":      {[]http.HandlerFunc{busy("soon")}, []time.Duration{busyWait}},
 		"429 without":            {[]http.HandlerFunc{busy("")}, []time.Duration{busyWait}},

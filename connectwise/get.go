@@ -76,8 +76,8 @@ func backoff(err *Error, try int) time.Duration {
 	if err.Status == http.StatusTooManyRequests && err.retryAfter == 0 {
 		wait = busyWait
 	}
-	wait += rand.N(wait / 4) // so that clients do not come back all at once
-	return min(wait, maxWait)
+	wait = min(wait, maxWait)
+	return min(wait+rand.N(wait/4), maxWait) // so that clients do not come back all at once
 }
 
 // retryAfter reads the header of that name, which holds seconds or a date.
