@@ -54,10 +54,10 @@ var (
 	// ErrLost: this journal does not hold the lease, or no longer. The run
 	// must not change the vault any further.
 	ErrLost = errors.New("the lease is lost")
-	// ErrRemoved: the SQLite file was removed, or another put in its place,
-	// since it was opened. It wraps ErrLost: another run may hold the lease of
-	// the new file.
-	ErrRemoved = fmt.Errorf("the file was removed or replaced while it was in use: %w", ErrLost)
+	// ErrRemoved: the SQLite file, or the -wal or -shm beside it, was removed
+	// or replaced since it was opened. It wraps ErrLost: another run may hold
+	// the lease of the new file.
+	ErrRemoved = fmt.Errorf("its files were removed or replaced while they were in use: %w", ErrLost)
 	// ErrUsed: the plan has been used before.
 	ErrUsed = errors.New("the plan has been used before; make a new one")
 	// ErrNotFound: there is no such run or step.
@@ -82,10 +82,9 @@ type Journal struct {
 	now      func() time.Time
 	readOnly bool
 
-	// file is what the SQLite file was when it was opened. A run that goes on
-	// writing to a file somebody has removed would not see the next run's lease.
-	file fs.FileInfo
-	path string
+	files map[string]fs.FileInfo // of SQLite, as they were when they were opened; see removed
+
+	life, renewal time.Duration // of the lease
 
 	turn    chan struct{} // held by the one who commits; see write
 	mu      gosync.Mutex
@@ -103,8 +102,8 @@ func Open(ctx context.Context, state string, opt Options) (*Journal, error) {
 	if err := migrate(ctx, j.db, j.dialect, migrations); err != nil {
 		return nil, errors.Join(j.fail("open", err), j.Close())
 	}
-	if j.path != "" {
-		if j.file, err = os.Stat(j.path); err != nil {
+	for path := range j.files {
+		if j.files[path], err = os.Stat(path); err != nil {
 			return nil, errors.Join(j.fail("open", err), j.Close())
 		}
 	}
@@ -135,7 +134,7 @@ func OpenReadOnly(ctx context.Context, state string, opt Options) (*Journal, err
 }
 
 func open(ctx context.Context, state string, opt Options, readOnly bool) (*Journal, error) {
-	j := &Journal{now: opt.Now, readOnly: readOnly, turn: make(chan struct{}, 1)}
+	j := &Journal{now: opt.Now, readOnly: readOnly, life: leaseLife, renewal: leaseRenewal, turn: make(chan struct{}, 1)}
 	if j.now == nil {
 		j.now = time.Now
 	}

@@ -14,9 +14,6 @@ const (
 	leaseLife = 30 * time.Second
 	// leaseRenewal is how often an idle holder renews.
 	leaseRenewal = 10 * time.Second
-	// leaseFresh is what is left of a lease that need not be renewed yet. An
-	// idle holder's is less at each renewal, a busy one's after 7.5 s.
-	leaseFresh = leaseLife * 3 / 4
 )
 
 // Owner says which process holds the lease.
@@ -62,11 +59,11 @@ type Lease struct {
 
 // leaseRow is the lease as the database has it.
 type leaseRow struct {
-	fence           int64
-	owner           Owner
-	since, expires  int64 // Unix milliseconds, by the clock of now
-	uptime          int64 // milliseconds; what expires is on the uptime clock
-	now             int64 // the database's clock, or Options.Now for SQLite
+	fence          int64
+	owner          Owner
+	since, expires int64 // Unix milliseconds, by the clock of now
+	uptime         int64 // milliseconds; what expires is on the uptime clock
+	now            int64 // the database's clock, or Options.Now for SQLite
 }
 
 func (j *Journal) readLease(ctx context.Context, tx *sql.Tx) (leaseRow, error) {
@@ -138,8 +135,8 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 			return err
 		}
 		if left := j.left(r); left > 0 && !dead(r.owner) {
-			held = &HeldError{Owner: r.owner, Since: fromMillis(r.since), Expires: fromMillis(r.now).Add(min(left, leaseLife))}
-			if left > leaseLife { // the clock was set back
+			held = &HeldError{Owner: r.owner, Since: fromMillis(r.since), Expires: fromMillis(r.now).Add(min(left, j.life))}
+			if left > j.life { // the clock was set back
 				return j.writeLease(ctx, tx, r)
 			}
 			return nil
@@ -161,7 +158,7 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 
 	l := &Lease{j: j, fence: fence, lost: make(chan struct{}), stopped: make(chan struct{})}
 	l.lose = gosync.OnceFunc(func() { close(l.lost) })
-	l.expiry = time.AfterFunc(leaseLife-time.Since(started), l.lose)
+	l.expiry = time.AfterFunc(j.life-time.Since(started), l.lose)
 	stop := make(chan struct{})
 	l.stop = gosync.OnceFunc(func() { close(stop) })
 	j.mu.Lock()
@@ -175,15 +172,15 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	return l, nil
 }
 
-// writeLease lets the lease in row r end leaseLife from now. It fails with
+// writeLease lets the lease in row r last for its whole life from now. It fails with
 // ErrLost if the row has another fence by now.
 func (j *Journal) writeLease(ctx context.Context, tx *sql.Tx, r leaseRow) error {
 	var up int64
 	if now, boot := uptime(); now > 0 && boot == r.owner.Boot {
-		up = now + leaseLife.Milliseconds()
+		up = now + j.life.Milliseconds()
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE cwvault_lease SET expires = $1, uptime = $2 WHERE fence = $3`,
-		r.now+leaseLife.Milliseconds(), up, r.fence)
+		r.now+j.life.Milliseconds(), up, r.fence)
 	if err != nil {
 		return err
 	}
@@ -199,8 +196,8 @@ func (j *Journal) held() *Lease {
 	return j.lease
 }
 
-// fence fails with ErrLost unless this journal holds the lease, and renews the
-// lease when less than half of it is left. The function it returns is to be
+// fence fails with ErrLost unless this journal holds the lease, and renews it
+// when a quarter of it has gone. The function it returns is to be
 // called after the transaction was committed.
 func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err error) {
 	l := j.held()
@@ -221,16 +218,18 @@ func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err 
 		l.lose()
 		return nil, fmt.Errorf("%w to %s", ErrLost, r.owner)
 	}
-	if left := j.left(r); leaseFresh < left && left <= leaseLife {
+	// Less than this is left of an idle holder's at each renewal, and of a busy
+	// one's, which renews with its intents, after 7.5 seconds.
+	if left := j.left(r); j.life*3/4 < left && left <= j.life {
 		return func() {}, nil
 	}
-	return func() { l.expiry.Reset(leaseLife - time.Since(started)) }, j.writeLease(ctx, tx, r)
+	return func() { l.expiry.Reset(j.life - time.Since(started)) }, j.writeLease(ctx, tx, r)
 }
 
 // keep renews the lease until it is lost or Release is called.
 func (l *Lease) keep(stop <-chan struct{}) {
 	defer close(l.stopped)
-	tick := time.NewTicker(leaseRenewal)
+	tick := time.NewTicker(l.j.renewal)
 	defer tick.Stop()
 	for {
 		select {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,25 +43,34 @@ func byKey[T any](list []T, key func(T) sync.Key) map[sync.Key]T {
 	return m
 }
 
-// PutPlaces records places, replacing what was known of their keys. Each is
-// true by itself: after an error some may be recorded and others not. It needs
-// the lease, and is cheapest when only what has changed is given.
+// PutPlaces records places, replacing what was known of their keys, which
+// must be distinct. Each place is true by itself: after an error some may be
+// recorded and others not. It needs the lease, and is cheapest when only what
+// has changed is given.
 func (j *Journal) PutPlaces(ctx context.Context, places []Place) error {
-	const most = 2000 // in one transaction; others wait for it
-	for len(places) > 0 {
+	if len(byKey(places, func(p Place) sync.Key { return p.Key })) < len(places) {
+		return errors.New("journal: two places for one key")
+	}
+	for batch := range slices.Chunk(places, 2000) { // a transaction each, so that nobody waits long
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		part := places[:min(len(places), most)]
-		places = places[len(part):]
-		args := make([]any, 0, 6*len(part))
-		for _, p := range part {
-			args = append(args, text(p.Key), text(p.FolderID), text(p.ParentKey), text(p.Name), text(p.Path), stamp(p.GoneSince))
-		}
-		if _, err := j.exec(ctx, "write places", true, `INSERT INTO cwvault_place (key, folder_id, parent_key, name, path, gone) VALUES `+
-			parameters(len(part), 6)+` ON CONFLICT (key) DO UPDATE SET folder_id = excluded.folder_id, parent_key = excluded.parent_key,
-			name = excluded.name, path = excluded.path, gone = excluded.gone`, args...); err != nil {
-			return err
+		if err := j.commit(ctx, &write{fenced: true, do: func(ctx context.Context, tx *sql.Tx) error {
+			// Few enough, since SQLite's driver searches all parameters for each.
+			for part := range slices.Chunk(batch, 20) {
+				args := make([]any, 0, 6*len(part))
+				for _, p := range part {
+					args = append(args, text(p.Key), text(p.FolderID), text(p.ParentKey), text(p.Name), text(p.Path), stamp(p.GoneSince))
+				}
+				if _, err := tx.ExecContext(ctx, `INSERT INTO cwvault_place (key, folder_id, parent_key, name, path, gone)
+					VALUES `+parameters(len(part), 6)+` ON CONFLICT (key) DO UPDATE SET folder_id = excluded.folder_id,
+					parent_key = excluded.parent_key, name = excluded.name, path = excluded.path, gone = excluded.gone`, args...); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}); err != nil {
+			return j.fail("write places", err)
 		}
 	}
 	return nil

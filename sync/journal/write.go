@@ -20,7 +20,7 @@ const (
 type write struct {
 	do     func(ctx context.Context, tx *sql.Tx) error // may run more than once, in another transaction
 	fenced bool                                        // only while the lease is held
-	done   bool // set, with err, by the one who commits, while it has the turn
+	done   bool                                        // set, with err, by the one who commits, while it has the turn
 	err    error
 }
 

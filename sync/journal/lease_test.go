@@ -1,0 +1,369 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOneHoldsTheLease(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		ctx := t.Context()
+		j, first := mustHold(t, state, nil)
+		other := mustOpen(t, state, nil)
+
+		_, err := other.Acquire(ctx, Self())
+		var held *HeldError
+		if !errors.As(err, &held) || !errors.Is(err, ErrHeld) {
+			t.Fatalf("a second lease: %v", err)
+		}
+		if diff := cmp.Diff(Self(), held.Owner); diff != "" {
+			t.Errorf("owner (-want +got):\n%s", diff)
+		}
+		if age := time.Since(held.Since); age < -time.Second || age > 5*time.Second {
+			t.Errorf("held since %v", held.Since)
+		}
+		if left := time.Until(held.Expires); left < leaseLife-5*time.Second || left > leaseLife+time.Second {
+			t.Errorf("expires in %v", left)
+		}
+		if text := err.Error(); !strings.Contains(text, "process "+strconv.Itoa(os.Getpid())+" on "+Self().Host) {
+			t.Errorf("does not say who holds it: %s", text)
+		}
+		if _, err := j.Acquire(ctx, Self()); !errors.Is(err, ErrHeld) { // a page's button beside the schedule
+			t.Errorf("a second lease of the same journal: %v", err)
+		}
+		ok(t, first.Check(ctx))
+
+		// Without it nothing that belongs to a run is written.
+		for name, err := range map[string]error{
+			"StartRun":       func() error { _, err := other.StartRun(ctx, Run{}); return err }(),
+			"Begin":          other.Begin(ctx, mustStart(t, j), 0, StepRecord{}),
+			"PutPlaces":      other.PutPlaces(ctx, []Place{{Key: "company/1"}}),
+			"Forget":         other.Forget(ctx, "company/1"),
+			"ClearIntent":    other.ClearIntent(ctx, "company/1"),
+			"SetFingerprint": other.SetFingerprint(ctx, Fingerprint{}),
+			"UsePlan":        other.UsePlan(ctx, "x"),
+			"NoteFailure":    other.NoteFailure(ctx, "company/1", ""),
+			"NoteSuccess":    other.NoteSuccess(ctx, "company/1"),
+			"Wanted":         other.Wanted(ctx, "company/1", ""),
+			"Unwanted":       other.Unwanted(ctx, "company/1"),
+			"Prune":          other.Prune(ctx, 1),
+		} {
+			if !errors.Is(err, ErrLost) {
+				t.Errorf("%s without the lease: %v", name, err)
+			}
+		}
+		if places, err := j.Places(ctx); err != nil || len(places) != 0 {
+			t.Errorf("written without the lease: %v, %v", places, err)
+		}
+
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		ok(t, first.Release(ended)) // a signal ends the run
+		ok(t, first.Release(ctx))
+		second, err := other.Acquire(ctx, Self())
+		ok(t, err)
+		if second.fence <= first.fence {
+			t.Errorf("fence %d after %d", second.fence, first.fence)
+		}
+		wantError(t, first.Check(ctx), ErrLost)
+		ok(t, first.Release(ctx)) // not the other's
+		ok(t, second.Check(ctx))
+	})
+}
+
+// setLease changes the lease behind everybody's back.
+func setLease(t *testing.T, j *Journal, assignments string, args ...any) {
+	t.Helper()
+	if _, err := j.db.Exec(`UPDATE cwvault_lease SET `+assignments, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// long ago on every clock, but not 0, which means that nobody holds it
+const expired = `expires = 1, uptime = 1`
+
+func TestStolenLeaseIsNoticed(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		ctx := t.Context()
+		j, l := mustHold(t, state, nil)
+		run := mustStart(t, j)
+		ok(t, j.Begin(ctx, run, 0, StepRecord{Op: "create", Key: "company/1"}))
+
+		other := mustOpen(t, state, nil)
+		setLease(t, other, expired)
+		ok(t, l.Check(ctx)) // slept too long, but nobody came
+		_, err := other.Acquire(ctx, Self())
+		wantError(t, err, ErrHeld)
+
+		setLease(t, other, expired)
+		theirs, err := other.Acquire(ctx, Self())
+		ok(t, err)
+		wantError(t, j.Begin(ctx, run, 1, StepRecord{Op: "create", Key: "company/2"}), ErrLost)
+		wantError(t, l.Check(ctx), ErrLost)
+		select {
+		case <-l.Lost():
+		case <-time.After(5 * time.Second):
+			t.Error("Lost is not closed")
+		}
+		// What had been begun is still recorded, and nothing else.
+		ok(t, j.End(ctx, run, 0, "done", "70", ""))
+		ok(t, j.FinishRun(ctx, run, Finish{Outcome: "failed"}))
+		steps := 0
+		for s, err := range other.Steps(ctx, run) {
+			ok(t, err)
+			if s.Seq != 0 || s.Status != "done" {
+				t.Errorf("step %+v", s)
+			}
+			steps++
+		}
+		if steps != 1 {
+			t.Errorf("%d steps, want 1", steps)
+		}
+		ok(t, l.Release(ctx))
+		ok(t, theirs.Check(ctx))
+	})
+}
+
+func TestIntentsRenewTheLease(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		j, _ := mustHold(t, state, nil)
+		run := mustStart(t, j)
+		setLease(t, j, expired)
+		ok(t, j.Begin(t.Context(), run, 0, StepRecord{}))
+		_, err := mustOpen(t, state, nil).Acquire(t.Context(), Self())
+		var held *HeldError
+		if !errors.As(err, &held) || time.Until(held.Expires) < leaseLife*2/3 {
+			t.Errorf("after an intent: %v", err)
+		}
+	})
+}
+
+func TestIdleLeaseIsRenewedUntilReleased(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		j := mustOpen(t, state, nil)
+		j.life, j.renewal = 600*time.Millisecond, 100*time.Millisecond
+		l, err := j.Acquire(t.Context(), Owner{Host: "elsewhere", PID: 1})
+		ok(t, err)
+		other := mustOpen(t, state, nil)
+		for end := time.Now().Add(3 * j.life); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			_, err := other.Acquire(t.Context(), Self())
+			wantError(t, err, ErrHeld)
+		}
+		select {
+		case <-l.Lost():
+			t.Error("lost")
+		default:
+		}
+		ok(t, l.Release(t.Context()))
+		_, err = other.Acquire(t.Context(), Self())
+		ok(t, err)
+	})
+}
+
+func TestLeaseThatCannotBeRenewedIsLost(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		j := mustOpen(t, state, nil)
+		j.life, j.renewal = 400*time.Millisecond, 100*time.Millisecond
+		l, err := j.Acquire(t.Context(), Self())
+		ok(t, err)
+		// Somebody sits on the row.
+		tx, err := mustOpen(t, state, nil).db.Begin()
+		ok(t, err)
+		defer tx.Rollback()
+		_, err = tx.Exec(`UPDATE cwvault_lease SET fence = fence`)
+		ok(t, err)
+		start := time.Now()
+		select {
+		case <-l.Lost():
+			if took := time.Since(start); took > 2*j.life {
+				t.Errorf("noticed after %v", took)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("not noticed")
+		}
+		ok(t, tx.Rollback())
+		wantError(t, l.Check(t.Context()), ErrLost)
+		wantError(t, j.Begin(t.Context(), 1, 0, StepRecord{}), ErrLost)
+	})
+}
+
+func TestWhoCanBeReplaced(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("who is dead is known on Linux only")
+	}
+	me := Self()
+	if me.Start == 0 || me.Boot == "" || me.Space == "" || me.Host == "" {
+		t.Fatalf("this process is not known well enough: %+v", me)
+	}
+	gone := startChild(t, "none")
+	deadPID := gone.cmd.Process.Pid
+	ok(t, gone.cmd.Wait())
+	zombie := startChild(t, "none") // ends at once and is not reaped before the test ends
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, z, err := processStart(zombie.cmd.Process.Pid); err == nil && z {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the child does not end")
+		}
+	}
+	with := func(change func(*Owner)) Owner {
+		o := me
+		change(&o)
+		return o
+	}
+	cases := map[string]struct {
+		owner   Owner
+		replace bool
+	}{
+		"this process":                    {me, false},
+		"a living process":                {with(func(o *Owner) { o.PID, o.Start = 1, 0 }), false},
+		"a dead process":                  {with(func(o *Owner) { o.PID = deadPID }), true},
+		"a process not reaped":            {with(func(o *Owner) { o.PID, o.Start = zombie.cmd.Process.Pid, 0 }), true},
+		"its number was given anew":       {with(func(o *Owner) { o.Start-- }), true},
+		"dead, on another machine":        {with(func(o *Owner) { o.PID, o.Host = deadPID, "elsewhere" }), false},
+		"dead, in another container":      {with(func(o *Owner) { o.PID, o.Space = deadPID, "pid:[1]" }), false},
+		"dead, in an unknown container":   {with(func(o *Owner) { o.PID, o.Space = deadPID, "" }), false},
+		"dead, before the machine's boot": {with(func(o *Owner) { o.PID, o.Boot = deadPID, "other" }), false},
+		"dead, boot unknown":              {with(func(o *Owner) { o.PID, o.Boot = deadPID, "" }), false},
+	}
+	eachDatabase(t, func(t *testing.T, state string) {
+		for name, test := range cases {
+			t.Run(name, func(t *testing.T) {
+				holder, other := mustOpen(t, state, nil), mustOpen(t, state, nil)
+				l, err := holder.Acquire(t.Context(), test.owner)
+				ok(t, err)
+				defer func() { ok(t, l.Release(context.Background())) }()
+				_, err = other.Acquire(t.Context(), me)
+				if replaced := err == nil; replaced != test.replace {
+					t.Errorf("replaced: %v, want %v (%v)", replaced, test.replace, err)
+				}
+			})
+		}
+	})
+}
+
+func TestKilledHolderIsReplacedAtOnce(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("who is dead is known on Linux only")
+	}
+	eachDatabase(t, func(t *testing.T, state string) {
+		p := startChild(t, "hold", state, "30s")
+		fence, err := strconv.ParseInt(p.line("held"), 10, 64)
+		ok(t, err)
+		j := mustOpen(t, state, nil)
+		_, err = j.Acquire(t.Context(), Self())
+		var held *HeldError
+		if !errors.As(err, &held) || held.Owner.PID != p.cmd.Process.Pid {
+			t.Fatalf("while it lives: %v", err)
+		}
+		ok(t, p.cmd.Process.Kill())
+		_ = p.cmd.Wait()
+		start := time.Now()
+		l, err := j.Acquire(t.Context(), Self())
+		ok(t, err)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if l.fence <= fence {
+			t.Errorf("fence %d after %d", l.fence, fence)
+		}
+		ok(t, l.Check(t.Context()))
+	})
+}
+
+func TestHolderThatSleptNotices(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		const life = 500 * time.Millisecond
+		p := startChild(t, "hold", state, life.String())
+		p.line("held")
+		_, err := p.in.Write([]byte("step\n"))
+		ok(t, err)
+		if got := p.line("begin"); got != "true false" {
+			t.Fatalf("a step while it holds the lease: %s", got)
+		}
+		ok(t, p.cmd.Process.Signal(syscall.SIGSTOP))
+		j := mustOpen(t, state, nil)
+		_, err = j.Acquire(t.Context(), Self())
+		wantError(t, err, ErrHeld) // it lives
+		time.Sleep(life + 100*time.Millisecond)
+		_, err = j.Acquire(t.Context(), Self())
+		ok(t, err)
+		ok(t, p.cmd.Process.Signal(syscall.SIGCONT))
+		_, err = p.in.Write([]byte("step\n"))
+		ok(t, err)
+		if got := p.line("begin"); got != "false true" {
+			t.Errorf("a step after the lease was taken (recorded, lost): %s", got)
+		}
+	})
+}
+
+func TestProcessesContend(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		const processes, rounds = 4, 25
+		marker := filepath.Join(t.TempDir(), "inside")
+		var all []*process
+		for range processes { // all of them make the journal at once
+			all = append(all, startChild(t, "contend", state, marker, strconv.Itoa(rounds)))
+		}
+		seen := map[string]bool{}
+		for _, p := range all {
+			for range rounds {
+				fence := p.line("fence")
+				if seen[fence] {
+					t.Errorf("fence %s twice", fence)
+				}
+				seen[fence] = true
+			}
+			ok(t, p.cmd.Wait())
+		}
+		if len(seen) != processes*rounds {
+			t.Errorf("%d leases, want %d", len(seen), processes*rounds)
+		}
+	})
+}
+
+func TestClockSetForwardLetsNobodyIn(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has an uptime clock here")
+	}
+	eachDatabase(t, func(t *testing.T, state string) {
+		_, l := mustHold(t, state, nil)
+		later := mustOpen(t, state, func() time.Time { return time.Now().Add(24 * time.Hour) })
+		_, err := later.Acquire(t.Context(), Self())
+		wantError(t, err, ErrHeld)
+		ok(t, l.Check(t.Context()))
+	})
+}
+
+func TestClockSetBackDoesNotKeepADeadHoldersLease(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		j := mustOpen(t, state, nil)
+		setLease(t, j, `fence = 7, host = 'elsewhere', pid = 1, boot = '', since = $1, expires = $1, uptime = 0`,
+			time.Now().Add(48*time.Hour).UnixMilli())
+		_, err := j.Acquire(t.Context(), Self())
+		var held *HeldError
+		if !errors.As(err, &held) || time.Until(held.Expires) > leaseLife+time.Second {
+			t.Fatalf("first attempt: %v", err)
+		}
+		var expires int64
+		ok(t, j.db.QueryRow(`SELECT expires FROM cwvault_lease`).Scan(&expires))
+		if left := time.Until(time.UnixMilli(expires)); left > leaseLife+time.Second || left < leaseLife-5*time.Second {
+			t.Errorf("the lease of the dead holder has %v to run", left)
+		}
+		// 30 seconds later
+		setLease(t, j, `expires = $1`, time.Now().Add(-time.Second).UnixMilli())
+		_, err = j.Acquire(t.Context(), Self())
+		ok(t, err)
+	})
+}

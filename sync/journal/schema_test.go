@@ -1,0 +1,186 @@
+package journal
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cwvault/sync"
+)
+
+// load fills the database at state with a file of testdata, without Open.
+func load(t *testing.T, state, name string) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", name))
+	ok(t, err)
+	j := raw(t, state)
+	script := strings.ReplaceAll(string(content), "BYTES", j.dialect.bytes)
+	literal := `X'$1'`
+	if j.dialect.clock != "" {
+		literal = `'\x$1'`
+	}
+	script = regexp.MustCompile(`HEX\(([0-9a-f]+)\)`).ReplaceAllString(script, literal)
+	_, err = j.db.Exec(script)
+	ok(t, err)
+	ok(t, j.Close())
+}
+
+// raw is the database without any layout made.
+func raw(t *testing.T, state string) *Journal {
+	t.Helper()
+	j, err := open(t.Context(), state, Options{}, false)
+	ok(t, err)
+	return j
+}
+
+// What any released version has written is read by this one.
+func TestJournalOfLayout1(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		load(t, state, "layout1.sql")
+		ctx := t.Context()
+		j := mustOpen(t, state, nil)
+		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+		run, err := j.Run(ctx, 41)
+		ok(t, err)
+		if diff := cmp.Diff(RunInfo{
+			ID: 41, Run: Run{Trigger: "schedule", PlanID: "beef", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, Plan: []byte(`{"steps":[]}`)},
+			Started: at, Finished: at.Add(time.Minute), Finish: Finish{Outcome: "done", Good: true, Companies: 812, Counts: map[string]int{"create": 1}},
+		}, run); diff != "" {
+			t.Errorf("run (-want +got):\n%s", diff)
+		}
+		var steps []StepInfo
+		for s, err := range j.Steps(ctx, 41) {
+			ok(t, err)
+			steps = append(steps, s)
+		}
+		if diff := cmp.Diff([]StepInfo{{Seq: 0, StepRecord: StepRecord{Op: "create", Key: "company/250", FolderID: "21", ParentID: "7", Name: "Alovet", To: `\Clients\Alovet`},
+			Status: "done", Began: at, Ended: at}}, steps); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		intents, err := j.Intents(ctx)
+		if diff := cmp.Diff([]Intent{{RunID: 42, Seq: 3, Key: "company/9", ParentID: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}}, intents); diff != "" || err != nil {
+			t.Errorf("intents (-want +got), error %v:\n%s", err, diff)
+		}
+		places, err := j.Places(ctx)
+		if diff := cmp.Diff(map[sync.Key]Place{"company/250": {Key: "company/250", FolderID: "21", ParentKey: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`, GoneSince: at}}, places); diff != "" || err != nil {
+			t.Errorf("places (-want +got), error %v:\n%s", err, diff)
+		}
+		pauses, err := j.Pauses(ctx)
+		if diff := cmp.Diff(map[sync.Key]Pause{"company/250": {Key: "company/250", Reason: "contract", Since: at}}, pauses); diff != "" || err != nil {
+			t.Errorf("pauses (-want +got), error %v:\n%s", err, diff)
+		}
+		failures, err := j.Failures(ctx)
+		if diff := cmp.Diff(map[sync.Key]Failure{"company/3": {Key: "company/3", Count: 2, First: at, Last: at, Next: at.Add(time.Hour), Error: "no"}}, failures); diff != "" || err != nil {
+			t.Errorf("failures (-want +got), error %v:\n%s", err, diff)
+		}
+		wants, err := j.Wants(ctx)
+		if diff := cmp.Diff(map[sync.Key]Want{"company/4": {Key: "company/4", Place: "x", Since: at}}, wants); diff != "" || err != nil {
+			t.Errorf("wants (-want +got), error %v:\n%s", err, diff)
+		}
+		print, found, err := j.Fingerprint(ctx)
+		if diff := cmp.Diff(Fingerprint{Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, RootID: "7", Layout: "abc"}, print); diff != "" || !found || err != nil {
+			t.Errorf("fingerprint (-want +got), error %v:\n%s", err, diff)
+		}
+		l, err := j.Acquire(ctx, Self())
+		ok(t, err)
+		if l.fence != 18 {
+			t.Errorf("fence %d, want 18", l.fence)
+		}
+		wantError(t, j.UsePlan(ctx, "beef"), ErrUsed)
+		if id := mustStart(t, j); id != 43 {
+			t.Errorf("the next run is %d, want 43", id)
+		}
+	})
+}
+
+// A layout that has been released is not edited: its fixture begins with it.
+func TestReleasedLayoutsAreNotEdited(t *testing.T) {
+	content, err := os.ReadFile("testdata/layout1.sql")
+	ok(t, err)
+	if !strings.HasPrefix(string(content), strings.TrimPrefix(migrations[0], "\n")) {
+		t.Error("testdata/layout1.sql does not begin with migrations[0]")
+	}
+}
+
+func TestMigrations(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		ctx := t.Context()
+		load(t, state, "layout1.sql")
+		j := raw(t, state)
+		defer j.Close()
+		count := func(query string) (n int) {
+			t.Helper()
+			ok(t, j.db.QueryRow(query).Scan(&n))
+			return n
+		}
+		add := `ALTER TABLE cwvault_pause ADD COLUMN who TEXT NOT NULL DEFAULT 'nobody'; CREATE TABLE cwvault_more (x BYTES)`
+		broken := []string{migrations[0], add, `UPDATE cwvault_pause SET who = 'x'; DELETE FROM no_such_table`}
+		if err := migrate(ctx, j.db, j.dialect, broken); err == nil {
+			t.Fatal("a broken migration succeeds")
+		}
+		if v, err := schemaVersion(ctx, j.db, j.dialect, 9); v != 1 || err != nil {
+			t.Errorf("after a broken migration it is layout %d (%v)", v, err)
+		}
+		if _, err := j.db.Exec(`SELECT who FROM cwvault_pause`); err == nil {
+			t.Error("half a migration was kept")
+		}
+
+		for range 2 { // the second time there is nothing to do
+			ok(t, migrate(ctx, j.db, j.dialect, []string{migrations[0], add}))
+			if n := count(`SELECT count(*) FROM cwvault_pause WHERE who = 'nobody'`); n != 1 {
+				t.Errorf("%d pauses, want the one there was", n)
+			}
+		}
+		if v, err := schemaVersion(ctx, j.db, j.dialect, 9); v != 2 || err != nil {
+			t.Errorf("it is layout %d (%v), want 2", v, err)
+		}
+
+		// The present version meets the journal of a newer one.
+		for _, open := range []func() (*Journal, error){
+			func() (*Journal, error) { return Open(ctx, state, Options{}) },
+			func() (*Journal, error) { return OpenReadOnly(ctx, state, Options{}) },
+		} {
+			_, err := open()
+			if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "newer cwvault") || !strings.Contains(err.Error(), j.name) {
+				t.Errorf("a newer journal: %v", err)
+			}
+		}
+		if n := count(`SELECT count(*) FROM cwvault_more`); n != 0 {
+			t.Error("the newer journal was changed")
+		}
+		_, err := j.db.Exec(`UPDATE cwvault_meta SET value = 'x' WHERE name = 'layout'`)
+		ok(t, err)
+		_, err = Open(ctx, state, Options{})
+		wantError(t, err, ErrVersion)
+	})
+}
+
+func TestManyMakeTheJournalAtOnce(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		var all gosync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				j, err := Open(t.Context(), state, Options{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := j.Pause(t.Context(), "company/1", ""); err != nil {
+					t.Error(err)
+				}
+				if err := j.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
