@@ -6,22 +6,31 @@ import (
 )
 
 // AudienceFolders returns the ids of the folders whose audience must be known
-// to tell what the plan's moves do to access, sorted. See [Plan.WithAccess].
+// to tell what the plan's moves do to access, sorted. They are enough also for
+// the plan that is left when [Check] holds some of the steps. See
+// [Plan.WithAccess].
 func (p Plan) AudienceFolders() []string {
 	ids := map[string]bool{}
-	p.eachMove(func(_ *Step, from, to string) { ids[from], ids[to] = true, true })
+	p.eachMove(func(s *Step, from, to string) {
+		ids[from], ids[to] = true, true
+		if s.parentID != "" {
+			ids[s.parentID] = true // the one that counts when it does not move itself
+		}
+	})
 	return slices.Sorted(maps.Keys(ids))
 }
 
 // WithAccess returns the plan with the change of audience that each move
-// brings. audience holds, for each of [Plan.AudienceFolders], who can see what
-// inherits from that folder.
+// brings, and its id with it. audience holds, for each of
+// [Plan.AudienceFolders], who can see what inherits from that folder. Of
+// folders that it lacks nothing is said.
 func (p Plan) WithAccess(audience map[string][]string) (Plan, error) {
 	p.Steps = slices.Clone(p.Steps)
 	p.eachMove(func(s *Step, from, to string) {
-		before, after := audience[from], audience[to]
+		before, known := audience[from]
+		after, too := audience[to]
 		a := Access{Gains: without(after, before), Loses: without(before, after)}
-		if len(a.Gains)+len(a.Loses) > 0 {
+		if known && too && len(a.Gains)+len(a.Loses) > 0 {
 			s.Access = &a
 		}
 	})
@@ -29,26 +38,12 @@ func (p Plan) WithAccess(audience map[string][]string) (Plan, error) {
 }
 
 // eachMove calls f for every step that may change its folder's audience, with
-// the folders from which it inherits before and after.
+// the folders whose audience it has before and after.
 func (p Plan) eachMove(f func(s *Step, from, to string)) {
-	at := make(map[Key]int, len(p.Steps))
-	for i, s := range p.Steps {
-		at[s.Key] = i
-	}
 	for i := range p.Steps {
-		s := &p.Steps[i]
-		if s.Op != OpMove && s.Op != OpArchive || !s.inherits {
-			continue
+		if s := &p.Steps[i]; s.inherits != "" && s.fromParent != "" {
+			f(s, s.fromParent, s.inherits)
 		}
-		above := s
-		for above.parentID == "" { // a folder to be made inherits from the one above it
-			j, ok := at[above.parentKey]
-			if !ok {
-				break
-			}
-			above = &p.Steps[j]
-		}
-		f(s, s.fromParent, above.parentID)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -128,10 +129,8 @@ func (a *applier) buildTasks() {
 		if s.Via != "" {
 			after(t, leave[s.Key], true)
 		}
-		if s.Key != RootKey {
-			before, ok := last[s.parentKey]
-			after(t, before, ok)
-		}
+		before, ok := last[s.above]
+		after(t, before, ok)
 		for _, k := range s.takesFrom {
 			before, ok := leave[k]
 			after(t, before, ok)
@@ -141,10 +140,10 @@ func (a *applier) buildTasks() {
 
 // run works through the tasks with a fixed number of workers.
 func (a *applier) run(ctx context.Context, workers int) {
-	var ready []int
+	ready := &intHeap{}
 	for t := range a.tasks {
 		if a.tasks[t].waits == 0 {
-			ready = append(ready, t)
+			*ready = append(*ready, t) // ascending: a heap
 		}
 	}
 	work := make(chan int)
@@ -163,16 +162,16 @@ func (a *applier) run(ctx context.Context, workers int) {
 			}
 		}()
 	}
-	for underWay := 0; len(ready) > 0 || underWay > 0; {
+	for underWay := 0; ready.Len() > 0 || underWay > 0; {
 		// Hand out in plan order; a nil channel is never chosen.
 		var hand chan int
 		next := 0
-		if len(ready) > 0 {
-			hand, next = work, ready[0]
+		if ready.Len() > 0 {
+			hand, next = work, (*ready)[0]
 		}
 		select {
 		case hand <- next:
-			ready = ready[1:]
+			heap.Pop(ready)
 			underWay++
 		case o := <-done:
 			underWay--
@@ -182,7 +181,7 @@ func (a *applier) run(ctx context.Context, workers int) {
 					t.skip = o.err
 				}
 				if t.waits--; t.waits == 0 {
-					ready = append(ready, n)
+					heap.Push(ready, n)
 				}
 			}
 		}
@@ -352,16 +351,20 @@ func (a *applier) again(call func() error) error {
 const maxTries = 4
 
 // create makes and marks a folder. After an answer that was lost it looks what
-// is there before it tries again, so that there are never two.
+// is there before it tries again, so that there are never two. It looks also
+// when a later try is refused: perhaps because the first one has arrived by then.
 func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Result {
+	lost := false
 	for tries := 1; ; tries++ {
 		f, err := a.vault.Create(ctx, parent, name, mark)
+		unanswered := errors.Is(err, ErrUnanswered)
+		lost = lost || unanswered
 		switch {
 		case err == nil:
 			return Result{Status: StatusDone, FolderID: f.ID}
 		case f.ID != "": // made, not marked
 			return a.markNew(ctx, f.ID, mark)
-		case !errors.Is(err, ErrUnanswered):
+		case !lost:
 			return Result{Status: StatusFailed, Err: err}
 		}
 		found, lookErr := a.look(ctx, parent, name)
@@ -374,7 +377,7 @@ func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Re
 			return a.markNew(ctx, found.ID, mark)
 		case found.ID != "":
 			return Result{Status: StatusFailed, Err: fmt.Errorf("%w, and folder %s of that name is there now and is not ours", err, found.ID)}
-		case tries == maxTries:
+		case tries == maxTries || !unanswered:
 			return Result{Status: StatusFailed, Unsettled: true, Err: err}
 		}
 	}

@@ -51,12 +51,13 @@ const guardFloor = 10
 // are not to be made unasked, because they are too many of their kind or change
 // who can see a folder. They belong into [World.Hold] of a second plan, whose
 // id is set to the first one's with [Plan.WithID]. A plan whose id is approved
-// passes whole.
+// passes whole, but for what [AccessHoldAny] holds: no approval encrypts.
 func Check(plan Plan, settings Settings, approved string) map[Key]Held {
-	if approved != "" && approved == plan.ID {
-		return nil
-	}
+	passes := approved != "" && approved == plan.ID
 	limits := settings.Limits
+	if passes {
+		limits = Limits{}
+	}
 	hold := map[Key]Held{}
 	for _, s := range plan.Steps {
 		if s.Access == nil {
@@ -64,7 +65,7 @@ func Check(plan Plan, settings Settings, approved string) map[Key]Held {
 		}
 		h := Held{Code: HeldAccessWidens, Key: s.Key}
 		switch {
-		case settings.Access == AccessHold && len(s.Access.Gains) > 0:
+		case settings.Access == AccessHold && len(s.Access.Gains) > 0 && !passes:
 			h.Reason = fmt.Sprintf("the move to %s would give access to %s; to let this plan through: cwvault resync --approve %s",
 				s.To, strings.Join(s.Access.Gains, ", "), plan.ID)
 		case settings.Access == AccessHoldAny:

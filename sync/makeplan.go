@@ -107,12 +107,12 @@ type planner struct {
 
 	nodes   []node
 	groups  []groupNode // of the first nodes, by level and ids
-	leaves  []int32     // company nodes by id
 	archive int32       // node of the archive folder, -1
 
 	held   map[Key]Held
 	claims map[place]int32 // which node has each name; the place's parent is a node here
 	paths  map[int32]string
+	vias   map[place]bool // temporary names given
 }
 
 // index reads the tree into tables.
@@ -127,6 +127,7 @@ func (p *planner) index() error {
 	p.marked = make(map[Key]int32, n)
 	p.held = map[Key]Held{}
 	p.paths = map[int32]string{}
+	p.vias = map[place]bool{}
 	root := p.world.Tree.Root.ID
 	for i, f := range p.folders {
 		if _, twice := p.byID[f.ID]; twice || f.ID == "" || f.ID == root {
@@ -204,10 +205,8 @@ func (p *planner) addNodes() {
 	var departed []int32
 	if p.w.settings.Archive != "" {
 		if departed = p.departedFolders(); len(departed) > 0 {
-			name := p.w.names.Clean(p.w.settings.Archive)
 			p.archive = int32(len(p.groups))
-			p.groups = append(p.groups, groupNode{group: group{key: archiveKey, parent: rootParent,
-				name: name, alt: p.w.names.withSuffix(name, " (archive)")}})
+			p.groups = append(p.groups, groupNode{group: p.w.archiveGroup()})
 		}
 	}
 	p.nodes = make([]node, 0, len(p.groups)+len(p.w.companies)+len(departed))
@@ -223,6 +222,15 @@ func (p *planner) addNodes() {
 	for _, f := range departed {
 		p.addNode(node{key: p.folders[f].Mark.Key, group: p.archive})
 	}
+}
+
+func (w *Wanted) archiveGroup() group {
+	g := group{key: archiveKey, parent: rootParent, name: w.names.Clean(w.settings.Archive)}
+	g.alt = w.names.withSuffix(g.name, " (archive)")
+	if !w.names.usable(g.name) {
+		g.name = g.alt
+	}
+	return g
 }
 
 func (p *planner) addNode(n node) {
@@ -347,10 +355,17 @@ func (p *planner) holdFirst() {
 		case asked:
 			p.hold(int32(i), h.Code, "%s", h.Reason)
 			n.waits = h.Code.passing()
-		case n.folder < 0 && p.known(n.key) && !p.world.Recreate[n.key]:
+		case n.folder < 0 && p.known(n.key) && !p.mayRecreate(n.key):
 			p.hold(int32(i), HeldFolderMissing, "its folder %q has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate %s", p.world.Known[n.key].Name, n.key)
 		}
 	}
+}
+
+// mayRecreate reports whether a person allowed to make a folder again, now or
+// in an earlier run that did not come to its end.
+func (p *planner) mayRecreate(k Key) bool {
+	_, begun := p.world.Unfinished[k]
+	return begun || p.world.Recreate[k]
 }
 
 func (p *planner) known(k Key) bool {

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -132,13 +133,20 @@ func (r NameRules) usable(s string) bool {
 // withSuffix appends suffix to name, cutting the name, never the suffix, to the
 // vault's length.
 func (r NameRules) withSuffix(name, suffix string) string {
-	end := len(name)
-	for end > 0 && r.tooLong(name[:end]+suffix) {
-		_, n := utf8.DecodeLastRuneInString(name[:end])
-		end -= n
+	if !r.tooLong(name + suffix) {
+		return r.Clean(name + suffix)
+	}
+	// From the front: a name may be far longer than any limit.
+	end := 0
+	for end < len(name) {
+		_, n := utf8.DecodeRuneInString(name[end:])
+		if r.tooLong(name[:end+n] + suffix) {
+			break
+		}
+		end += n
 	}
 	// Do not cut a letter from its accents: drop it with them.
-	for end > 0 && end < len(name) {
+	for end > 0 {
 		if c, _ := utf8.DecodeRuneInString(name[end:]); !unicode.Is(unicode.M, c) {
 			break
 		}
@@ -148,38 +156,25 @@ func (r NameRules) withSuffix(name, suffix string) string {
 	return r.Clean(name[:end] + suffix)
 }
 
-// leafNames are the names that a company folder may have, best first.
-type leafNames struct {
-	rules NameRules
-	plain string
-	ident string // cleaned; empty when the company has no usable identifier
-	id    string // "#250"
-}
-
-// leafNames returns the candidates for a company whose expanded template is s.
-func (r NameRules) leafNames(s, identifier, id string) leafNames {
-	n := leafNames{rules: r, ident: r.Clean(identifier), id: "#" + id}
-	if r.MaxLength > 0 && r.length(n.ident) > r.MaxLength/2 {
-		n.ident = "" // would leave no room for the name
+// leafNames returns the names that a company's folder may have, best first, at
+// least one. s is its expanded template.
+func (r NameRules) leafNames(s, identifier string, id int) []string {
+	base, ident, number := r.Clean(s), r.Clean(identifier), r.Clean("#"+strconv.Itoa(id))
+	if r.MaxLength > 0 && r.length(ident) > r.MaxLength/2 {
+		ident = "" // would leave no room for the name
 	}
-	switch n.plain = r.Clean(s); {
-	case n.plain == "" && r.usable(n.ident):
-		n.plain = n.ident
-	case n.plain == "":
-		n.plain = n.id
-	case !r.usable(n.plain):
-		n.plain = n.second()
+	var names []string
+	switch {
+	case r.usable(base):
+		names = append(names, base)
+	case base == "" && r.usable(ident):
+		base, ident = ident, ""
+		names = append(names, base)
+	case base == "":
+		return []string{number, r.withSuffix("", "("+number+")")}
 	}
-	return n
-}
-
-// second is the name of a company whose plain name is taken.
-func (n leafNames) second() string {
-	if n.ident == "" {
-		return n.third()
+	if ident != "" {
+		names = append(names, r.withSuffix(base, " ("+ident+")"))
 	}
-	return n.rules.withSuffix(n.plain, " ("+n.ident+")")
+	return append(names, r.withSuffix(base, " ("+number+")"))
 }
-
-// third is the name of a company whose second name is taken too.
-func (n leafNames) third() string { return n.rules.withSuffix(n.plain, " ("+n.id+")") }

@@ -88,8 +88,9 @@ type Step struct {
 	parentID   string // its id; empty when a step of this plan makes it
 	fromParent string // id of the parent before
 	fromName   string
-	inherits   bool
-	takesFrom  []Key // folders whose places this step needs vacated
+	inherits   string // id of the folder whose present audience the folder gets; empty: it keeps its own
+	above      Key    // of the nearest step among the folders above; it comes first
+	takesFrom  []Key  // folders whose places this step needs vacated
 }
 
 // Place returns where the step's folder will be, for a journal.

@@ -118,6 +118,7 @@ func (f filter) allows(id int) bool { return !f.exclude[id] && (f.include == nil
 // resolve turns names and ids into ids of records. what is "type" or "status".
 func resolve(what string, entries []string, records []Ref, fold func(string) string) ([]int, error) {
 	var ids []int
+	var unknown []string
 	for _, entry := range entries {
 		n := len(ids)
 		for _, r := range records {
@@ -126,8 +127,11 @@ func resolve(what string, entries []string, records []Ref, fold func(string) str
 			}
 		}
 		if len(ids) == n {
-			return nil, fmt.Errorf("unknown %s %q; ConnectWise has %s", what, entry, refList(records))
+			unknown = append(unknown, strconv.Quote(entry))
 		}
+	}
+	if unknown != nil {
+		return nil, fmt.Errorf("unknown %s %s; ConnectWise has %s", what, strings.Join(unknown, ", "), refList(records))
 	}
 	return ids, nil
 }

@@ -51,23 +51,23 @@ func (p *planner) depth(i int) int {
 }
 
 // settleLevel names the nodes first to end-1, which stand in order of
-// precedence.
+// precedence. A held node has no new place, but keeps its claim to the name:
+// else a folder of that name, or a person who looks for it, would meet another
+// company's.
 func (p *planner) settleLevel(first, end int32) {
 	var losers []int32
 	contested := map[int32]bool{}
 	for i := first; i < end; i++ {
 		n := &p.nodes[i]
-		n.adopt, n.note = -1, ""
-		if n.fixed {
-			continue
-		}
-		if g := n.group; g >= 0 && p.nodes[g].fixed && p.nodes[g].folder < 0 {
+		n.adopt = -1
+		if g := n.group; !n.fixed && g >= 0 && p.nodes[g].fixed && p.nodes[g].folder < 0 {
 			h := p.held[p.nodes[g].key]
 			p.hold(i, h.Code, "its group folder %q cannot be made: %s", p.groups[g].name, h.Reason)
 			n.waits = h.Code.passing()
-			continue
 		}
-		n.name = p.plainName(i)
+		if !n.fixed || n.name == "" {
+			n.name, n.note = p.plainName(i), ""
+		}
 		claim := place{n.group, p.w.names.Fold(n.name)}
 		if winner, taken := p.claims[claim]; taken {
 			contested[winner] = true
@@ -76,9 +76,12 @@ func (p *planner) settleLevel(first, end int32) {
 			continue
 		}
 		p.claims[claim] = i
-		if o, found := p.occupant(i, claim.folded); found && !p.resolve(i, o) {
+		if !n.fixed && !p.take(i, claim.folded) {
 			losers = append(losers, i)
 		}
+	}
+	for _, i := range losers {
+		p.settleLoser(i, contested)
 	}
 	for i := range contested {
 		if n := &p.nodes[i]; n.adopt >= 0 && !p.unfinished(i) {
@@ -86,31 +89,28 @@ func (p *planner) settleLevel(first, end int32) {
 			p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one has this name: whose it is cannot be told", n.name)
 		}
 	}
-	for _, i := range losers {
-		p.settleLoser(i)
-	}
 }
 
 // settleLoser finds another name for a node whose first choice is taken.
-func (p *planner) settleLoser(i int32) {
+func (p *planner) settleLoser(i int32, contested map[int32]bool) {
 	n := &p.nodes[i]
-	first := n.name
 	for _, name := range p.otherNames(i) {
 		claim := place{n.group, p.w.names.Fold(name)}
-		if _, taken := p.claims[claim]; taken {
+		if winner, taken := p.claims[claim]; taken {
+			contested[winner] = true
 			continue
 		}
+		first := n.name
 		n.name = name
-		if o, found := p.occupant(i, claim.folded); found && !p.unfinishedAt(i, o) {
-			continue
-		} else if found {
-			n.adopt = o
-		}
 		p.claims[claim] = i
-		return
+		if n.fixed || p.take(i, claim.folded) {
+			return
+		}
+		n.name = first
 	}
-	n.name = first
-	p.hold(i, HeldNameCollision, "the name %q is taken, and so are the names that would tell it apart", first)
+	if !n.fixed {
+		p.hold(i, HeldNameCollision, "the name %q is taken, and so are the names that would tell it apart", n.name)
+	}
 }
 
 func (p *planner) plainName(i int32) string {
@@ -119,7 +119,7 @@ func (p *planner) plainName(i int32) string {
 	case int(i) < len(p.groups):
 		return p.groups[i].name
 	case n.wanted != nil:
-		return n.wanted.names.plain
+		return n.wanted.name
 	}
 	return p.folders[n.folder].Name // archived: it keeps the name it has
 }
@@ -130,7 +130,7 @@ func (p *planner) otherNames(i int32) []string {
 	case int(i) < len(p.groups):
 		return []string{p.groups[i].alt}
 	case n.wanted != nil:
-		return []string{n.wanted.names.second(), n.wanted.names.third()}
+		return p.w.leafNames(n.company)[1:]
 	}
 	id, _ := n.key.CompanyID()
 	return []string{p.w.names.withSuffix(p.w.names.Clean(n.name), " (#"+strconv.Itoa(id)+")")}
@@ -161,31 +161,41 @@ func (p *planner) folderAt(i int32) int32 {
 	return newParent
 }
 
-// occupant returns a folder that stays at the node's place. Of several it
-// prefers one that is not ours: that asks for a person.
-func (p *planner) occupant(i int32, folded string) (f int32, found bool) {
+// take gives a node the place that it has claimed, or holds it because of what
+// stays there. It returns false if the node must look for another name.
+func (p *planner) take(i int32, folded string) bool {
+	o, others := p.occupant(i, folded)
+	return o < 0 || p.resolve(i, o, others)
+}
+
+// occupant returns the folder that stays at the node's place, or -1, and
+// whether others do too. Of several it prefers one that is not ours: that asks
+// for a person.
+func (p *planner) occupant(i int32, folded string) (f int32, others bool) {
+	f = -1
 	parent := p.folderAt(i)
 	if parent == newParent {
-		return 0, false
+		return f, false
 	}
 	o, ok := p.at[place{parent, folded}]
 	if !ok {
-		return 0, false
+		return f, false
 	}
 	for ; o >= 0; o = p.next[o] {
 		if o == p.nodes[i].folder || p.owner[o] >= 0 && !p.nodes[p.owner[o]].fixed {
 			continue
 		}
-		if !found || !p.ours(o) {
-			f, found = o, true
+		others = f >= 0
+		if f < 0 || p.ours(f) && !p.ours(o) || p.ours(f) == p.ours(o) && p.folders[o].ID < p.folders[f].ID {
+			f = o
 		}
 	}
-	return f, found
+	return f, others
 }
 
 // resolve decides what the occupant of a node's place means: the node is held,
 // or adopts it, or (false) must look for another name.
-func (p *planner) resolve(i, o int32) bool {
+func (p *planner) resolve(i, o int32, others bool) bool {
 	n, f := &p.nodes[i], &p.folders[o]
 	switch {
 	case p.unfinishedAt(i, o):
@@ -206,10 +216,12 @@ func (p *planner) resolve(i, o int32) bool {
 		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is in the way", f.Name)
 	case !p.w.settings.Adopt:
 		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path", f.Name)
+	case others:
+		p.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
 	case f.Name != n.name:
 		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, written differently from %q, so that it is not adopted", f.Name, n.name)
-	case p.next[p.at[place{p.parent[o], p.w.names.Fold(f.Name)}]] >= 0:
-		p.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
+	case n.wanted != nil && p.w.homeless[p.w.names.Fold(n.name)]:
+		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and a company that has no place now has this name too: whose it is cannot be told", n.name)
 	default:
 		n.adopt = o
 	}
@@ -244,7 +256,10 @@ func (p *planner) groupKey(i int32) Key {
 func (p *planner) drifted(i int32) bool {
 	n := &p.nodes[i]
 	was, known := p.world.Known[n.key]
-	return known && n.folder >= 0 && was == (Place{Parent: p.groupKey(i), Name: n.name}) && !p.inPlace(i)
+	if !known || n.folder < 0 || p.inPlace(i) || was.Parent != p.groupKey(i) {
+		return false
+	}
+	return was.Name == n.name || was.Parent == archiveKey // where a folder keeps any name that it has
 }
 
 // inPlace reports whether the node's folder is where it should be.
@@ -279,40 +294,42 @@ func (p *planner) holdCycles() {
 	}
 }
 
-// endsInside follows the parents that a node's folder will have, up to the
-// root, and reports whether the folder itself is among them.
+// endsInside reports whether a node's folder would end inside itself.
 func (p *planner) endsInside(i int32) bool {
-	self := p.nodes[i].folder
-	f := p.finalParent(i)
-	for range len(p.nodes) + len(p.folders) + 1 {
-		if f < 0 {
+	e := p.up(element{i, p.nodes[i].folder})
+	for range len(p.nodes) + len(p.folders) {
+		switch {
+		case e.atTop():
 			return false
-		}
-		if f == self {
+		case e.folder == p.nodes[i].folder:
 			return true
 		}
-		if o := p.owner[f]; o >= 0 && !p.nodes[o].fixed {
-			f = p.finalParent(o)
-		} else {
-			f = p.parent[f]
-		}
+		e = p.up(e)
 	}
-	return true // a cycle further up: others are in it, but this one cannot stand either
+	return true // a circle further up: others are in it, but this one cannot stand either
 }
 
-// finalParent is the nearest existing folder above a node's wanted place.
-func (p *planner) finalParent(i int32) int32 {
-	for {
-		g := p.nodes[i].group
-		if g < 0 {
-			return rootParent
+// element is a folder on the way from a folder to the root as it will be after
+// the plan. It has a node, a folder, or both; at the top it has neither.
+type element struct{ node, folder int32 }
+
+func (e element) atTop() bool { return e.node < 0 && e.folder < 0 }
+
+// up returns the element that will hold e.
+func (p *planner) up(e element) element {
+	if e.node >= 0 && !(p.nodes[e.node].fixed && e.folder >= 0) {
+		g := p.nodes[e.node].group
+		switch {
+		case g < 0:
+			return element{-1, -1}
+		case p.nodes[g].folder < 0:
+			return element{g, p.nodes[g].adopt}
 		}
-		if f := p.nodes[g].folder; f >= 0 {
-			return f
-		}
-		if f := p.nodes[g].adopt; f >= 0 {
-			return f
-		}
-		i = g
+		return element{g, p.nodes[g].folder}
 	}
+	f := p.parent[e.folder]
+	if f < 0 {
+		return element{-1, -1}
+	}
+	return element{p.owner[f], f}
 }

@@ -42,6 +42,7 @@ func (p *planner) plan() Plan {
 		steps = append(steps, pending{node: -1, Step: Step{Op: OpCreate, Kind: KindGroup, Key: RootKey,
 			To: p.world.Tree.RootPath, Reason: "the root does not exist yet"}})
 	}
+	p.linkAbove(steps)
 	steps = p.only(steps)
 	plan.Steps = p.order(steps)
 	plan.Held = p.allHeld(needed)
@@ -112,7 +113,7 @@ func (p *planner) step(i int32) Step {
 		return s
 	}
 	f := &p.folders[n.folder]
-	s.FolderID, s.From, s.fromParent, s.fromName, s.inherits = f.ID, p.path(n.folder), f.ParentID, f.Name, f.Inherits
+	s.FolderID, s.From, s.fromParent, s.fromName = f.ID, p.path(n.folder), f.ParentID, f.Name
 	switch {
 	case p.parent[n.folder] == p.folderAt(i):
 		s.Op = OpRename
@@ -121,9 +122,38 @@ func (p *planner) step(i int32) Step {
 	default:
 		s.Op = OpMove
 	}
+	if f.Inherits && s.Op != OpRename {
+		s.inherits = p.inheritsFrom(i)
+	}
 	s.Reason = p.changeReason(i, s.Op)
 	s.takesFrom = p.takenBy(i)
 	return s
+}
+
+// inheritsFrom returns the id of the folder whose present audience a node's
+// folder will have after the plan. It is empty when that folder is not there
+// yet.
+func (p *planner) inheritsFrom(i int32) string {
+	id := ""
+	for e := p.up(element{i, p.nodes[i].folder}); !e.atTop(); e = p.up(e) {
+		if e.folder < 0 {
+			continue // it will inherit from the one above
+		}
+		f := &p.folders[e.folder]
+		if id == "" {
+			id = f.ID
+		}
+		if !f.Inherits {
+			return id
+		}
+		if e.node >= 0 && !p.nodes[e.node].fixed && p.nodes[e.node].folder >= 0 && p.parent[e.folder] != p.folderAt(e.node) {
+			id = "" // it moves, and its audience changes with it
+		}
+	}
+	if id == "" {
+		id = p.world.Tree.Root.ID
+	}
+	return id
 }
 
 // takenBy returns the folders that are at a node's place now. All of them will
@@ -140,7 +170,7 @@ func (p *planner) takenBy(i int32) []Key {
 	var keys []Key
 	for ; o >= 0; o = p.next[o] {
 		if o != p.nodes[i].folder {
-			keys = append(keys, p.folders[o].Mark.Key)
+			keys = append(keys, p.nodes[p.owner[o]].key)
 		}
 	}
 	slices.SortFunc(keys, compareKeys)
@@ -292,6 +322,32 @@ func (p *planner) departedReason(company int) string {
 	return "deleted in ConnectWise, or no longer visible to the API member"
 }
 
+// linkAbove notes for each step the nearest one among the folders above it.
+func (p *planner) linkAbove(steps []pending) {
+	has := make([]bool, len(p.nodes))
+	root := Key("")
+	for _, s := range steps {
+		if s.node >= 0 {
+			has[s.node] = true
+		} else {
+			root = RootKey
+		}
+	}
+	for i := range steps {
+		s := &steps[i]
+		if s.node < 0 {
+			continue
+		}
+		s.above = root
+		for e := p.up(element{s.node, p.nodes[s.node].folder}); !e.atTop(); e = p.up(e) {
+			if e.node >= 0 && has[e.node] {
+				s.above = p.nodes[e.node].key
+				break
+			}
+		}
+	}
+}
+
 func (p *planner) selected(k Key) bool {
 	id, ok := k.CompanyID()
 	return p.world.Only == nil || ok && p.world.Only[id]
@@ -315,10 +371,7 @@ func (p *planner) only(steps []pending) []pending {
 			return
 		}
 		keep[i] = true
-		if k != RootKey {
-			visit(RootKey)
-			visit(steps[i].parentKey)
-		}
+		visit(steps[i].above)
 		for _, k := range steps[i].takesFrom {
 			visit(k)
 		}
@@ -418,13 +471,12 @@ func (p *planner) markedPaths(k Key) string {
 // pending is a step on its way into the order of the plan.
 type pending struct {
 	Step
-	node     int32
-	waits    int   // how many steps must come before it
-	finish   []int // steps that wait until it is done
-	vacate   []int // steps that wait until it has left its place
-	left     bool  // it has left its place
-	done     bool
-	takenVia int
+	node   int32
+	waits  int   // how many steps must come before it
+	finish []int // steps that wait until it is done
+	vacate []int // steps that wait until it has left its place
+	left   bool  // it has left its place
+	done   bool
 }
 
 // order sorts the steps so that each can be done when its turn comes: parents
@@ -448,9 +500,7 @@ func (p *planner) order(steps []pending) []Step {
 	}
 	for i := range steps {
 		s := &steps[i]
-		if s.Key != RootKey {
-			waitFor(i, s.parentKey, func(s *pending) *[]int { return &s.finish })
-		}
+		waitFor(i, s.above, func(s *pending) *[]int { return &s.finish })
 		for _, k := range s.takesFrom {
 			waitFor(i, k, func(s *pending) *[]int { return &s.vacate })
 		}
@@ -478,8 +528,6 @@ func (p *planner) order(steps []pending) []Step {
 			if s.Via == "" {
 				ordered = append(ordered, s.Step)
 				release(s.vacate)
-			} else {
-				ordered[s.takenVia] = s.Step
 			}
 			release(s.finish)
 		}
@@ -493,7 +541,6 @@ func (p *planner) order(steps []pending) []Step {
 		s := &steps[i]
 		p.takeVia(s)
 		s.left = true
-		s.takenVia = len(ordered)
 		ordered = append(ordered, s.Step)
 		release(s.vacate)
 	}
@@ -543,7 +590,7 @@ func blocker(steps []pending, at map[Key]int, i int) (j int, forPlace bool) {
 			return j, true
 		}
 	}
-	if j, ok := at[steps[i].parentKey]; ok && !steps[j].done {
+	if j, ok := at[steps[i].above]; ok && !steps[j].done {
 		return j, false
 	}
 	panic("cwvault: internal error: a step waits for nothing")
@@ -561,19 +608,22 @@ func viaBefore(a, b Key) bool {
 
 // takeVia gives a step a temporary name in the folder where it is now.
 func (p *planner) takeVia(s *pending) {
-	folder := p.nodes[s.node].folder
-	parent := p.parent[folder]
-	tag := strings.NewReplacer("company/", "#", "group/", "", ":", " ", "/", " ").Replace(string(s.Key))
+	parent := p.parent[p.nodes[s.node].folder]
+	tag := "moving"
+	if id, ok := s.Key.CompanyID(); ok {
+		tag += " #" + strconv.Itoa(id)
+	}
 	for n := 1; ; n++ {
-		suffix := " (moving " + tag + ")"
+		suffix := " (" + tag + ")"
 		if n > 1 {
-			suffix = " (moving " + tag + ", " + strconv.Itoa(n) + ")"
+			suffix = " (" + tag + ", " + strconv.Itoa(n) + ")"
 		}
-		name := p.w.names.withSuffix(s.name, suffix)
+		name := p.w.names.withSuffix(p.w.names.Clean(s.name), suffix)
 		where := place{parent, p.w.names.Fold(name)}
-		if _, taken := p.at[where]; taken || p.claimed(parent, where.folded) {
+		if _, taken := p.at[where]; taken || p.vias[where] || p.claimed(parent, where.folded) {
 			continue
 		}
+		p.vias[where] = true
 		s.viaName = name
 		s.Via = p.path(parent) + `\` + name
 		return
@@ -585,6 +635,9 @@ func (p *planner) claimed(parent int32, folded string) bool {
 	group := rootParent
 	if parent >= 0 {
 		group = p.owner[parent]
+		if group < 0 {
+			group = int32(slices.IndexFunc(p.nodes[:len(p.groups)], func(n node) bool { return n.adopt == parent }))
+		}
 		if group < 0 {
 			return false
 		}

@@ -2,7 +2,9 @@ package sync
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // A token is a placeholder of a template, without its dollar sign.
@@ -54,7 +56,10 @@ type Structure struct {
 // token off from the text behind it and $$ is a dollar sign.
 func ParseStructure(s string) (Structure, error) {
 	var st Structure
-	text := strings.Trim(strings.ReplaceAll(s, "/", `\`), `\`)
+	if strings.ContainsFunc(strings.TrimSpace(s), unicode.IsControl) {
+		return st, fmt.Errorf("folder structure %q has a control character", s)
+	}
+	text := strings.Trim(strings.ReplaceAll(strings.TrimSpace(s), "/", `\`), `\`)
 	if strings.TrimSpace(text) == "" {
 		return st, fmt.Errorf("folder structure %q has no level; the usual one is %s", s, `$TYPE\$STATUS`)
 	}
@@ -79,6 +84,11 @@ func (st Structure) String() string {
 		levels[i] = formatTemplate(parts)
 	}
 	return strings.Join(levels, `\`)
+}
+
+// uses reports whether any level has the token.
+func (st Structure) uses(t token) bool {
+	return slices.ContainsFunc(st.levels, func(parts []part) bool { return slices.Contains(parts, part{token: t}) })
 }
 
 // NameTemplate is the template of the company folder's own name.

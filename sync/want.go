@@ -15,10 +15,13 @@ type Wanted struct {
 	companies []wanted // by company id
 	held      []Held
 	out       map[int]string // companies filtered out, and why
-	listed    map[int]bool   // ids of all companies listed; shared by none
-	settings  Settings
-	names     NameRules
-	refs      refNames
+	listed    map[int]bool   // ids of all companies listed
+	// homeless holds the folded names of listed companies that have no place:
+	// an unmanaged folder of such a name may be theirs.
+	homeless map[string]bool
+	settings Settings
+	names    NameRules
+	refs     refNames
 }
 
 // group is one wanted group folder.
@@ -34,8 +37,8 @@ type group struct {
 type wanted struct {
 	company *Company
 	group   int32
-	typ     Ref // the chosen type
-	names   leafNames
+	typ     Ref    // the chosen type
+	name    string // the first of its names
 }
 
 // segment is what one token contributes to a group's key.
@@ -58,16 +61,35 @@ func (s segment) String() string {
 // refNames holds the present names of the records that tokens stand for.
 type refNames map[token]map[int]string
 
-func (n refNames) add(t token, refs ...Ref) {
+// add notes the name of a record unless an earlier one is known.
+func (n refNames) add(t token, r Ref) {
 	m := n[t]
 	if m == nil {
 		m = map[int]string{}
 		n[t] = m
 	}
-	for _, r := range refs {
-		if r.ID != 0 {
-			m[r.ID] = r.Name
+	if _, known := m[r.ID]; !known && r.ID != 0 {
+		m[r.ID] = r.Name
+	}
+}
+
+// addAll notes the names that companies, which stand in order of id, have for
+// the records that the structure's tokens stand for. A record's own name beats
+// the copies of it in references to it.
+func (n refNames) addAll(companies []*Company, st Structure) {
+	if st.uses(tokenParent) {
+		for _, c := range companies {
+			n.add(tokenParent, Ref{c.ID, c.Name})
 		}
+	}
+	for _, c := range companies {
+		for _, t := range c.Types {
+			n.add(tokenType, t) // known already, but for a type that is gone from the table
+		}
+		n.add(tokenStatus, c.Status)
+		n.add(tokenTerritory, c.Territory)
+		n.add(tokenMarket, c.Market)
+		n.add(tokenParent, c.Parent) // known already, but for a parent that is deleted or out of our sight
 	}
 }
 
@@ -108,8 +130,12 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 		return Wanted{}, &SettingsError{problems}
 	}
 
-	w.refs.add(tokenType, src.Types...)
-	w.refs.add(tokenStatus, src.Statuses...)
+	for _, t := range src.Types {
+		w.refs.add(tokenType, t)
+	}
+	for _, st := range src.Statuses {
+		w.refs.add(tokenStatus, st)
+	}
 	order := make([]*Company, len(src.Companies))
 	for i := range src.Companies {
 		order[i] = &src.Companies[i]
@@ -117,12 +143,8 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	slices.SortFunc(order, func(a, b *Company) int { return cmp.Compare(a.ID, b.ID) })
 	for _, c := range order {
 		w.listed[c.ID] = true
-		w.refs.add(tokenTerritory, c.Territory)
-		w.refs.add(tokenMarket, c.Market)
 	}
-	for _, c := range order {
-		w.refs.add(tokenParent, Ref{c.ID, c.Name}) // the record's own name beats a reference's copy
-	}
+	w.refs.addAll(order, settings.Structure)
 
 	excluded := make(map[string]bool, len(settings.Exclude))
 	for _, e := range settings.Exclude {
@@ -150,11 +172,20 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 			w.hold(c, "no-"+HoldCode(keyWord[missing]), fmt.Sprintf("the company has no %s, and CWVAULT_MISSING names no group for that", keyWord[missing]))
 			continue
 		}
-		leaf := expandLeaf(settings.Name, c)
-		w.companies = append(w.companies, wanted{company: c, group: g, typ: typ,
-			names: names.leafNames(leaf, c.Identifier, strconv.Itoa(c.ID))})
+		w.companies = append(w.companies, wanted{company: c, group: g, typ: typ, name: w.leafName(c)})
 	}
 	b.sort()
+	if settings.Adopt {
+		w.homeless = map[string]bool{}
+		placed := w.companies
+		for _, c := range order {
+			if len(placed) > 0 && placed[0].company == c {
+				placed = placed[1:]
+			} else {
+				w.homeless[names.Fold(w.leafName(c))] = true
+			}
+		}
+	}
 	return w, nil
 }
 
@@ -185,6 +216,19 @@ func chooseType(types []Ref, f filter, priority []int) (typ Ref, ok bool) {
 		}
 	}
 	return typ, typ.ID != 0 || f.include == nil
+}
+
+// leafName is the name that a company's folder has unless another has it.
+func (w *Wanted) leafName(c *Company) string {
+	if name := w.names.Clean(expandLeaf(w.settings.Name, c)); w.names.usable(name) {
+		return name
+	}
+	return w.leafNames(c)[0]
+}
+
+// leafNames are all names that a company's folder may have, best first.
+func (w *Wanted) leafNames(c *Company) []string {
+	return w.names.leafNames(expandLeaf(w.settings.Name, c), c.Identifier, c.ID)
 }
 
 func expandLeaf(t NameTemplate, c *Company) string {
@@ -271,9 +315,6 @@ func (b *groupBuilder) segment(c *Company, typ Ref, t token) segment {
 		s.id = c.Market.ID
 	case tokenParent:
 		s.id = c.Parent.ID
-		if _, known := b.w.refs[tokenParent][s.id]; !known {
-			b.w.refs.add(tokenParent, c.Parent) // a parent that is deleted or out of our sight
-		}
 	case tokenInitial:
 		s.text = b.w.initial(c)
 	}
@@ -311,8 +352,12 @@ func (w *Wanted) newGroup(key Key, parent int32, level []part, ids []segment) gr
 	nums := make([]string, len(ids))
 	for i, s := range ids {
 		words[i] = strings.ReplaceAll(s.String(), ":", " ")
-		nums[i] = "#" + s.text
-		if s.token != "" && s.token != tokenInitial {
+		switch s.token {
+		case "":
+			nums[i] = "group"
+		case tokenInitial:
+			nums[i] = s.text
+		default:
 			nums[i] = "#" + strconv.Itoa(s.id)
 		}
 	}
@@ -409,8 +454,8 @@ func parseSegments(text string, level []part) (ids []segment, ok bool) {
 			s.text = value
 		} else {
 			var err error
-			if s.id, err = strconv.Atoi(value); err != nil {
-				return nil, false
+			if s.id, err = strconv.Atoi(value); err != nil || s.String() != f {
+				return nil, false // one spelling a key
 			}
 		}
 		ids = append(ids, s)
