@@ -1,0 +1,168 @@
+package secretserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"cwvault/vault"
+)
+
+// pageSize is how many records are asked for at once. The vendor states no
+// limit; 100 to 10,000 are in use. A server that gives fewer sets the size.
+const pageSize = 500
+
+// page is one answer of a search.
+type page[T any] struct {
+	Total   int   `json:"total"`
+	HasNext bool  `json:"hasNext"`
+	Success *bool `json:"success"`
+	Records *[]T  `json:"records"`
+}
+
+// errIncomplete marks a list that does not add up.
+var errIncomplete = errors.New("the list is incomplete or changed while it was read")
+
+// list reads all records of a search: the first page, then the others at the
+// same time. id tells records apart. A list whose pages disagree about the
+// total, do not add up to it or repeat a record is read once more and is then
+// an error wrapping [vault.ErrUnavailable].
+func list[T any](ctx context.Context, v *Vault, path string, query url.Values, id func(T) int) ([]T, error) {
+	records, err := listOnce(ctx, v, path, query, id)
+	if errors.Is(err, errIncomplete) {
+		records, err = listOnce(ctx, v, path, query, id)
+	}
+	if errors.Is(err, errIncomplete) {
+		err = fmt.Errorf("GET %s: %w (%w)", path, err, vault.ErrUnavailable)
+	}
+	return records, err
+}
+
+func listOnce[T any](ctx context.Context, v *Vault, path string, query url.Values, id func(T) int) ([]T, error) {
+	first, err := readPage[T](ctx, v, path, query, 0, pageSize)
+	if notFound(err, path) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	total, size := first.Total, len(*first.Records)
+	records := *first.Records
+	if first.HasNext {
+		if size == 0 || total <= size {
+			return nil, fmt.Errorf("%w: %d of %d records and no end", errIncomplete, size, total)
+		}
+		blocks := make([][]T, (total-1)/size) // those after the first page
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(v.workers)
+		for i := range blocks {
+			group.Go(func() (err error) {
+				start := (i + 1) * size
+				blocks[i], err = readBlock[T](ctx, v, path, query, start, min(start+size, total), total)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+		for _, block := range blocks {
+			records = append(records, block...)
+		}
+	}
+	if len(records) != total {
+		return nil, fmt.Errorf("%w: %d of %d records", errIncomplete, len(records), total)
+	}
+	seen := make(map[int]bool, len(records))
+	for _, r := range records {
+		if n := id(r); seen[n] {
+			return nil, fmt.Errorf("%w: record %d twice", errIncomplete, n)
+		} else {
+			seen[n] = true
+		}
+	}
+	return records, nil
+}
+
+// scan goes through a search page by page. Records made meanwhile may be given
+// twice, or not at all; those there from the start to the end are given unless
+// others vanish from before them. It is for looking something up while the same
+// list grows, where no two pages would agree and list never end well.
+func scan[T any](ctx context.Context, v *Vault, path string, query url.Values, each func(T)) error {
+	for skip := 0; ; {
+		p, err := readPage[T](ctx, v, path, query, skip, pageSize)
+		if notFound(err, path) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, record := range *p.Records {
+			each(record)
+		}
+		n := len(*p.Records)
+		if !p.HasNext {
+			return nil
+		}
+		if n == 0 {
+			return fmt.Errorf("GET %s: %w: no records and no end (%w)", path, errIncomplete, vault.ErrUnavailable)
+		}
+		skip += n
+	}
+}
+
+// notFound reports the answer that Secret Server Cloud gives to a search that
+// finds nothing.
+func notFound(err error, path string) bool {
+	return errors.Is(err, vault.ErrNotFound) && statusOf(err) == http.StatusNotFound && path != permissionsPath
+}
+
+// readBlock reads the records from start to before end, in more than one page
+// if the server gives fewer than asked for.
+func readBlock[T any](ctx context.Context, v *Vault, path string, query url.Values, start, end, total int) ([]T, error) {
+	var block []T
+	for start < end {
+		p, err := readPage[T](ctx, v, path, query, start, end-start)
+		if err != nil {
+			return nil, err
+		}
+		n := len(*p.Records)
+		start += n
+		if n == 0 || start > end || p.Total != total || p.HasNext != (start < total) {
+			return nil, fmt.Errorf("%w: %d records up to %d, total %d and before %d", errIncomplete, n, start, p.Total, total)
+		}
+		block = append(block, *p.Records...)
+	}
+	return block, nil
+}
+
+func readPage[T any](ctx context.Context, v *Vault, path string, query url.Values, skip, take int) (page[T], error) {
+	q := maps.Clone(query)
+	if q == nil {
+		q = url.Values{}
+	}
+	q.Set("skip", strconv.Itoa(skip))
+	q.Set("take", strconv.Itoa(take))
+	var p page[T]
+	if err := v.client.do(ctx, read(path, q), &p); err != nil {
+		return p, err
+	}
+	return p, p.check(path)
+}
+
+func (p *page[T]) check(path string) error {
+	switch {
+	case p.Success != nil && !*p.Success:
+		return fmt.Errorf("GET %s: %w: the server says that the search failed", path, errIncomplete)
+	case p.Records == nil && p.Total == 0:
+		return fmt.Errorf("GET %s: %w: no records in the answer", path, errIncomplete)
+	case p.Records == nil:
+		return fmt.Errorf("GET %s: %w: no records of %d", path, errIncomplete, p.Total)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+// Package secretserver keeps cwvault's folders in Delinea (Thycotic) Secret
+// Server: on-premises, in Secret Server Cloud, or behind the Delinea Platform.
+//
+// Facts about the API are from the vendor's OpenAPI document 11.7.61, its
+// PowerShell module, its Go and Python SDKs and its documentation; where those
+// say nothing, the comments here say what was assumed.
+//
+// # What a run costs
+//
+// One sign-in, one health check that tells Secret Server from the Platform, one
+// look-up of the root, one of the metadata field, one of the built-in Folder
+// Synchronization, and the pages of folders and marks. A Platform that is
+// recognised by its address costs a list of vaults in place of the health
+// check; on an address of the customer's own it takes the health check, the
+// Platform's, and the list.
+//
+// Each rename or move is one PUT, each new folder two POSTs. What a PUT must
+// send back comes from the listing. Only a folder of which the listing left a
+// field out is read again first, because Secret Server takes an omitted
+// inheritPermissions for true.
+//
+// # Access denied
+//
+// Secret Server answers "access denied" with status 400, and gives the same
+// answer for a folder that does not exist and for one that the account may not
+// see. Reading a folder by id that is refused so is [vault.ErrNotFound]: the
+// account cannot see it, and whether it exists cannot be known. A refused write
+// is [vault.ErrNotAllowed] when the folder can still be read, and
+// [vault.ErrNotFound] when it cannot.
+//
+// # What it never does
+//
+// It sends no DELETE, and reads no secret but the one that [Vault.ReadSecret]
+// is called for.
+package secretserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+	"unicode/utf16"
+
+	"github.com/hashicorp/go-hclog"
+
+	"cwvault/sync"
+	"cwvault/vault"
+)
+
+// Config is what [New] needs. URL, Username, Password and Root are required.
+type Config struct {
+	// URL is the address of Secret Server without "/api", such as
+	// https://vault.example.com/SecretServer or
+	// https://TENANT.secretservercloud.com, or that of a Delinea Platform.
+	// Plain http is accepted for a loopback address only.
+	URL string
+	// Username and Password are those of a Secret Server account, or the
+	// client id and secret of a Platform service user.
+	Username, Password string
+	// Domain is the directory domain of the account; empty for a local one. It
+	// is not used with a Platform.
+	Domain string
+	// CAFile names a PEM file of authorities trusted beside the system's.
+	CAFile string
+	// Root is the path of the root folder, such as \Clients. A single
+	// backslash is the whole vault but for personal folders.
+	Root string
+	// Access is CWVAULT_ACCESS: "inherit" (also when empty), "preserve" or
+	// "hold". What is held is decided by the core, so that a move that gets
+	// here is done as with "inherit".
+	Access string
+	// MarkFallback returns the journal's marks by folder id. It is asked when
+	// the vault has no metadata field for the marks, or refuses to have it
+	// read or made. Nil means that there is no journal.
+	MarkFallback func(ctx context.Context) (map[string]sync.Mark, error)
+	// MaxNameLength is the longest folder name, in UTF-16 units. The vendor
+	// states no limit; zero means 255.
+	MaxNameLength int
+	// Forbidden are characters not to be used in folder names. The vendor
+	// lists none; the backslash, which separates the parts of a path, is
+	// always forbidden.
+	Forbidden string
+	// Workers is how many pages are read at once; zero means 8.
+	Workers int
+	// Logger may be nil.
+	Logger hclog.Logger
+}
+
+// Vault is a Secret Server. Its methods may be called from several goroutines.
+type Vault struct {
+	client   client
+	root     []string // names of the folders from the top to the root; empty for the whole vault
+	preserve bool
+	fallback func(ctx context.Context) (map[string]sync.Mark, error)
+	names    sync.NameRules
+	workers  int
+	log      hclog.Logger
+
+	mu      gosync.Mutex
+	records map[int]folder // as last seen: what a PUT sends back
+	rootID  int            // 0 while not known
+	marks   marks
+}
+
+var _ vault.Vault = (*Vault)(nil)
+
+// New checks cfg and returns the vault that it describes. It does not use the
+// network. The error lists everything that is wrong, by field name.
+func New(cfg Config) (*Vault, error) {
+	var problems []error
+	wrong := func(field string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", field, err))
+		}
+	}
+	missing := func(field, value string) {
+		if value == "" {
+			wrong(field, errors.New("missing"))
+		}
+	}
+	address, err := checkURL(cfg.URL)
+	wrong("URL", err)
+	missing("Username", cfg.Username)
+	missing("Password", cfg.Password)
+	root, err := splitRoot(cfg.Root)
+	wrong("Root", err)
+	if !slices.Contains([]string{"", "inherit", "preserve", "hold"}, cfg.Access) {
+		wrong("Access", fmt.Errorf("%q is none of inherit, preserve, hold", cfg.Access))
+	}
+	if cfg.MaxNameLength < 0 {
+		wrong("MaxNameLength", errors.New("negative"))
+	}
+	if cfg.Workers < 0 {
+		wrong("Workers", errors.New("negative"))
+	}
+	roots, err := authorities(cfg.CAFile)
+	wrong("CAFile", err)
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+
+	workers := cfg.Workers
+	if workers == 0 {
+		workers = 8
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	return &Vault{
+		client: client{
+			address: address, username: cfg.Username, password: cfg.Password, domain: cfg.Domain,
+			log: log, retry: 250 * time.Millisecond, signIn: make(chan struct{}, 1),
+			http: &http.Client{
+				// A redirect would send the token, and for a form the password, to
+				// wherever the answer says.
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+				Transport: &http.Transport{
+					Proxy:                 http.ProxyFromEnvironment,
+					DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+					TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+					TLSHandshakeTimeout:   15 * time.Second,
+					ForceAttemptHTTP2:     true,
+					MaxIdleConnsPerHost:   workers + 2,
+					IdleConnTimeout:       90 * time.Second,
+					ResponseHeaderTimeout: callTimeout,
+				},
+			},
+		},
+		root: root, preserve: cfg.Access == "preserve", fallback: cfg.MarkFallback,
+		names: nameRules(cfg), workers: workers, log: log,
+		records: map[int]folder{},
+		marks:   marks{making: make(chan struct{}, 1)},
+	}, nil
+}
+
+// Names implements [vault.Vault].
+func (v *Vault) Names() sync.NameRules { return v.names }
+
+// nameRules gives the rules that New was asked for. The vendor states none: 255
+// is the usual width of a name column, and SQL Server counts UTF-16 units.
+func nameRules(cfg Config) sync.NameRules {
+	rules := sync.NameRules{
+		MaxLength: cfg.MaxNameLength,
+		Length: func(name string) (n int) {
+			for _, r := range name {
+				n += utf16.RuneLen(r)
+			}
+			return n
+		},
+		Forbidden: cfg.Forbidden,
+		Fold:      vault.Fold,
+		Form:      vault.Form,
+	}
+	if rules.MaxLength == 0 {
+		rules.MaxLength = 255
+	}
+	return rules
+}
+
+// checkURL returns the address without a slash at its end. Its errors never
+// repeat the address, which may hold a password.
+func checkURL(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("missing")
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return "", errors.New("not a URL")
+	case u.User != nil:
+		return "", errors.New("must not hold a user name or password")
+	case u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("must look like https://vault.example.com/SecretServer")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", errors.New("must begin with https://")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return "", errors.New("plain http is accepted for a loopback address only")
+	}
+	return strings.TrimRight(u.String(), "/"), nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// splitRoot returns the names along a path. A path written with slashes is
+// understood when it has no backslash.
+func splitRoot(path string) ([]string, error) {
+	if path == "" {
+		return nil, errors.New("missing")
+	}
+	if !strings.Contains(path, `\`) {
+		path = strings.ReplaceAll(path, "/", `\`)
+	}
+	path = strings.Trim(path, `\`)
+	if path == "" {
+		return nil, nil
+	}
+	names := strings.Split(path, `\`)
+	for i, name := range names {
+		names[i] = vault.Form(strings.TrimSpace(name))
+		if names[i] == "" {
+			return nil, errors.New("a folder without a name in the path")
+		}
+	}
+	return names, nil
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil // the system's
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return pool, nil
+}
