@@ -1,0 +1,203 @@
+package passwordstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"cwvault/vault"
+)
+
+// recipientFiles name, for GnuPG and for age, to whom secrets are encrypted
+// in a directory and below it, as far as no directory below has one of its own.
+// The two do not concern each other: a store uses one of them.
+var recipientFiles = [...]string{".gpg-id", ".age-recipients"}
+
+const maxRecipients = 1 << 20 // bytes of one such file
+
+// Audience returns the recipients in force inside a folder: the keys to which
+// pass or gopass encrypts what is put there. They come from the nearest file
+// of recipients, looking in the folder itself first and then upwards to the
+// store's own directory, as they are written there, without comments, sorted,
+// each once. An empty audience means that there is no such file.
+//
+// Secrets put there while others were in force may have other readers still.
+func (s *Store) Audience(ctx context.Context, folderID string) ([]string, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	audience, err := s.audience(ctx, folderID)
+	if err != nil {
+		return nil, fmt.Errorf("audience of folder %q: %w", folderID, explain(err))
+	}
+	return audience, nil
+}
+
+func (s *Store) audience(ctx context.Context, folderID string) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n, err := s.find(folderID)
+	if err != nil {
+		return nil, err
+	}
+	all := []string{}
+	for _, file := range recipientFiles {
+		at, err := s.source(n, file)
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.recipients(at, file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// source returns the nearest directory, from n upwards, that has this file of
+// recipients. It is nil when none has.
+func (s *Store) source(n *node, file string) (*node, error) {
+	for ; n != nil; n = n.parent {
+		dir, err := s.open(n)
+		if err != nil {
+			return nil, err
+		}
+		info, err := dir.Lstat(file)
+		dir.Close()
+		if err == nil && !info.IsDir() {
+			return n, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// recipients reads one file of recipients.
+func (s *Store) recipients(at *node, file string) ([]string, error) {
+	if at == nil {
+		return nil, nil
+	}
+	dir, err := s.open(at)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	data, err := readFile(dir, file, maxRecipients)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// keepAudience sees to it that a folder can move below another parent without
+// a change of its recipients: it makes those in force its own, or refuses. It
+// returns the names of the files that it made.
+func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
+	if parent == n.parent {
+		return nil, nil
+	}
+	dir, err := s.open(n)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	for _, file := range recipientFiles {
+		before, err := s.source(n, file)
+		if err != nil {
+			return made, err
+		}
+		if before == n {
+			// Its own recipients go along, but a link may lead elsewhere then.
+			if info, err := dir.Lstat(file); err != nil || !info.Mode().IsRegular() {
+				return made, fmt.Errorf("%w: %s is not a plain file, so who could read the folder after the move is not known", vault.ErrNotAllowed, file)
+			}
+			continue
+		}
+		after, err := s.source(parent, file)
+		if err != nil {
+			return made, err
+		}
+		if before == after {
+			continue
+		}
+		old, err := s.recipients(before, file)
+		if err != nil {
+			return made, err
+		}
+		new, err := s.recipients(after, file)
+		if err != nil {
+			return made, err
+		}
+		switch {
+		case slices.Equal(old, new):
+		case !s.preserve:
+			return made, fmt.Errorf("%w: other recipients (%s) are in force in %q than in %q, and only a holder of the keys can encrypt the secrets anew",
+				vault.ErrNotAllowed, file, parent.path(), n.parent.path())
+		case before == nil:
+			return made, fmt.Errorf("%w: there are no recipients (%s) to preserve, and others are in force in %q", vault.ErrNotAllowed, file, parent.path())
+		default:
+			files, err := s.copyRecipients(before, dir, file)
+			made = append(made, files...)
+			if err != nil {
+				return made, err
+			}
+		}
+	}
+	return made, nil
+}
+
+// copyRecipients copies a file of recipients into a directory, after its
+// signature, if it has one: pass refuses a file whose signature is missing.
+func (s *Store) copyRecipients(from *node, to *os.Root, file string) (made []string, err error) {
+	dir, err := s.open(from)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	for _, name := range []string{file + ".sig", file} {
+		data, err := readFile(dir, name, maxRecipients)
+		if errors.Is(err, fs.ErrNotExist) && name != file {
+			continue
+		}
+		if err == nil {
+			err = writeFile(to, name, data, false)
+		}
+		if err != nil {
+			return made, fmt.Errorf("copy %s: %w", name, err)
+		}
+		made = append(made, name)
+	}
+	return made, nil
+}
+
+// unmake removes the files that keepAudience made.
+func (s *Store) unmake(n *node, made []string) error {
+	if len(made) == 0 {
+		return nil
+	}
+	dir, err := s.open(n)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for _, name := range slices.Backward(made) {
+		err = errors.Join(err, dir.Remove(name))
+	}
+	return err
+}

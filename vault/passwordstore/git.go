@@ -1,0 +1,400 @@
+package passwordstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	// gitTimeout bounds all that git does for one commit.
+	gitTimeout = 2 * time.Minute
+	// gitOutput bounds what is read of one answer of git, 100 bytes a file.
+	gitOutput = 1 << 30
+	// pendingFile, in git's own directory, lists what was changed since the
+	// last commit, so that a run that was killed is committed with the next.
+	pendingFile = "cwvault-pending"
+)
+
+// repository is the git repository that the root folder is in.
+type repository struct {
+	log    hclog.Logger
+	store  *os.Root
+	below  string // the work tree, from the store: "" or a path that ends in a slash
+	dir    string // the work tree, for git
+	gitDir string
+	env    []string
+	err    error // why it cannot be used
+
+	mu gosync.Mutex // guards the file of pending changes
+}
+
+// change is one thing done in the store: a directory has gone from one path to
+// another, or, when from is empty, a file was written. Paths are from the top
+// of the work tree.
+type change struct{ from, to string }
+
+// findRepository looks for the repository nearest to the root folder, not
+// above the store.
+func (s *Store) findRepository() *repository {
+	r := &repository{log: s.log, store: s.dir}
+	found := false
+	below := ""
+	for _, name := range append([]string{""}, s.root...) {
+		if name != "" {
+			below += name + "/"
+		}
+		if _, err := s.dir.Lstat(below + ".git"); err == nil {
+			found, r.below = true, below
+		}
+	}
+	if !found {
+		return nil
+	}
+	r.dir = filepath.Join(s.dir.Name(), filepath.FromSlash(r.below))
+	// No variable of ours that may hold a secret, none of git's that would
+	// lead it elsewhere, and nobody to ask.
+	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP"} {
+		if value, ok := os.LookupEnv(name); ok {
+			r.env = append(r.env, name+"="+value)
+		}
+	}
+	r.env = append(r.env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_CEILING_DIRECTORIES="+filepath.Dir(r.dir))
+	ctx, cancel := context.WithTimeout(context.Background(), gitTimeout)
+	defer cancel()
+	out, err := r.git(ctx, nil, nil, "rev-parse", "--absolute-git-dir")
+	r.gitDir, r.err = strings.TrimSuffix(string(out), "\n"), err
+	if err != nil {
+		s.log.Warn("the store is under git, but commits are not possible", "error", err)
+	}
+	return r
+}
+
+// git runs one git command. What it says on standard error becomes the error's.
+func (r *repository) git(ctx context.Context, stdin []byte, env []string, args ...string) ([]byte, error) {
+	name := args[0]
+	args = append([]string{
+		"-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false", "--literal-pathspecs",
+	}, args...)
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = r.dir
+	cmd.Env = append(slices.Clone(r.env), env...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	stdout, stderr := limited{left: gitOutput}, limited{left: 4 << 10}
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = 5 * time.Second // for what git may have started
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err == nil && stdout.left < 0:
+		err = errors.New("the answer is too long")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("git %s: %w: %s", name, err, strings.Join(strings.Fields(stderr.String()), " "))
+	}
+	return stdout.Bytes(), nil
+}
+
+// limited keeps the first bytes of what is written to it and counts the rest.
+type limited struct {
+	bytes.Buffer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.Buffer.Write(p[:max(0, min(l.left, len(p)))])
+	l.left -= len(p)
+	return len(p), nil
+}
+
+// record notes a change for the next commit. Failing to does not undo the
+// change; it will show as one that nobody has committed.
+func (r *repository) record(from, to string) {
+	if r == nil || r.err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := func() error {
+		f, err := os.OpenFile(filepath.Join(r.gitDir, pendingFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteString(strings.TrimPrefix(from, r.below) + "\x00" + strings.TrimPrefix(to, r.below) + "\x00\n")
+		return errors.Join(err, f.Close())
+	}()
+	if err != nil {
+		r.log.Warn("a change will not be part of the commit", "path", to, "error", err)
+	}
+}
+
+// pending reads what record has written.
+func (r *repository) pending() ([]change, error) {
+	f, err := os.Open(filepath.Join(r.gitDir, pendingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, gitOutput))
+	if err != nil {
+		return nil, err
+	}
+	var changes []change
+	for line := range strings.SplitSeq(string(data), "\x00\n") { // names may hold line breaks
+		if from, to, ok := strings.Cut(line, "\x00"); ok {
+			changes = append(changes, change{from, to})
+		}
+	}
+	return changes, nil
+}
+
+// Commit makes one commit of what this and killed earlier runs changed in the
+// store, when it is, or the root folder is, a git repository. It does nothing
+// when nothing was changed.
+//
+// The commit moves the files that git knew in a folder as git knew them, and
+// adds marks and recipients; what people have changed or added but not
+// committed, in a moved folder too, stays uncommitted where it is now. It is
+// made below the commands people use, so that no hook runs, nothing is signed
+// and nothing is pushed. Where git knows no name for the user, the author is
+// cwvault.
+func (s *Store) Commit(ctx context.Context, message string) error {
+	s.mu.Lock() // nothing moves meanwhile
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil || s.git == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
+	defer cancel()
+	if err := s.git.commit(ctx, message); err != nil {
+		return fmt.Errorf("commit changes of the password store: %w", err)
+	}
+	return nil
+}
+
+func (r *repository) commit(ctx context.Context, message string) error {
+	if r.err != nil {
+		return r.err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changes, err := r.pending()
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "cwvault-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	for attempt := range 5 { // somebody else may be at it: git locks, but does not wait
+		if attempt > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
+			}
+		}
+		if err = r.tryCommit(ctx, changes, message, filepath.Join(temp, "index")); err == nil {
+			return os.Remove(filepath.Join(r.gitDir, pendingFile))
+		}
+	}
+	return err
+}
+
+// tryCommit makes the changes in the index, which may hold what people have
+// staged, and then in a copy of the last commit, which becomes the next. In
+// this order: a commit by somebody else in between then takes our changes
+// along instead of undoing them.
+func (r *repository) tryCommit(ctx context.Context, changes []change, message, tempIndex string) error {
+	if err := r.stage(ctx, changes, nil); err != nil {
+		return err
+	}
+	run := func(stdin string, env []string, args ...string) (string, error) {
+		out, err := r.git(ctx, []byte(stdin), env, args...)
+		return strings.TrimSpace(string(out)), err
+	}
+	env := []string{"GIT_INDEX_FILE=" + tempIndex}
+	var before string
+	commit := []string{"commit-tree", "-F", "-"}
+	head, err := run("", nil, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
+	if err == nil {
+		commit = append(commit, "-p", head)
+		if before, err = run("", nil, "rev-parse", "HEAD^{tree}"); err != nil {
+			return err
+		}
+		_, err = run("", env, "read-tree", head)
+	} else { // there is none yet
+		head = ""
+		_, err = run("", env, "read-tree", "--empty")
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.stage(ctx, changes, env); err != nil {
+		return err
+	}
+	after, err := run("", env, "write-tree")
+	if err != nil || after == before {
+		return err
+	}
+	var who []string
+	if _, err := run("", nil, "var", "GIT_COMMITTER_IDENT"); err != nil {
+		who = []string{"GIT_AUTHOR_NAME=cwvault", "GIT_AUTHOR_EMAIL=cwvault@localhost", "GIT_COMMITTER_NAME=cwvault", "GIT_COMMITTER_EMAIL=cwvault@localhost"}
+	}
+	id, err := run(message, who, append(commit, after)...)
+	if err != nil {
+		return err
+	}
+	_, err = run("", who, "update-ref", "-m", "cwvault", "HEAD", id, head)
+	return err
+}
+
+// stage makes the changes in an index.
+func (r *repository) stage(ctx context.Context, changes []change, env []string) error {
+	listing, err := r.git(ctx, nil, env, "ls-files", "--stage", "-z")
+	if err != nil {
+		return err
+	}
+	edits, written := r.replay(string(listing), changes)
+	if edits != "" {
+		if _, err := r.git(ctx, []byte(edits), env, "update-index", "-z", "--index-info"); err != nil {
+			return err
+		}
+	}
+	if written != "" {
+		if _, err := r.git(ctx, []byte(written), env, "update-index", "--add", "-z", "--stdin"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry is a file in an index.
+type entry struct {
+	what string // mode, object id and stage, as git lists them; empty for a file that we wrote
+	was  string // its path in the index
+}
+
+// dirEntry is a directory of an index, or of its branches that changes touch.
+type dirEntry struct {
+	dirs  map[string]*dirEntry
+	files map[string][]entry // several where a merge left several stages
+}
+
+// replay works out what the changes mean for an index with this listing. It
+// returns the input of update-index: entries to drop and to put, and paths to
+// read from the work tree.
+func (r *repository) replay(listing string, changes []change) (edits, written string) {
+	top := &dirEntry{}
+	drop := map[string]string{} // what to say of files that are no longer where they were
+	for line := range strings.SplitSeq(listing, "\x00") {
+		if what, path, ok := strings.Cut(line, "\t"); ok {
+			dir, name := top.at(path)
+			dir.files[name] = append(dir.files[name], entry{what, path})
+			id := strings.Fields(what)[1]
+			drop[path] = "0 " + strings.Repeat("0", len(id)) + "\t" + path + "\x00"
+		}
+	}
+	for _, c := range changes {
+		dir, name := top.at(c.to)
+		if c.from == "" {
+			dir.files[name] = []entry{{was: c.to}} // read anew
+			continue
+		}
+		old, oldName := top.at(c.from)
+		if moved := old.dirs[oldName]; moved != nil {
+			delete(old.dirs, oldName)
+			dir.dirs[name] = moved.merge(dir.dirs[name])
+		}
+	}
+	now := map[string][]entry{}
+	top.list("", now)
+
+	var put, read strings.Builder
+	for path, entries := range now {
+		for _, e := range entries {
+			at := path
+			// A folder may have been put back by hand, or what was recorded of a
+			// run that was killed is long past: files are where they are.
+			if e.was != path && !r.exists(path) && r.exists(e.was) {
+				at = e.was
+			}
+			delete(drop, at)
+			if e.what == "" && r.exists(at) {
+				read.WriteString(at + "\x00")
+			} else if e.what != "" && e.was != at {
+				put.WriteString(e.what + "\t" + at + "\x00")
+			}
+		}
+	}
+	return strings.Join(slices.Collect(maps.Values(drop)), "") + put.String(), read.String()
+}
+
+// exists tells whether the work tree has a file at this path.
+func (r *repository) exists(path string) bool {
+	info, err := r.store.Lstat(r.below + path)
+	return err == nil && !info.IsDir()
+}
+
+// at returns the directory that holds path, which it makes, and the last name.
+func (d *dirEntry) at(path string) (dir *dirEntry, name string) {
+	for {
+		if d.dirs == nil {
+			d.dirs, d.files = map[string]*dirEntry{}, map[string][]entry{}
+		}
+		first, rest, deeper := strings.Cut(path, "/")
+		if !deeper {
+			return d, first
+		}
+		if d.dirs[first] == nil {
+			d.dirs[first] = &dirEntry{}
+		}
+		d, path = d.dirs[first], rest
+	}
+}
+
+// merge adds to d what other has; other's files win, being there later.
+func (d *dirEntry) merge(other *dirEntry) *dirEntry {
+	if other == nil {
+		return d
+	}
+	if d.dirs == nil {
+		return other
+	}
+	maps.Copy(d.files, other.files)
+	for name, sub := range other.dirs {
+		if d.dirs[name] != nil {
+			sub = d.dirs[name].merge(sub)
+		}
+		d.dirs[name] = sub
+	}
+	return d
+}
+
+// list enters all files of d in all, by path.
+func (d *dirEntry) list(prefix string, all map[string][]entry) {
+	for name, entries := range d.files {
+		all[prefix+name] = entries
+	}
+	for name, sub := range d.dirs {
+		sub.list(prefix+name+"/", all)
+	}
+}

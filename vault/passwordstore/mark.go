@@ -1,0 +1,163 @@
+package passwordstore
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"unicode/utf8"
+
+	"cwvault/sync"
+	"cwvault/vault"
+)
+
+const (
+	markFile    = ".cwvault"
+	maxMark     = 64 << 10 // bytes; marks have some 60
+	markVersion = 1
+	// tempPrefix begins the names of what is being made.
+	tempPrefix = ".cwvault-"
+)
+
+// errBadMark: there is something in the place of the mark that is not one.
+var errBadMark = errors.New("not a mark of this version of cwvault")
+
+// markJSON is what the file says. One line, made for people too.
+type markJSON struct {
+	Version int      `json:"cwvault"`
+	Tenant  string   `json:"tenant"`
+	Key     sync.Key `json:"key"`
+}
+
+func encodeMark(m sync.Mark) ([]byte, error) {
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data) // ends the line
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(markJSON{markVersion, m.Tenant, m.Key}); err != nil {
+		return nil, err
+	}
+	if again, err := decodeMark(data.Bytes()); err != nil || again != m {
+		return nil, fmt.Errorf("%w: no mark: %q", vault.ErrInvalid, m)
+	}
+	return data.Bytes(), nil
+}
+
+// decodeMark is the inverse of encodeMark. It refuses, with errBadMark, whatever
+// could be read in two ways: unknown, repeated or missing fields (encoding/json
+// would also match them in any case), anything after the object, another
+// version.
+func decodeMark(data []byte) (sync.Mark, error) {
+	if len(data) > maxMark || !utf8.Valid(data) {
+		return sync.Mark{}, errBadMark
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
+		return sync.Mark{}, errBadMark
+	}
+	fields := map[string]any{}
+	for dec.More() {
+		name, err := dec.Token()
+		field, ok := name.(string) // not so inside an array
+		if _, twice := fields[field]; err != nil || !ok || twice {
+			return sync.Mark{}, errBadMark
+		}
+		if fields[field], err = dec.Token(); err != nil {
+			return sync.Mark{}, errBadMark
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return sync.Mark{}, errBadMark
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return sync.Mark{}, errBadMark
+	}
+	tenant, ok1 := fields["tenant"].(string)
+	key, ok2 := fields["key"].(string)
+	if !ok1 || !ok2 || len(fields) != 3 || fields["cwvault"] != float64(markVersion) {
+		return sync.Mark{}, errBadMark
+	}
+	m := sync.Mark{Tenant: tenant, Key: sync.Key(key)}
+	if again, err := sync.ParseMark(m.String()); err != nil || again != m {
+		return sync.Mark{}, errBadMark
+	}
+	return m, nil
+}
+
+// readMark returns the mark in a directory, the zero Mark when there is none,
+// or an error that wraps errBadMark. Other errors mean that it cannot be known.
+func readMark(dir *os.Root) (sync.Mark, error) {
+	data, err := readFile(dir, markFile, maxMark)
+	if errors.Is(err, fs.ErrNotExist) {
+		return sync.Mark{}, nil
+	}
+	if errors.Is(err, errNotPlain) {
+		return sync.Mark{}, fmt.Errorf("%w: %w", errBadMark, err)
+	}
+	if err != nil {
+		return sync.Mark{}, err
+	}
+	return decodeMark(data)
+}
+
+// errNotPlain: a link, directory, device, pipe, or a file too large.
+var errNotPlain = errors.New("not a plain file of a likely size")
+
+// readFile reads a small file, which must be one.
+func readFile(dir *os.Root, name string, limit int64) ([]byte, error) {
+	info, err := dir.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, fmt.Errorf("%s: %w", name, errNotPlain)
+	}
+	f, err := dir.OpenFile(name, os.O_RDONLY|nonBlock, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if now, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !os.SameFile(info, now) { // a link took its place
+		return nil, fmt.Errorf("%s: %w", name, errNotPlain)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: %w", name, errNotPlain)
+	}
+	return data, err
+}
+
+// writeFile makes a file that is whole whenever it is seen, also after a power
+// failure. It replaces one of this name only if told so.
+func writeFile(dir *os.Root, name string, data []byte, replace bool) error {
+	temp := tempPrefix + rand.Text()
+	err := createFile(dir, temp, data)
+	if err == nil && replace {
+		err = dir.Rename(temp, name)
+	} else if err == nil {
+		err = renameNoReplace(dir, temp, dir, name)
+	}
+	if err != nil {
+		dir.Remove(temp)
+		return err
+	}
+	return syncDir(dir)
+}
+
+// createFile makes a new file and waits until it is on disk.
+func createFile(dir *os.Root, name string, data []byte) error {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,33 @@
+package passwordstore
+
+import (
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+)
+
+const nonBlock = 0
+
+// renameNoReplace renames where nothing of the new name is, and otherwise fails
+// with [fs.ErrExist].
+//
+// MoveFileEx does both at once, but takes paths: unlike elsewhere, a junction
+// that somebody puts on the way in this very moment would be followed.
+func renameNoReplace(src *os.Root, from string, dst *os.Root, to string) error {
+	old, err := windows.UTF16PtrFromString(filepath.Join(src.Name(), from))
+	if err != nil {
+		return err
+	}
+	new, err := windows.UTF16PtrFromString(filepath.Join(dst.Name(), to))
+	if err != nil {
+		return err
+	}
+	if err := windows.MoveFileEx(old, new, 0); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// syncDir does nothing: Windows does not sync directories.
+func syncDir(*os.Root) error { return nil }

@@ -1,0 +1,281 @@
+// Package passwordstore keeps the folders of a password store, the directory
+// tree of pass and gopass, as a [vault.Vault].
+//
+// A folder is a directory below the root folder; directories whose names begin
+// with a dot are invisible to people and to cwvault. The mark is a small file
+// .cwvault in the directory. Secrets are the files NAME.gpg or NAME.age; they
+// are counted, never opened.
+//
+// # Guarantees
+//
+//   - No symbolic link is ever followed, neither out of the store nor inside
+//     it. A link stands in the tree as an unmanaged folder without children,
+//     so that its name is taken.
+//   - A directory is made with its mark in it, or not at all.
+//   - A folder is renamed and moved by one rename that refuses to replace.
+//     (The one exception are two spellings of one name where the file system
+//     takes them for the same: then there are two renames.)
+//   - A directory is known by what the file system calls it (device and inode
+//     number), not by its path alone: one that a person has put in the place
+//     of another since the last Tree is not touched.
+//   - A move never changes who can read the secrets, which no vault but a
+//     holder of the keys could do. See [Config.Access].
+package passwordstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	gosync "sync"
+	"syscall"
+
+	"cwvault/vault"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// What becomes of the readers of a folder that inherits its recipients when it
+// moves to where others are in force. See [Config.Access].
+const (
+	Inherit  = "inherit"
+	Preserve = "preserve"
+)
+
+// Config says which store, and which folder of it.
+type Config struct {
+	// Dir is the store, a directory that exists. It may be a link; it is
+	// resolved once, by Open.
+	Dir string
+	// Root is the path of the root folder below the store, such as \Clients,
+	// with backslashes or slashes. It need not exist.
+	Root string
+	// Access is [Inherit] (also when empty) or [Preserve]. The secrets of a
+	// folder stay encrypted to whom they were encrypted, wherever it moves; only
+	// a holder of the keys can change that. So a move to a place with other
+	// recipients would leave old secrets and new ones with different readers.
+	// Inherit refuses such a move with [vault.ErrNotAllowed]; Preserve makes
+	// the recipients the folder's own before it moves.
+	Access string
+	// Logger gets warnings that fail no call. Nil: none.
+	Logger hclog.Logger
+}
+
+// Store is a password store. It implements [vault.Vault].
+type Store struct {
+	log      hclog.Logger
+	dir      *os.Root
+	root     []string // names on the way from the store to the root folder
+	preserve bool
+	git      *repository // nil when the store is not under git
+
+	// mu is held for writing by what changes the place of folders or forgets
+	// them, and for reading by everything else.
+	mu gosync.RWMutex
+	// known holds the folders that have ids.
+	known *index
+}
+
+var _ vault.Vault = (*Store)(nil)
+
+// Open opens the store.
+func Open(cfg Config) (*Store, error) {
+	s := &Store{log: cfg.Logger, known: newIndex()}
+	if s.log == nil {
+		s.log = hclog.NewNullLogger()
+	}
+	switch cfg.Access {
+	case "", Inherit:
+	case Preserve:
+		s.preserve = true
+	default:
+		return nil, fmt.Errorf("access %q: want %s or %s", cfg.Access, Inherit, Preserve)
+	}
+	for _, name := range strings.FieldsFunc(cfg.Root, func(r rune) bool { return r == '\\' || r == '/' }) {
+		if err := checkName(name); err != nil {
+			return nil, fmt.Errorf("root folder %q: %w", cfg.Root, err)
+		}
+		s.root = append(s.root, name)
+	}
+	if len(s.root) == 0 {
+		return nil, fmt.Errorf("root folder %q: must name a folder below the store", cfg.Root)
+	}
+
+	path, err := filepath.Abs(cfg.Dir)
+	if err == nil && cfg.Dir == "" {
+		err = errors.New("no directory given")
+	}
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err == nil {
+		s.dir, err = os.OpenRoot(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open password store %q: %w", cfg.Dir, explain(err))
+	}
+	s.git = s.findRepository()
+	return s, nil
+}
+
+// Close releases the store's directory. No method may be called afterwards.
+func (s *Store) Close() error { return s.dir.Close() }
+
+// RootPath is the root folder's path as people write it.
+func (s *Store) rootPath() string { return `\` + strings.Join(s.root, `\`) }
+
+// node is a folder that has an id: where it is and what it is.
+type node struct {
+	id     string
+	parent *node // nil for the store's own directory
+	name   string
+	info   fs.FileInfo // the directory, or the link, as it was found
+}
+
+// path is where the node is now, in slashes from the store's directory.
+func (n *node) path() string {
+	if n.parent == nil || n.parent.parent == nil {
+		return n.name
+	}
+	return n.parent.path() + "/" + n.name
+}
+
+// depth is the number of folders on the way from the store to the node.
+func (n *node) depth() (depth int) {
+	for ; n.parent != nil; n = n.parent {
+		depth++
+	}
+	return depth
+}
+
+// index finds nodes. A directory has no id of its own, so its id is the path
+// where it was found first, and stays so when it or its parents move.
+type index struct {
+	mu    gosync.Mutex
+	top   *node // the store's own directory
+	ids   map[string]*node
+	paths map[place]*node
+	// leftovers are what seems to be left of a crash.
+	leftovers []place
+}
+
+type place struct {
+	parent *node
+	name   string
+}
+
+func newIndex() *index {
+	return &index{top: &node{}, ids: map[string]*node{}, paths: map[place]*node{}}
+}
+
+// add returns the node of the directory that was found at this place.
+func (x *index) add(parent *node, name string, info fs.FileInfo) *node {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at := place{parent, name}
+	if n := x.paths[at]; n != nil && os.SameFile(n.info, info) {
+		return n
+	}
+	n := &node{parent: parent, name: name, info: info}
+	n.id = n.path()
+	for i := 2; x.ids[n.id] != nil; i++ { // the id of a folder that was here before
+		n.id = n.path() + "//" + strconv.Itoa(i) // no path has an empty name in it
+	}
+	x.ids[n.id], x.paths[at] = n, n
+	return n
+}
+
+// move takes note that the node has another place.
+func (x *index) move(n, parent *node, name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.paths, place{n.parent, n.name})
+	n.parent, n.name = parent, name
+	x.paths[place{parent, name}] = n
+}
+
+// find returns the node of a folder, which is the root or below it.
+func (s *Store) find(id string) (*node, error) {
+	s.known.mu.Lock()
+	defer s.known.mu.Unlock()
+	if n := s.known.ids[id]; n != nil && n.depth() >= len(s.root) {
+		return n, nil
+	}
+	return nil, fmt.Errorf("%w: no folder has the id %q", vault.ErrNotFound, id)
+}
+
+// open opens the directory of a node. It fails with [vault.ErrNotFound] when
+// another directory is in its place.
+func (s *Store) open(n *node) (*os.Root, error) {
+	if n.parent == nil {
+		return s.dir.OpenRoot(".")
+	}
+	parent, err := s.open(n.parent)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	info, err := parent.Lstat(n.name)
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(info, n.info) {
+		return nil, fmt.Errorf("%w: %q is not the folder that it was", vault.ErrNotFound, n.path())
+	}
+	return openDir(parent, n.name, info)
+}
+
+// openFolder opens the directory of the folder with this id.
+func (s *Store) openFolder(id string) (*node, *os.Root, error) {
+	n, err := s.find(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := s.open(n)
+	return n, dir, err
+}
+
+// openDir opens a directory of parent that Lstat described. [os.Root] alone
+// would follow a link that stays in the store.
+func openDir(parent *os.Root, name string, info fs.FileInfo) (*os.Root, error) {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return nil, fmt.Errorf("%w: %q is a symbolic link, and links are not followed", vault.ErrInvalid, name)
+	case !info.IsDir():
+		return nil, fmt.Errorf("%w: %q is a file", vault.ErrNameTaken, name)
+	}
+	dir, err := parent.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := dir.Stat(".")
+	if err == nil && !os.SameFile(info, now) {
+		err = fmt.Errorf("%w: %q was replaced meanwhile", vault.ErrNotFound, name)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+// explain says in the words of package vault what the file system said.
+func explain(err error) error {
+	for _, e := range []struct{ is, means error }{
+		{syscall.EROFS, vault.ErrReadOnly},
+		{fs.ErrPermission, vault.ErrNotAllowed},
+		{fs.ErrNotExist, vault.ErrNotFound},
+		{fs.ErrExist, vault.ErrNameTaken},
+		{syscall.EINVAL, vault.ErrInvalid},
+		{syscall.ENAMETOOLONG, vault.ErrInvalid},
+		{syscall.EXDEV, vault.ErrInvalid}, // a mount point on the way
+	} {
+		if errors.Is(err, e.is) && !errors.Is(err, e.means) {
+			return fmt.Errorf("%w: %w", e.means, err)
+		}
+	}
+	return err
+}
