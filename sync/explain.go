@@ -1,0 +1,35 @@
+package sync
+
+import "slices"
+
+// Choice is why a company belongs where it does.
+type Choice struct {
+	Company Company
+	Type    Ref    // the one of the company's types that places it; zero when none does
+	Path    string // of the group folder that should hold its folder, below the root
+	Out     string // why the company is left out; empty when it is not
+}
+
+// Explain returns what was decided for a company from what ConnectWise says
+// alone. ok is false when ConnectWise does not list it.
+func (w Wanted) Explain(company int) (c Choice, ok bool) {
+	if !w.listed[company] {
+		return Choice{}, false
+	}
+	for _, wanted := range w.companies {
+		if wanted.company.ID != company {
+			continue
+		}
+		c = Choice{Company: *wanted.company}
+		for g := wanted.group; g >= 0; g = w.groups[g].parent {
+			c.Path = `\` + w.groups[g].name + c.Path
+			for _, s := range w.groups[g].ids {
+				if i := slices.IndexFunc(c.Company.Types, func(t Ref) bool { return t.ID == s.id }); s.token == tokenType && i >= 0 {
+					c.Type = c.Company.Types[i]
+				}
+			}
+		}
+		return c, true
+	}
+	return Choice{Out: w.out[company]}, true
+}
