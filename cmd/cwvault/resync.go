@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"cwvault/sync"
+	"cwvault/sync/journal"
+)
+
+type resyncCmd struct {
+	Format   string     `enum:"text,json" default:"text" help:"Form of the result: text or json."`
+	Company  []string   `placeholder:"ID|IDENTIFIER" help:"Only these companies, with their group folders and what must make way for them."`
+	Plan     string     `placeholder:"FILE" help:"Apply exactly the plan in this file (from plan --format json --out FILE), or nothing."`
+	Approve  string     `placeholder:"ID" help:"Let the guards pass the plan with this id, and no other."`
+	Recreate []sync.Key `placeholder:"KEY" help:"Make the folder with this key again though it has disappeared from the vault."`
+	DryRun   bool       `help:"Only show the plan."`
+}
+
+// Run makes one run now.
+func (cmd resyncCmd) Run(a *app) error {
+	for _, key := range cmd.Recreate {
+		if !key.Valid() {
+			return usagef("--recreate %q: not a key; it looks like company/250", key)
+		}
+	}
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	if cmd.DryRun {
+		return cmd.dryRun(a, c)
+	}
+	s, err := a.open(c, true)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	req := request{only: cmd.Company, recreate: cmd.Recreate, approve: cmd.Approve}
+	if cmd.Plan != "" {
+		if req.saved, err = readPlan(cmd.Plan); err != nil {
+			return err
+		}
+	}
+	report, err := s.resync(a.ctx, req, "manual")
+	if err != nil {
+		return err
+	}
+	if cmd.Format == "json" {
+		err = printJSON(a.stdout, report)
+	} else {
+		err = renderRun(a.stdout, *report, a.colours(a.stdout))
+	}
+	if err != nil {
+		return err
+	}
+	return report.code()
+}
+
+func (cmd resyncCmd) dryRun(a *app, c *config) error {
+	s, err := a.open(c, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	p, err := s.propose(a.ctx, request{only: cmd.Company, recreate: cmd.Recreate, approve: cmd.Approve, count: true})
+	if err != nil {
+		return err
+	}
+	return writePlan(a.stdout, p.Plan, cmd.Format, a.colours(a.stdout))
+}
+
+// The outcomes of a run.
+const (
+	outcomeDone    = "done"
+	outcomePartial = "partial"
+	outcomeStopped = "stopped" // by a signal; the rest is for the next run
+	outcomeFailed  = "failed"  // before the first step
+)
+
+// code is the exit code that a run's report asks for.
+func (r runReport) code() error {
+	switch {
+	case r.Outcome != outcomeDone:
+		return resultCode(exitPartial)
+	case r.HeldByGuard():
+		return resultCode(exitHeld)
+	}
+	return nil
+}
+
+// savedPlan is what must match when a saved plan is applied.
+type savedPlan struct {
+	Schema string            `json:"schema"`
+	ID     string            `json:"id"`
+	Steps  []json.RawMessage `json:"steps"`
+	keys   map[string]string // what each step does, by key
+}
+
+func readPlan(path string) (*savedPlan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("--plan: %w", err)
+	}
+	defer f.Close()
+	const most = 1 << 30
+	p := &savedPlan{keys: map[string]string{}}
+	if err := json.NewDecoder(io.LimitReader(f, most)).Decode(p); err != nil {
+		return nil, usagef("--plan %s: not a plan: %w", path, err)
+	}
+	if p.Schema != sync.PlanSchema || p.ID == "" {
+		return nil, usagef("--plan %s: not a plan of the form %s", path, sync.PlanSchema)
+	}
+	for _, raw := range p.Steps {
+		var step struct{ Key, Op, To string }
+		if err := json.Unmarshal(raw, &step); err != nil {
+			return nil, usagef("--plan %s: not a plan: %w", path, err)
+		}
+		p.keys[step.Key] = step.Op + " to " + step.To
+	}
+	return p, nil
+}
+
+// check refuses a plan that is not the one that was reviewed, and says what
+// changed since.
+func (p *savedPlan) check(now sync.Plan) error {
+	var changes []string
+	seen := map[string]bool{}
+	for _, s := range now.Steps {
+		key, does := string(s.Key), string(s.Op)+" to "+s.To
+		seen[key] = true
+		if was, ok := p.keys[key]; !ok {
+			changes = append(changes, fmt.Sprintf("new: %s: %s", key, does))
+		} else if was != does {
+			changes = append(changes, fmt.Sprintf("other: %s: %s, was %s", key, does, was))
+		}
+	}
+	for key, was := range p.keys {
+		if !seen[key] {
+			changes = append(changes, fmt.Sprintf("gone: %s: %s", key, was))
+		}
+	}
+	if p.ID == now.ID && len(changes) == 0 {
+		return nil
+	}
+	if len(changes) == 0 {
+		changes = append(changes, "a reason, or what is held or departed")
+	}
+	slices.Sort(changes)
+	const most = 20
+	if len(changes) > most {
+		changes = append(changes[:most], fmt.Sprintf("and %d more", len(changes)-most))
+	}
+	return codeError{exitHeld, fmt.Errorf("the saved plan no longer matches; nothing was applied. Since then:\n  %s", strings.Join(changes, "\n  "))}
+}
+
+// resync is one run: propose, record, apply, remember. The error says why it
+// ended before the first step; afterwards the report says it all.
+func (s *session) resync(ctx context.Context, req request, trigger string) (*runReport, error) {
+	lease, err := s.journal.Acquire(ctx, journal.Self())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := lease.Release(context.WithoutCancel(ctx)); err != nil {
+			s.app.log.Warn("giving back the lease", "error", plain(err.Error()))
+		}
+	}()
+	// Whoever has lost the lease must not begin another step.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-lease.Lost():
+			cancel(journal.ErrLost)
+		case <-ended:
+		}
+	}()
+
+	run := journal.Run{Trigger: trigger, Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Root: s.cfg.Root}
+	started := time.Now()
+	p, err := s.propose(ctx, req)
+	if err == nil && req.saved != nil {
+		err = req.saved.check(p.Plan)
+	}
+	if err == nil && req.approve != "" && req.approve != p.ID {
+		err = codeError{exitHeld, fmt.Errorf("--approve: the plan is now %s; look at it again with cwvault plan. Nothing was applied", p.ID)}
+	}
+	if err == nil && (req.saved != nil || req.approve != "") {
+		err = wrapCode(exitHeld, s.journal.UsePlan(ctx, p.ID), journal.ErrUsed)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.recordFailure(ctx, run, err))
+	}
+
+	run.PlanID, run.Root = p.ID, p.tree.RootPath
+	if run.Plan, err = p.JSON(); err != nil {
+		return nil, err
+	}
+	id, err := s.journal.StartRun(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	rec := &recorder{journal: s.journal, run: id, bar: s.bar, results: make([]stepResult, len(p.Steps))}
+	report := sync.Apply(ctx, s.vault, p.Plan, s.cfg.workers, rec)
+	s.bar.stop()
+	r := &runReport{Plan: p.Plan, Run: id, Trigger: trigger, Started: started, Results: rec.results}
+	r.Outcome = outcomeDone
+	if report.Count(sync.StatusDone) < len(p.Steps) {
+		r.Outcome = outcomePartial
+		if ctx.Err() != nil && report.Count(sync.StatusFailed) == 0 {
+			r.Outcome = outcomeStopped
+		}
+	}
+	for i, result := range report.Results {
+		rec.results[i].Status = result.Status
+		if result.Err != nil {
+			rec.results[i].Error = result.Err.Error()
+		}
+	}
+	// What was done is remembered even when the run was stopped.
+	if err := s.remember(context.WithoutCancel(ctx), p, report, r); err != nil {
+		r.Error = err.Error()
+		r.Outcome = outcomePartial
+	}
+	r.Ended = time.Now()
+	return r, nil
+}
+
+// wrapCode gives an error of a certain kind its exit code.
+func wrapCode(code int, err, kind error) error {
+	if errors.Is(err, kind) {
+		return codeError{code, err}
+	}
+	return err
+}
+
+// recordFailure notes a run that ended before its first step.
+func (s *session) recordFailure(ctx context.Context, run journal.Run, why error) error {
+	ctx = context.WithoutCancel(ctx)
+	id, err := s.journal.StartRun(ctx, run)
+	if err != nil {
+		return fmt.Errorf("record the run: %w", err)
+	}
+	return wrap("record the run", s.journal.FinishRun(ctx, id, journal.Finish{Outcome: outcomeFailed, Error: why.Error()}))
+}
+
+// remember writes down what the next run must know, and closes the books of
+// this one.
+func (s *session) remember(ctx context.Context, p *proposal, report sync.Report, r *runReport) error {
+	var errs []error
+	errs = append(errs, s.journal.PutPlaces(ctx, learned(p.Plan, report)))
+	for _, key := range p.settledIntents(report) {
+		errs = append(errs, s.journal.ClearIntent(ctx, key))
+	}
+	errs = append(errs, s.noteFailures(ctx, p, report))
+	if p.tree.Root.ID != "" {
+		errs = append(errs, s.journal.SetFingerprint(ctx, s.fingerprint(p)))
+	}
+	message := fmt.Sprintf("cwvault run %d: %s", r.Run, (&painter{}).summary(p.Plan, ""))
+	errs = append(errs, wrap("commit to the store", s.vault.Commit(ctx, message)))
+	if err := errors.Join(errs...); err != nil {
+		r.Outcome, r.Error = outcomePartial, err.Error()
+	}
+	errs = append(errs, s.journal.FinishRun(ctx, r.Run, journal.Finish{
+		Outcome: r.Outcome, Good: true, Companies: len(p.source.Companies), Counts: countsOf(p.Counts), Error: r.Error,
+	}))
+	errs = append(errs, s.journal.Prune(ctx, s.cfg.keepRuns))
+	return errors.Join(errs...)
+}
+
+// noteFailures counts the steps that fail in run after run, so that they are
+// tried at growing distances and do not spoil every run.
+func (s *session) noteFailures(ctx context.Context, p *proposal, report sync.Report) error {
+	var errs []error
+	for i, r := range report.Results {
+		key := p.Steps[i].Key
+		switch _, failedBefore := p.failures[key]; {
+		case r.Status == sync.StatusFailed && !errors.Is(r.Err, sync.ErrUnauthorized):
+			errs = append(errs, s.journal.NoteFailure(ctx, key, r.Err.Error()))
+		case r.Status == sync.StatusDone && failedBefore:
+			errs = append(errs, s.journal.NoteSuccess(ctx, key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func countsOf(c sync.Counts) map[string]int {
+	return map[string]int{"create": c.Create, "adopt": c.Adopt, "rename": c.Rename, "move": c.Move, "archive": c.Archive,
+		"held": c.Held, "departed": c.Departed, "unchanged": c.Unchanged}
+}
+
+// recorder writes every step's intent and result to the journal.
+type recorder struct {
+	journal *journal.Journal
+	run     int64
+	bar     *progress
+	mu      gosync.Mutex
+	ended   int
+	results []stepResult
+}
+
+func (r *recorder) record(s sync.Step) journal.StepRecord {
+	place := s.Place()
+	// The parent's key stands for the parent: an id may not exist yet, or mean
+	// nothing in the next run.
+	return journal.StepRecord{Op: string(s.Op), Key: s.Key, FolderID: s.FolderID, ParentID: string(place.Parent), Name: place.Name, From: s.From, To: s.To}
+}
+
+// Begin implements [sync.Recorder]. The journal refuses when the lease is lost.
+func (r *recorder) Begin(ctx context.Context, index int, s sync.Step) error {
+	r.mu.Lock()
+	r.results[index].Began = time.Now()
+	r.mu.Unlock()
+	return r.journal.Begin(ctx, r.run, index, r.record(s))
+}
+
+// End implements [sync.Recorder].
+func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.Result) error {
+	r.mu.Lock()
+	began := !r.results[index].Began.IsZero()
+	if began {
+		r.results[index].Ended = time.Now()
+	}
+	r.ended++
+	r.bar.applied(r.ended, len(r.results))
+	r.mu.Unlock()
+	text := ""
+	if result.Err != nil {
+		text = result.Err.Error()
+	}
+	switch {
+	case result.Unsettled:
+		return nil // the intent stays open, for the next run to look
+	case began:
+		return r.journal.End(ctx, r.run, index, string(result.Status), result.FolderID, text)
+	}
+	return r.journal.Skip(ctx, r.run, index, r.record(s), string(result.Status), text)
+}

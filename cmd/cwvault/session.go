@@ -1,0 +1,383 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cwvault/connectwise"
+	"cwvault/sync"
+	"cwvault/sync/journal"
+	"cwvault/vault"
+)
+
+// session is one run of any command that looks at both sides.
+type session struct {
+	app     *app
+	cfg     *config
+	cw      *connectwise.Client
+	vault   vaultHandle
+	address string // of the vault, for plans and the journal
+	journal *journal.Journal
+	bar     *progress
+
+	connected bool // with keys from the vault
+}
+
+// open connects a command to both servers and the journal, without sending
+// anything yet. A writable session may make the journal's file.
+func (a *app) open(c *config, writable bool) (s *session, err error) {
+	s = &session{app: a, cfg: c, bar: a.newProgress()}
+	problems := c.problems
+	public, private := c.ConnectWisePublic, c.ConnectWisePrivate
+	if c.secretID != 0 {
+		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now; see connect
+	}
+	if s.cw, err = a.openConnectWise(c, public, private, s.bar); err != nil {
+		problems = append(problems, strings.Split(err.Error(), "\n")...)
+	}
+	if s.vault, s.address, err = s.openVault(); err != nil {
+		problems = append(problems, strings.Split(err.Error(), "\n")...)
+	}
+	if len(problems) > 0 {
+		s.close()
+		return nil, codeError{exitConfig, problems}
+	}
+	if writable {
+		s.journal, err = journal.Open(a.ctx, c.State, journal.Options{})
+	} else {
+		s.journal, err = journal.OpenReadOnly(a.ctx, c.State, journal.Options{})
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("CWVAULT_STATE: %w", err)
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	s.bar.stop()
+	if s.vault != nil {
+		if err := s.vault.Close(); err != nil {
+			s.app.log.Warn("closing the vault", "error", plain(err.Error()))
+		}
+	}
+	if s.journal != nil {
+		if err := s.journal.Close(); err != nil {
+			s.app.log.Warn("closing the journal", "error", plain(err.Error()))
+		}
+	}
+}
+
+// openConnectWise makes the client, without sending anything yet.
+func (a *app) openConnectWise(c *config, public, private secret, bar *progress) (*connectwise.Client, error) {
+	cw, err := connectwise.New(connectwise.Config{
+		URL: c.ConnectWiseURL, CompanyID: c.ConnectWiseCompany,
+		PublicKey: string(public), PrivateKey: string(private), ClientID: c.ConnectWiseClientID,
+		Version: c.ConnectWiseVersion, CAFile: c.ConnectWiseCAFile,
+		Logger: a.log.Named("connectwise"), Progress: bar.read,
+	})
+	if err != nil {
+		return nil, inSettings("CWVAULT_CONNECTWISE_", fieldVariable, err)
+	}
+	return cw, nil
+}
+
+// fieldVariable maps the fields that connectwise.New complains about to the
+// settings that they come from.
+var fieldVariable = map[string]string{
+	"URL": "URL", "CompanyID": "COMPANY_ID", "PublicKey": "PUBLIC_KEY", "PrivateKey": "PRIVATE_KEY",
+	"ClientID": "CLIENT_ID", "Version": "VERSION", "CAFile": "CA_FILE",
+}
+
+// inSettings names the variables behind an error that has a line for each
+// field of a client's configuration.
+func inSettings(prefix string, variables map[string]string, err error) error {
+	var lines []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if field, rest, ok := strings.Cut(line, ": "); ok && variables[field] != "" {
+			line = prefix + variables[field] + ": " + rest
+		}
+		lines = append(lines, errors.New(line))
+	}
+	return errors.Join(lines...)
+}
+
+// request says what a run is asked for.
+type request struct {
+	only     []string   // companies by id or identifier; empty means all
+	recreate []sync.Key // missing folders that may be made again
+	approve  string     // plan id that guards let through
+	saved    *savedPlan // apply only if it is this plan
+	count    bool       // count the secrets that move
+}
+
+// proposal is a plan and what it was made from.
+type proposal struct {
+	sync.Plan
+	wanted sync.Wanted
+	source sync.Source
+	tree   sync.Tree
+	// unfinished are the creates that earlier runs left open.
+	unfinished map[sync.Key]sync.Place
+	// failures are the steps that failed in the runs before.
+	failures map[sync.Key]journal.Failure
+}
+
+// settledIntents returns the keys of earlier creates of which it is known by
+// now what became of them.
+func (p *proposal) settledIntents(report sync.Report) []sync.Key {
+	if len(p.unfinished) == 0 {
+		return nil
+	}
+	var settled []sync.Key
+	for _, f := range p.tree.Folders {
+		if _, open := p.unfinished[f.Mark.Key]; open && f.Mark.Tenant == p.Tenant {
+			settled = append(settled, f.Mark.Key)
+		}
+	}
+	for i, r := range report.Results {
+		if key := p.Steps[i].Key; r.Status == sync.StatusDone {
+			if _, open := p.unfinished[key]; open {
+				settled = append(settled, key)
+			}
+		}
+	}
+	return settled
+}
+
+// propose reads both sides at once and decides what is to be done.
+func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
+	p := &proposal{}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		p.source, err = s.cw.Source(gctx)
+		return wrap("read companies", err)
+	})
+	group.Go(func() (err error) {
+		p.tree, err = s.vault.Tree(gctx)
+		return wrap("read folders", err)
+	})
+	if v, ok := s.vault.(interface{ Ready(context.Context) error }); ok {
+		group.Go(func() error { return v.Ready(gctx) })
+	}
+	err := group.Wait()
+	s.bar.stop()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSource(ctx, p); err != nil {
+		return nil, err
+	}
+	if p.tree.Root.ID == "" && !s.cfg.createRoot {
+		return nil, configf("CWVAULT_ROOT: %s does not exist in the vault; make it there, or set CWVAULT_CREATE_ROOT=true", p.tree.RootPath)
+	}
+	if p.wanted, err = sync.Want(p.source, s.cfg.settings, s.vault.Names()); err != nil {
+		return nil, err
+	}
+	world, err := s.world(ctx, p, req)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := sync.MakePlan(p.wanted, world)
+	if err != nil {
+		return nil, err
+	}
+	audience, err := s.audience(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	if plan, err = plan.WithAccess(audience); err != nil {
+		return nil, err
+	}
+	if hold := sync.Check(plan, s.cfg.settings, req.approve); len(hold) > 0 {
+		id := plan.ID
+		for key, h := range hold {
+			if _, already := world.Hold[key]; !already {
+				world.Hold[key] = h
+			}
+		}
+		if plan, err = sync.MakePlan(p.wanted, world); err != nil {
+			return nil, err
+		}
+		if plan, err = plan.WithAccess(audience); err != nil {
+			return nil, err
+		}
+		plan = plan.WithID(id)
+	}
+	p.Plan = plan
+	if req.count {
+		return p, s.countSecrets(ctx, p)
+	}
+	return p, nil
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// checkSource is the guard before everything else: that this is the ConnectWise
+// and the vault of the runs before, and that the companies are complete.
+func (s *session) checkSource(ctx context.Context, p *proposal) error {
+	before, ok, err := s.journal.Fingerprint(ctx)
+	if err != nil {
+		return err
+	}
+	if ok {
+		now := s.fingerprint(p)
+		for _, f := range []struct{ name, was, is string }{
+			{"CWVAULT_CONNECTWISE_COMPANY_ID", before.Tenant, now.Tenant},
+			{"CWVAULT_VAULT_URL", before.Vault, now.Vault},
+			{"CWVAULT_ROOT", before.Root, now.Root},
+		} {
+			if f.was != f.is {
+				return &sync.SourceError{Problem: fmt.Sprintf("%s is %q, and %q in the runs that the journal %s knows; for another installation use another CWVAULT_STATE",
+					f.name, f.is, f.was, s.cfg.State)}
+			}
+		}
+	}
+	last, ok, err := s.journal.LastGood(ctx)
+	if err != nil {
+		return err
+	}
+	var good *sync.LastGood
+	if ok {
+		good = &sync.LastGood{Companies: last.Companies}
+	}
+	return sync.CheckSource(p.source, good, s.cfg.settings.Limits.SourceDrop)
+}
+
+func (s *session) fingerprint(p *proposal) journal.Fingerprint {
+	c := s.cfg
+	return journal.Fingerprint{
+		Tenant: c.ConnectWiseCompany, Vault: s.address, Root: p.tree.RootPath, RootID: p.tree.Root.ID,
+		Layout: strings.Join([]string{c.settings.Structure.String(), c.settings.Name.String(), c.Types, c.Statuses, c.Exclude, c.TypePriority, c.Missing}, "\n"),
+	}
+}
+
+// world puts together what the planner must know beside the companies.
+func (s *session) world(ctx context.Context, p *proposal, req request) (sync.World, error) {
+	w := sync.World{
+		Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Tree: p.tree,
+		Known: map[sync.Key]sync.Place{}, Unfinished: map[sync.Key]sync.Place{},
+		Recreate: map[sync.Key]bool{}, Hold: map[sync.Key]sync.Held{},
+	}
+	known, err := s.journal.Places(ctx)
+	if err != nil {
+		return w, err
+	}
+	for key, place := range known {
+		w.Known[key] = sync.Place{Parent: place.ParentKey, Name: place.Name}
+	}
+	intents, err := s.journal.Intents(ctx)
+	if err != nil {
+		return w, err
+	}
+	for _, in := range intents {
+		w.Unfinished[in.Key] = sync.Place{Parent: sync.Key(in.ParentID), Name: in.Name}
+	}
+	p.unfinished = w.Unfinished
+	pauses, err := s.journal.Pauses(ctx)
+	if err != nil {
+		return w, err
+	}
+	for key, pause := range pauses {
+		reason := "paused by hand"
+		if pause.Reason != "" {
+			reason += ": " + pause.Reason
+		}
+		w.Hold[key] = sync.Held{Code: sync.HeldPaused, Key: key, Reason: reason}
+	}
+	if p.failures, err = s.journal.Failures(ctx); err != nil {
+		return w, err
+	}
+	for key, f := range p.failures {
+		if _, paused := w.Hold[key]; !paused && time.Now().Before(f.Next) {
+			w.Hold[key] = sync.Held{Code: sync.HeldFailedBefore, Key: key, Reason: fmt.Sprintf(
+				"failed in %d runs, lastly with: %s; tried again after %s", f.Count, f.Error, f.Next.UTC().Format(time.RFC3339))}
+		}
+	}
+	for _, key := range req.recreate {
+		w.Recreate[key] = true
+	}
+	w.Only, err = selectCompanies(req.only, p.source.Companies)
+	return w, err
+}
+
+// selectCompanies finds companies by id or identifier. Nil means all.
+func selectCompanies(names []string, companies []sync.Company) (map[int]bool, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	only := map[int]bool{}
+	for _, name := range names {
+		found := false
+		for _, c := range companies {
+			if strconv.Itoa(c.ID) == name || vault.Fold(c.Identifier) == vault.Fold(name) {
+				only[c.ID], found = true, true
+			}
+		}
+		if !found {
+			return nil, usagef("no company %q in ConnectWise; use its id or identifier", name)
+		}
+	}
+	return only, nil
+}
+
+// audience asks the vault who can see the folders that moves leave and enter.
+func (s *session) audience(ctx context.Context, plan sync.Plan) (map[string][]string, error) {
+	audience := map[string][]string{}
+	if s.cfg.settings.Access == sync.AccessPreserve {
+		return audience, nil
+	}
+	for _, id := range plan.AudienceFolders() {
+		who, err := s.vault.Audience(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("read who can see folder %s: %w", id, err)
+		}
+		audience[id] = who
+	}
+	return audience, nil
+}
+
+// countSecrets notes how many secrets go along with each move.
+func (s *session) countSecrets(ctx context.Context, p *proposal) error {
+	for i := range p.Steps {
+		step := &p.Steps[i]
+		if step.Op != sync.OpMove && step.Op != sync.OpArchive {
+			continue
+		}
+		n, err := s.vault.Secrets(ctx, step.FolderID)
+		if err != nil {
+			return fmt.Errorf("count the secrets of %s: %w", step.Key, err)
+		}
+		step.Secrets = &n
+	}
+	return nil
+}
+
+// learned is what the journal is to remember of a plan and its results.
+func learned(plan sync.Plan, report sync.Report) []journal.Place {
+	var places []journal.Place
+	for _, k := range plan.Learned() {
+		places = append(places, journal.Place{Key: k.Key, ParentKey: k.Place.Parent, Name: k.Place.Name})
+	}
+	for i, r := range report.Results {
+		if step := plan.Steps[i]; r.Status == sync.StatusDone && step.Key != sync.RootKey {
+			place := step.Place()
+			places = append(places, journal.Place{Key: step.Key, FolderID: r.FolderID, ParentKey: place.Parent, Name: place.Name, Path: step.To})
+		}
+	}
+	return places
+}
