@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestDemo runs the whole demo on each vault. It checks itself: every command
+// in it must end as foretold, and every secret is looked up at the end.
+func TestDemo(t *testing.T) {
+	for _, vault := range []string{"passwordstore", "secretserver"} {
+		t.Run(vault, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "demo")
+			var out, errs bytes.Buffer
+			if code := run(t.Context(), []string{"demo", "--vault", vault, "--dir", dir}, []string{"CWVAULT_ROOT=ignored"}, &out, &errs); code != exitOK {
+				t.Fatalf("exit code %d\n%s\n%s", code, &out, &errs)
+			}
+			for _, want := range []string{"331 created", "status renamed from Inactive to Former", "swapped names", "type changed from Prospect to Customer", "nothing to change"} {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("the story does not say %q", want)
+				}
+			}
+			if errs.Len() > 0 {
+				t.Errorf("standard error: %s", &errs)
+			}
+			if code := run(t.Context(), []string{"demo", "--vault", vault, "--dir", dir}, nil, &out, &errs); code != exitUsage {
+				t.Errorf("a second demo in the same place: exit code %d", code)
+			}
+		})
+	}
+}
