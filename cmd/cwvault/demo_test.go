@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,8 +19,16 @@ func TestDemo(t *testing.T) {
 			if code := run(t.Context(), []string{"demo", "--vault", vault, "--dir", dir}, []string{"CWVAULT_ROOT=ignored"}, &out, &errs); code != exitOK {
 				t.Fatalf("exit code %d\n%s\n%s", code, &out, &errs)
 			}
-			for _, want := range []string{"331 created", "status renamed from Inactive to Former", "swapped names", "type changed from Prospect to Customer", "nothing to change"} {
-				if !strings.Contains(out.String(), want) {
+			month, err := os.ReadFile(filepath.Join(dir, "month-plan.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for want, in := range map[string]string{
+				"331 created": out.String(), "swapped names": out.String(), "nothing to change": out.String(),
+				"status renamed from Inactive to Former": string(month), "type changed from Prospect to Customer": string(month),
+				"    via \\Clients": string(month), "at least 2 secrets along with it": string(month),
+			} {
+				if !strings.Contains(in, want) {
 					t.Errorf("the story does not say %q", want)
 				}
 			}
