@@ -562,6 +562,10 @@ func TestReschedule(t *testing.T) {
 		}
 		advance(2 * time.Hour)
 		expect(t, s, "start 0s", "schedule 1h0m0s", "schedule 2h0m0s")
+		advance(15 * time.Minute)
+		s.Reschedule(every(t, "@every 10s"), 0) // the loop sleeps for longer than that
+		advance(10 * time.Second)
+		expect(t, s, "start 0s", "schedule 1h0m0s", "schedule 2h0m0s", "schedule 2h20m10s")
 		s.stop()
 		s.Reschedule(every(t, "@daily"), 0)
 		if next := s.Status().Next; !next.IsZero() {
