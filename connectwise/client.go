@@ -44,7 +44,8 @@ type Client struct {
 	log       hclog.Logger
 	progress  func(read, total int)
 	company   string
-	given     site // as the operator gave it
+	version   string // of the model that is asked for
+	given     site   // as the operator gave it
 	redact    *strings.Replacer
 
 	// sign adds the keys to a request. A closure, so that printing a Client
@@ -102,29 +103,38 @@ func (c *Client) Source(ctx context.Context) (sync.Source, error) {
 }
 
 // find makes one reading, wherever the API is now.
-func (c *Client) find(ctx context.Context) (sync.Source, error) {
+func (c *Client) find(ctx context.Context) (src sync.Source, err error) {
+	err = c.follow(ctx, func(at site) (err error) {
+		src, err = c.read(ctx, at)
+		return err
+	})
+	return src, err
+}
+
+// follow calls ask with the place of the API, and once more if the answer is
+// that it is somewhere else by now.
+func (c *Client) follow(ctx context.Context, ask func(site) error) error {
 	at, err := c.locate(ctx)
 	if err != nil {
-		return sync.Source{}, fmt.Errorf("find the ConnectWise API: %w", err)
+		return fmt.Errorf("find the ConnectWise API: %w", err)
 	}
-	src, err := c.read(ctx, at)
-	if !isMoved(err) {
-		return src, err
+	if err = ask(at); !isMoved(err) {
+		return err
 	}
-	// Cloud upgrades change the codebase. The whole reading starts again there,
+	// Cloud upgrades change the codebase. A whole reading starts again there,
 	// because half of it may be from before the upgrade.
 	now, moveErr := c.relocate(ctx, at)
 	if errors.Is(moveErr, ErrUnauthorized) {
-		return sync.Source{}, fmt.Errorf("find the ConnectWise API: %w", moveErr)
+		return fmt.Errorf("find the ConnectWise API: %w", moveErr)
 	}
 	if moveErr == nil && now.base() != at.base() {
 		c.log.Info("the ConnectWise API has moved", "from", at.base(), "to", now.base())
-		src, err = c.read(ctx, now)
+		err = ask(now)
 	}
 	if now.cloud {
 		err = hiddenUnauthorized(err)
 	}
-	return src, err
+	return err
 }
 
 // disagreement says why src is not one complete reading, or returns nil.
@@ -163,7 +173,7 @@ func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
 	)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		total, err = c.count(ctx, at)
+		total, _, err = c.count(ctx, at)
 		if err != nil {
 			return fmt.Errorf("count companies: %w", err)
 		}

@@ -109,6 +109,7 @@ func New(cfg Config) (*Client, error) {
 		log:       log,
 		progress:  cfg.Progress,
 		company:   cfg.CompanyID,
+		version:   version,
 		given:     given,
 		redact: strings.NewReplacer(
 			base64.StdEncoding.EncodeToString([]byte(user+":"+cfg.PrivateKey)), "[redacted]",

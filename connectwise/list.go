@@ -177,17 +177,19 @@ func (c *Client) table(ctx context.Context, at site, path string) ([]sync.Ref, e
 	return refs, nil
 }
 
-// count asks how many companies there are that are not deleted.
-func (c *Client) count(ctx context.Context, at site) (int, error) {
+// count asks how many companies there are that are not deleted. It returns the
+// header of the answer too.
+func (c *Client) count(ctx context.Context, at site) (int, http.Header, error) {
 	var answer struct {
 		Count *int `json:"count"`
 	}
+	var header http.Header
 	r := request{
 		url: at.base() + "/company/companies/count", query: url.Values{"conditions": {notDeleted}},
 		signed: true, accept: '{', limit: maxSmallBody,
 	}
-	err := c.get(ctx, r, func(body io.Reader, _ http.Header) error {
-		answer.Count = nil
+	err := c.get(ctx, r, func(body io.Reader, h http.Header) error {
+		answer.Count, header = nil, h
 		if err := json.NewDecoder(body).Decode(&answer); err != nil {
 			return err
 		}
@@ -197,9 +199,9 @@ func (c *Client) count(ctx context.Context, at site) (int, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	return *answer.Count, nil
+	return *answer.Count, header, nil
 }
 
 // link is a Link header. Of the URLs in it only the query is looked at: they

@@ -1,0 +1,320 @@
+package connectwise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"cwvault/sync"
+)
+
+const (
+	// lookTimeout bounds each step of a check, with all tries and waits.
+	lookTimeout = 25 * time.Second
+	// maxSkew is how far clocks may be apart before it is worth a word.
+	maxSkew = 2 * time.Minute
+)
+
+// Finding is one thing that [Client.Check] looked at. It is good with neither
+// Mend nor Err, a warning with Mend alone, and with Err a reason why no run can
+// succeed.
+type Finding struct {
+	Subject string // what was looked at, such as "keys"
+	Text    string // what was found
+	Mend    string // what to do about it
+	Err     error  // as [Client.Source] would return it; Text and Mend say it in words
+}
+
+// Report is what [Client.Check] found.
+type Report struct {
+	Findings []Finding
+	// Source holds the count of companies and the tables, each zero unless it
+	// could be read, and no companies.
+	Source sync.Source
+}
+
+// unneeded is what the API member's role need not allow. It is told by reading
+// the id of one record, which a role without the right refuses.
+var unneeded = []struct{ subject, path, right string }{
+	{"tickets", "/service/tickets", "Service Desk > Service Tickets"},
+	{"members", "/system/members", "System > Member Maintenance"},
+	{"agreements", "/finance/agreements", "Finance > Agreements"},
+}
+
+// Check looks at everything that a reading depends on, and at whether the API
+// member may read more than that. It sends eight requests, or a few more where
+// the API has moved or an answer is tried again. When nothing can be read at all
+// it stops at the reason, so that wrong keys are not used again and again.
+//
+// A role that shows only some companies (Inquire = My, or a location below the
+// top) gives no error anywhere; that can only be told from their number.
+func (c *Client) Check(ctx context.Context) Report { return c.check(ctx, lookTimeout) }
+
+func (c *Client) check(ctx context.Context, limit time.Duration) Report {
+	defer c.transport.CloseIdleConnections()
+	k := &checkup{c: c, limit: limit}
+	k.run(ctx)
+	return k.report
+}
+
+// checkup is a check under way.
+type checkup struct {
+	c      *Client
+	limit  time.Duration
+	at     site
+	report Report
+}
+
+func (k *checkup) run(ctx context.Context) {
+	var header http.Header
+	src := &k.report.Source
+	countErr := k.look(ctx, func(ctx context.Context) error {
+		return k.c.follow(ctx, func(at site) (err error) {
+			k.at = at
+			src.Count, header, err = k.c.count(ctx, at)
+			return err
+		})
+	})
+	received := time.Now()
+	if countErr != nil && !isForbidden(countErr) {
+		k.fail(blame(countErr), countErr)
+		return
+	}
+	table := func(path string) (refs []sync.Ref, err error) {
+		err = k.look(ctx, func(ctx context.Context) (err error) {
+			refs, err = k.c.table(ctx, k.at, path)
+			return err
+		})
+		return refs, err
+	}
+	var statusErr, typeErr error
+	src.Statuses, statusErr = table("/company/companies/statuses")
+	src.Types, typeErr = table("/company/companies/types")
+	if countErr != nil && statusErr != nil && typeErr != nil {
+		k.fail("role", countErr)
+		return
+	}
+
+	k.address()
+	k.ok("keys", "accepted for the company id %s", k.c.company)
+	k.ok("client id", "accepted")
+	if countErr != nil {
+		k.fail("companies", countErr)
+	} else {
+		k.companies(ctx)
+	}
+	k.table("statuses", "Company / Company Status", src.Statuses, statusErr)
+	k.table("types", "Company / Company Type", src.Types, typeErr)
+	if countErr == nil {
+		k.model(k.c.clean(header.Get("Api-Current-Version")))
+		k.clock(header.Get("Date"), received)
+	}
+	k.excess(ctx)
+}
+
+// look makes one step, within the time that it has.
+func (k *checkup) look(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, k.limit)
+	defer cancel()
+	return step(ctx)
+}
+
+func (k *checkup) add(f Finding) { k.report.Findings = append(k.report.Findings, f) }
+
+func (k *checkup) ok(subject, format string, args ...any) {
+	k.add(Finding{Subject: subject, Text: fmt.Sprintf(format, args...)})
+}
+
+func (k *checkup) warn(subject, text, mend string) {
+	k.add(Finding{Subject: subject, Text: text, Mend: mend})
+}
+
+func (k *checkup) fail(subject string, err error) {
+	text, mend := k.words(subject, err)
+	k.add(Finding{Subject: subject, Text: text, Mend: mend, Err: err})
+}
+
+// words splits an error into what was found and what may mend it.
+func (k *checkup) words(subject string, err error) (text, mend string) {
+	text = err.Error()
+	var e *Error
+	if errors.As(err, &e) {
+		bare := *e
+		bare.Hint = ""
+		if errors.Is(bare.Err, context.DeadlineExceeded) {
+			bare.Err = fmt.Errorf("not answered within %v", k.limit)
+		}
+		text, mend = bare.Error(), e.Hint
+	}
+	switch {
+	case subject == "client id":
+		mend = "check the client id"
+	case subject == "keys" && e.Status == http.StatusNotFound:
+		mend = "check the company id and the keys; ConnectWise's cloud gives this answer to wrong ones"
+	case subject == "company id":
+		mend = "set it to the company id of the ConnectWise sign-in page"
+	case subject == "address" && (mend == "" || e.Status == http.StatusForbidden):
+		mend = "check the URL, and that this machine can reach it; on ConnectWise's cloud the API's host begins with api-"
+	case mend == "":
+		mend = "check again later; ConnectWise's support asks for the request id, if there is one"
+	}
+	return text, mend
+}
+
+// blame says what is most likely wrong when the very first answer is err.
+func blame(err error) (subject string) {
+	var e *Error
+	if !errors.As(err, &e) {
+		return "company id" // the only thing that discovery itself can find wrong
+	}
+	text := strings.ToLower(e.Message)
+	switch {
+	case strings.Contains(text, "clientid"):
+		return "client id"
+	case strings.Contains(text, "accept header"):
+		return "model"
+	case strings.Contains(text, "ssl is required"):
+		return "address"
+	case e.Status == http.StatusForbidden:
+		return "role"
+	case errors.Is(err, ErrUnauthorized):
+		return "keys"
+	case e.Status < 400 && e.Err == nil, e.Status == 0, isMoved(err): // a page, a redirect; nobody there; nothing there
+		return "address"
+	}
+	return "API"
+}
+
+// isForbidden reports whether err looks like a lack of rights: one table or
+// another may be readable all the same.
+func isForbidden(err error) bool { return err != nil && blame(err) == "role" }
+
+func (k *checkup) address() {
+	now, given := k.c.Site(), k.c.given
+	if given.codebase != anyRelease && given.codebase != k.at.codebase {
+		k.warn("address", fmt.Sprintf("%s; there is nothing at %s any more", now, given.base()),
+			"name the host alone in the URL, so that the API is looked up")
+		return
+	}
+	k.ok("address", "%s", now)
+}
+
+// companies reads the first page and holds it against the count.
+func (k *checkup) companies(ctx context.Context) {
+	n := k.report.Source.Count
+	const subject, role = "companies", "check the role of the API member, its location and its structure level"
+	if n == 0 || n > maxRows {
+		err := fmt.Errorf("%w: ConnectWise counts %d companies", ErrIncomplete, n)
+		k.add(Finding{Subject: subject, Text: err.Error(), Mend: role, Err: err})
+		return
+	}
+	var first page
+	err := k.look(ctx, func(ctx context.Context) (err error) {
+		first, err = k.c.firstPage(ctx, k.at)
+		return err
+	})
+	if err != nil {
+		k.fail(subject, err)
+		return
+	}
+	// What [Client.Source] would find, as far as one page tells.
+	whole := first.link.present && first.link.text == ""
+	if len(first.rows) > n || whole && first.received < n {
+		err := fmt.Errorf("%w: ConnectWise counts %d companies and lists %d", ErrIncomplete, n, len(first.rows))
+		k.add(Finding{Subject: subject, Text: err.Error(), Mend: "check again: somebody may be adding or deleting companies just now", Err: err})
+		return
+	}
+	k.ok(subject, "%d can be read; those are all only if the role says Inquire = All and the member's location sees every customer", n)
+}
+
+// firstPage reads the first page of companies, as a reading does.
+func (c *Client) firstPage(ctx context.Context, at site) (page, error) {
+	l := listing{at: at, path: "/company/companies", fields: allFields, conditions: notDeleted}
+	forwardOnly := http.Header{"Pagination-Type": {"forward-only"}}
+	first, err := c.page(ctx, l, url.Values{}, forwardOnly)
+	if isBadRequest(err) {
+		l.fields = currentFields
+		first, err = c.page(ctx, l, url.Values{}, forwardOnly)
+	}
+	return first, err
+}
+
+func (k *checkup) table(subject, right string, refs []sync.Ref, err error) {
+	switch {
+	case err != nil:
+		k.fail(subject, err)
+	case len(refs) == 0:
+		k.warn(subject, "none can be read", fmt.Sprintf("allow %q where System > Table Setup is customized in the role", right))
+	default:
+		k.ok(subject, "%d can be read", len(refs))
+	}
+}
+
+// model compares the model that is asked for with the newest one that the
+// server has.
+func (k *checkup) model(newest string) {
+	asked := k.c.version
+	switch {
+	case !plainVersion.MatchString(newest):
+		k.ok("model", "%s; the server does not say which is its newest", asked)
+	case modelNumber(asked) > modelNumber(newest):
+		k.warn("model", fmt.Sprintf("%s is asked for, and %s is the server's newest", asked, newest), "set the version to "+newest)
+	default:
+		k.ok("model", "%s; the server's newest is %s", asked, newest)
+	}
+}
+
+// modelNumber makes model versions comparable: 202501 for "2025.1".
+func modelNumber(version string) int {
+	year, minor, _ := strings.Cut(version, ".")
+	y, _ := strconv.Atoi(year) // digits, by plainVersion
+	m, _ := strconv.Atoi(minor)
+	return 100*y + m
+}
+
+// clock compares this machine's clock with the one that dated an answer.
+func (k *checkup) clock(date string, received time.Time) {
+	const mend = "set this machine's clock by NTP; schedule, lease and history depend on it"
+	server, err := http.ParseTime(date)
+	if err != nil {
+		k.warn("clock", "ConnectWise does not say what time it is", mend)
+		return
+	}
+	ahead := received.Sub(server)
+	switch {
+	case ahead > maxSkew:
+		k.warn("clock", fmt.Sprintf("this machine's is %v ahead of ConnectWise's", ahead.Round(time.Minute)), mend)
+	case ahead < -maxSkew:
+		k.warn("clock", fmt.Sprintf("this machine's is %v behind ConnectWise's", -ahead.Round(time.Minute)), mend)
+	default:
+		k.ok("clock", "agrees with ConnectWise's")
+	}
+}
+
+func (k *checkup) excess(ctx context.Context) {
+	for _, u := range unneeded {
+		err := k.look(ctx, func(ctx context.Context) error {
+			one := request{
+				url: k.at.base() + u.path, query: url.Values{"pageSize": {"1"}, "fields": {"id"}},
+				signed: true, accept: '[', limit: maxSmallBody,
+			}
+			return k.c.get(ctx, one, func(io.Reader, http.Header) error { return nil })
+		})
+		var e *Error
+		switch {
+		case err == nil:
+			k.warn(u.subject, "can be read, which cwvault does not need", fmt.Sprintf("set %s to Inquire = None in the API member's role", u.right))
+		case errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized || e.Status == http.StatusNotFound):
+			k.ok(u.subject, "cannot be read, and need not be")
+		default:
+			text, _ := k.words(u.subject, err)
+			k.warn(u.subject, "whether they can be read, which cwvault does not need, is not known: "+text, "check again later")
+		}
+	}
+}
