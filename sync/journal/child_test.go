@@ -27,6 +27,12 @@ func child(role string, args []string) {
 			os.Exit(1)
 		}
 	}
+	if role != "hold" { // which reads it
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(1) // the parent is gone
+		}()
+	}
 	switch role {
 	case "hold": // state, life of the lease
 		j, l := childHold(args[0], args[1], die)
