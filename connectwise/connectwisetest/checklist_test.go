@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -218,8 +219,12 @@ func TestChecklist06Link(t *testing.T) {
 	pageID := "0"
 	for n := 0; ; n++ {
 		r := forward(map[string]string{"pageSize": "3", "pageId": pageID, "page": "5"})
-		seen = append(seen, r.ids(t)...)
+		page := r.ids(t)
+		seen = append(seen, page...)
 		links := r.header["Link"]
+		if len(page) != 3 && links[0] != "" {
+			t.Fatalf("a page of 3 has %d rows", len(page))
+		}
 		if len(links) != 1 {
 			t.Fatalf("there is not one Link: %q", links)
 		}
@@ -263,8 +268,11 @@ func TestChecklist07PageSize(t *testing.T) {
 	s := start(t, Options{})
 	addCompanies(s, 1005)
 	for size, want := range map[string]int{"": 25, "0": 25, "1": 1, "1000": 1000, "1001": 1000, "9999": 1000} {
-		if n := len(get(t, s, "company/companies", "pageSize", size).ids(t)); n != want {
-			t.Errorf("pageSize %q gives %d rows, want %d", size, n, want)
+		for _, header := range []map[string]string{nil, forwardOnly} {
+			r := request{path: "company/companies", query: map[string]string{"pageSize": size}, header: header}.send(t, s)
+			if n := len(r.ids(t)); n != want {
+				t.Errorf("%v, pageSize %q: %d rows, want %d", header, size, n, want)
+			}
 		}
 	}
 	s.Behave(func(b *Behaviour) { b.PageCap = 10 })
@@ -413,7 +421,7 @@ func TestChecklist11Patch(t *testing.T) {
 	s := withTables(start(t, Options{}))
 	owner, seats := s.AddCustomField(CustomField{Caption: "Owner"}), s.AddCustomField(CustomField{Caption: "Seats", Type: "Number"})
 	parent := s.AddCompany(Company{Name: "Parent"})
-	id := s.AddCompany(Company{Identifier: "one", Name: "One", Types: []int{1}, Status: 1, CustomFields: map[int]any{seats: 5}})
+	id := s.AddCompany(Company{Identifier: "one", Name: "One", Types: []int{1}, Status: 1, Fields: map[string]any{"zip": "9000"}, CustomFields: map[int]any{seats: 5}})
 	path := fmt.Sprintf("company/companies/%d", id)
 	patch := func(body string) reply { return request{method: "PATCH", path: path, body: body}.send(t, s) }
 	now := func() Company {
@@ -454,7 +462,7 @@ func TestChecklist11Patch(t *testing.T) {
 
 	patch(fmt.Sprintf(`[{"op":"replace","path":"name","value":"Uno"},{"op":"add","path":"/parentCompany","value":{"id":%d}},
 		{"op":"remove","path":"status"},{"op":"replace","path":"customFields","value":[{"id":1,"caption":"Owner","value":"http://x/1"},{"id":2}]}]`, parent)).want(t, 200)
-	if diff := cmp.Diff(Company{ID: id, Identifier: "one", Name: "Uno", Types: []int{1}, Parent: parent, CustomFields: map[int]any{owner: "http://x/1"}}, now()); diff != "" {
+	if diff := cmp.Diff(Company{ID: id, Identifier: "one", Name: "Uno", Types: []int{1}, Parent: parent, Fields: map[string]any{"zip": "9000"}, CustomFields: map[int]any{owner: "http://x/1"}}, now()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	patch(`[{"op":"replace","path":"deletedFlag","value":true}]`).want(t, 200)
@@ -513,6 +521,7 @@ func TestChecklist13Callbacks(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		if r.URL.Path != "/slow" {
 			got <- delivery{r.URL.Query(), r.Header.Get("x-content-signature"), body}
+			w.Header().Set("Location", "/cw?redirected=yes")
 			w.WriteHeader(int(status.Load()))
 			return
 		}
@@ -623,6 +632,31 @@ func TestChecklist13Callbacks(t *testing.T) {
 	}
 	status.Store(200)
 	remove(owner)
+
+	// Changes through the API are told as well, but for one's own when they are
+	// suppressed; an inactive callback is never told.
+	for _, more := range []string{`"isSelfSuppressedFlag":true`, `"inactiveFlag":true`} {
+		body := fmt.Sprintf(`{"url":%q,"objectId":1,"type":"company","level":"owner",%s}`, receiver+"/"+more[1:5], more)
+		request{method: "POST", path: "system/callbacks", body: body}.send(t, s).want(t, 201)
+	}
+	plain := register(receiver+"/plain", "owner", 1)
+	before := len(s.Deliveries())
+	request{method: "PATCH", path: fmt.Sprintf("company/companies/%d", id), body: `[{"op":"replace","path":"name","value":"By API"}]`}.send(t, s).want(t, 200)
+	next()
+	s.Rename(id, "By hand")
+	next()
+	next()
+	var told []int
+	for _, d := range recorded(before + 3)[before:] {
+		told = append(told, d.Callback)
+	}
+	slices.Sort(told)
+	if diff := cmp.Diff([]int{plain - 2, plain, plain}, told); diff != "" || len(got) != 0 {
+		t.Errorf("told (-want +got)\n%s", diff)
+	}
+	for n := range 3 {
+		remove(plain - n)
+	}
 
 	// Levels choose; an inactive receiver and one that takes too long are left.
 	register(receiver+"/status", "Status", 1)

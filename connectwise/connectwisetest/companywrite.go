@@ -404,7 +404,7 @@ func patchCompany(c *call) (*Response, error) {
 		return nil, err
 	}
 	changed := *target
-	changed.Fields, changed.CustomFields = maps.Clone(target.Fields), maps.Clone(target.CustomFields)
+	changed.Fields = maps.Clone(target.Fields)
 	d := &draft{call: c, company: &changed}
 	effective := false
 	for _, op := range ops {

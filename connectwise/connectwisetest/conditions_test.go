@@ -176,6 +176,7 @@ func TestConditionErrors(t *testing.T) {
 		{"conditions", "Nope = 1", "Nope is not a recognized name."},
 		{"conditions", "status/nope = 1", "status/nope is not a recognized name."},
 		{"conditions", "status = 1", "status is not a recognized name."},
+		{"conditions", "types = null", "types is not a recognized name."},
 		{"conditions", "id/x = 1", "id/x is not a recognized name."},
 		{"conditions", `types/name = "Client"`, "types/name is not a recognized name."},
 		{"conditions", "types/id = 2", "types/id is not a recognized name."},

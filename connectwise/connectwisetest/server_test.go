@@ -388,6 +388,12 @@ func TestFaults(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 
+	s.AddFault(Fault{Times: 1, Status: 502})
+	s.AddFault(Fault{Times: 1, Status: 504})
+	get(t, s, path).want(t, 502, "")
+	get(t, s, path).want(t, 504, "")
+	get(t, s, path).want(t, 200)
+
 	for name, f := range map[string]Fault{"cut": Cut(10), "lost": Lost()} {
 		remove := s.AddFault(f)
 		r := get(t, s, path)
