@@ -47,6 +47,13 @@ func child(role string, args []string) {
 		die(j.Close())
 		fmt.Println("closed")
 
+	case "open": // state
+		j, err := Open(ctx, args[0], Options{})
+		fmt.Println(err)
+		if err == nil {
+			die(j.Close())
+		}
+
 	case "contend": // state, marker, rounds
 		j, err := Open(ctx, args[0], Options{})
 		die(err)
@@ -113,7 +120,12 @@ func startChild(t testing.TB, role string, args ...string) *process {
 	t.Helper()
 	exe, err := os.Executable()
 	ok(t, err)
-	p := &process{t: t, cmd: exec.Command(exe, args...)}
+	return startProcess(t, exec.Command(exe, args...), role)
+}
+
+func startProcess(t testing.TB, cmd *exec.Cmd, role string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+role)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()

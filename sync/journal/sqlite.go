@@ -66,8 +66,7 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 	// same at this moment.
 	for deadline := time.Now().Add(busyTimeout); ; {
 		err = j.db.PingContext(ctx)
-		var e *sqlite.Error
-		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+		if sqliteCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -80,6 +79,9 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 		err = fmt.Errorf("%w (%s)", ErrCorrupt, verdict)
 	}
 	if err != nil {
+		if isDenied(err) {
+			err = fmt.Errorf("%w; the account that runs cwvault must own the file and its -wal and -shm, and be able to write to their directory", err)
+		}
 		return errors.Join(j.fail("open", err), j.db.Close())
 	}
 	return nil
@@ -175,15 +177,30 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 // isDamage reports whether SQLite found the file to be none of its own or
 // inconsistent.
 func isDamage(err error) bool {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch e.Code() & 0xff {
+	switch sqliteCode(err) {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return true
 	}
-	return e.Code() == sqlite3.SQLITE_IOERR_SHORT_READ
+	return false
+}
+
+// sqliteCode returns the primary result code, SQLITE_OK for an error that is
+// not SQLite's.
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return sqlite3.SQLITE_OK
+	}
+	return e.Code() & 0xff
+}
+
+// isDenied reports whether SQLite could not open the file, or not for writing.
+func isDenied(err error) bool {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return true
+	}
+	return false
 }
 
 // removed reports whether the SQLite files are no longer those that were

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"cwvault/sync"
 )
 
 var suffixes = []string{"", "-wal", "-shm"}
@@ -272,6 +275,27 @@ func TestPlacesThatCannotBeOpened(t *testing.T) {
 	}
 }
 
+// Somebody ran it once as root, and now the service cannot.
+func TestAnotherAccountsJournal(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can play two accounts")
+	}
+	state := newSQLite(t)
+	ok(t, mustOpen(t, state, nil).Close())
+	exe, err := os.Executable()
+	ok(t, err)
+	mine := filepath.Join(filepath.Dir(state), "cwvault.test")
+	copyFile(t, exe, mine)
+	ok(t, os.Chmod(mine, 0o755))
+	ok(t, os.Chmod(filepath.Dir(filepath.Dir(state)), 0o755)) // t.TempDir is private
+	cmd := exec.Command(mine, state)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	says := startProcess(t, cmd, "open").line("journal")
+	if !strings.Contains(says, state) || !strings.Contains(says, "must own the file") {
+		t.Errorf("error does not name the file and the mend: %s", says)
+	}
+}
+
 func TestTruncatedJournalIsDamaged(t *testing.T) {
 	whole := newSQLite(t)
 	j, _ := mustHold(t, whole, nil)
@@ -307,6 +331,30 @@ func TestTruncatedJournalIsDamaged(t *testing.T) {
 	_, err = Open(t.Context(), state, Options{})
 	wantError(t, err, ErrCorrupt)
 	t.Logf("%d lengths tried", tried)
+}
+
+func TestTruncatedInUse(t *testing.T) {
+	ctx, state := t.Context(), newSQLite(t)
+	j, _ := mustHold(t, state, nil)
+	run := mustStart(t, j)
+	var places []Place
+	for i := range 20000 { // more than SQLite keeps in memory
+		places = append(places, Place{Key: sync.CompanyKey(i + 1), Name: strings.Repeat("n", 100)})
+	}
+	ok(t, j.PutPlaces(ctx, places))
+	_, err := j.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
+	ok(t, err)
+	ok(t, os.Truncate(state, 40960))
+	if _, err := j.Places(ctx); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("places: %v", err)
+	}
+	for seq := range 100 {
+		if err := j.Begin(ctx, run, seq, StepRecord{}); err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("begin: %v", err)
+		}
+	}
+	_, err = Open(ctx, state, Options{})
+	wantError(t, err, ErrCorrupt)
 }
 
 func TestEmptiedJournalIsNew(t *testing.T) {
