@@ -55,14 +55,14 @@ func faults(dir string) []vaulttest.Fault {
 // nobody is a user who owns nothing.
 const nobody = 65534
 
-// asNobody gives all directories below dir this mode and takes away root's power
-// to do without.
-func asNobody(t *testing.T, dir string, mode fs.FileMode) {
+// asNobody gives all directories below dir this mode, or only those named, and
+// takes away root's power to do without.
+func asNobody(t *testing.T, dir string, mode fs.FileMode, only ...string) {
 	t.Helper()
 	root := os.Getuid() == 0
 	var dirs []string
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.IsDir() && path != dir {
+		if err == nil && e.IsDir() && path != dir && (only == nil || slices.Contains(only, path)) {
 			dirs = append(dirs, path)
 		}
 		if err == nil && root {
@@ -101,6 +101,13 @@ func asOurselves(t *testing.T, dir string) {
 		return err
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func makeFIFO(t *testing.T, path string) {
+	t.Helper()
+	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

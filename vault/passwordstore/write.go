@@ -165,6 +165,11 @@ func (s *Store) move(n, parent *node, dst *os.Root, name string) error {
 			return err
 		}
 	}
+	dir, err := s.open(n) // it is the folder that it was, and no link
+	if err != nil {
+		return err
+	}
+	dir.Close() // Windows renames no open directory
 	src, err := s.open(n.parent)
 	if err != nil {
 		return err

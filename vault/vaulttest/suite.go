@@ -765,35 +765,37 @@ func testByHand(w *world) {
 	w.MoveFolder(w.T, "via", "B")
 	w.MoveFolder(w.T, "C", `A\C`)
 
-	holds := func(what string, err error) {
+	// hit says where the folder of a call must be now, if the call succeeded.
+	hit := func(what string, before state, err error, path string, m sync.Mark) {
 		w.Helper()
 		if err != nil {
 			w.fails(what, err, vault.ErrNotFound)
-		}
-		s := w.look()
-		for path, value := range s.Secrets {
-			m := s.Folders[above(path)].Mark
-			if want := map[sync.Mark]string{mark(1): "of A", mark(2): "of B"}[m]; value != want {
-				w.Errorf("%s: %q now holds %q in a folder with the mark %v", what, path, value, m)
-			}
-		}
-		if len(s.Secrets) != 2 {
-			w.Errorf("%s: secrets are now %v", what, s.Secrets)
+			w.same(before)
+		} else if got := w.look().Folders[path].Mark; got != m {
+			w.Errorf("%s hit the folder with the mark %q, want %q", what, got, m)
 		}
 	}
+	before := w.look()
 	_, err := w.Vault.Update(w.ctx, a.ID, root, "A 2")
-	holds("Update after a swap by hand", err)
+	hit("Update after a swap by hand", before, err, "A 2", mark(1))
+
+	before = w.look()
 	_, err = w.Vault.Create(w.ctx, b.ID, "New", mark(4))
-	holds("Create below a folder swapped by hand", err)
-	if s := w.look(); err == nil {
-		for path, f := range s.Folders {
-			if f.Mark == mark(4) && s.Folders[above(path)].Mark != mark(2) {
-				w.Errorf("Create made %q below another folder than B", path)
-			}
+	at := "" // A, where B is now
+	for path, f := range before.Folders {
+		if f.Mark == mark(2) {
+			at = path
 		}
 	}
+	hit("Create below a folder swapped by hand", before, err, at+`\New`, mark(4))
+
+	before = w.look()
+	err = w.Vault.Mark(w.ctx, b.ID, mark(5))
+	hit("Mark after a swap by hand", before, err, at, mark(5))
+
+	before = w.look()
 	_, err = w.Vault.Update(w.ctx, c.ID, root, "C")
-	holds("Update of a folder moved by hand", err)
+	hit("Update of a folder moved by hand", before, err, "C", mark(3))
 
 	tree := Paths(w.ctx, w.T, w.Vault) // and after looking again all is well
 	found := 0
