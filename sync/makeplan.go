@@ -351,7 +351,7 @@ func (p *planner) holdFirst() {
 		f, isMarked := p.marked[n.key]
 		switch h, asked := p.world.Hold[n.key]; {
 		case isMarked && f < 0:
-			p.hold(int32(i), HeldDuplicateMark, "several folders carry its mark: %s; remove the copies, or the file or metadata that marks them", p.markedPaths(n.key))
+			p.hold(int32(i), HeldDuplicateMark, "%s", p.duplicates(n.key))
 		case asked:
 			p.hold(int32(i), h.Code, "%s", h.Reason)
 			n.waits = h.Code.passing()

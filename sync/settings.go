@@ -67,10 +67,10 @@ type Limit struct {
 
 // ParseLimit reads "20%", "15" or "off".
 func ParseLimit(s string) (Limit, error) {
-	if strings.EqualFold(s, "off") {
+	if strings.EqualFold(strings.TrimSpace(s), "off") {
 		return Limit{}, nil
 	}
-	digits, percent := strings.CutSuffix(s, "%")
+	digits, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
 	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	switch {
 	case err != nil || math.IsNaN(n) || n < 0 || percent && n > 100 || !percent && n != math.Trunc(n) || n > 1e9:
@@ -115,58 +115,60 @@ type filter struct {
 
 func (f filter) allows(id int) bool { return !f.exclude[id] && (f.include == nil || f.include[id]) }
 
+// find returns the ids of the records that an entry names.
+func find(entry string, records []Ref, fold func(string) string) (ids []int) {
+	for _, r := range records {
+		if fold(r.Name) == fold(entry) || strconv.Itoa(r.ID) == entry {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
 // resolve turns names and ids into ids of records. what is "type" or "status".
-func resolve(what string, entries []string, records []Ref, fold func(string) string) ([]int, error) {
-	var ids []int
+func resolve(what string, entries []string, records []Ref, fold func(string) string) (ids []int, err error) {
 	var unknown []string
-	for _, entry := range entries {
-		n := len(ids)
-		for _, r := range records {
-			if fold(r.Name) == fold(entry) || strconv.Itoa(r.ID) == entry {
-				ids = append(ids, r.ID)
-			}
+	for _, e := range entries {
+		found := find(e, records, fold)
+		if found == nil {
+			unknown = append(unknown, e)
 		}
-		if len(ids) == n {
-			unknown = append(unknown, strconv.Quote(entry))
-		}
+		ids = append(ids, found...)
 	}
-	if unknown != nil {
-		return nil, fmt.Errorf("unknown %s %s; ConnectWise has %s", what, strings.Join(unknown, ", "), refList(records))
-	}
-	return ids, nil
+	return ids, unknownError(what, unknown, records)
 }
 
 func newFilter(what string, entries []string, records []Ref, fold func(string) string) (filter, error) {
-	var in, out []string
+	f := filter{exclude: map[int]bool{}}
+	var unknown []string
 	for _, e := range entries {
-		if name, not := strings.CutPrefix(e, "!"); not {
-			out = append(out, strings.TrimSpace(name))
-		} else {
-			in = append(in, e)
+		name, not := strings.CutPrefix(e, "!")
+		set := f.exclude
+		if !not {
+			if f.include == nil {
+				f.include = map[int]bool{}
+			}
+			set = f.include
+		}
+		found := find(strings.TrimSpace(name), records, fold)
+		if found == nil {
+			unknown = append(unknown, strings.TrimSpace(name))
+		}
+		for _, id := range found {
+			set[id] = true
 		}
 	}
-	inIDs, err := resolve(what, in, records, fold)
-	if err != nil {
-		return filter{}, err
-	}
-	outIDs, err := resolve(what, out, records, fold)
-	if err != nil {
-		return filter{}, err
-	}
-	var f filter
-	if len(in) > 0 {
-		f.include = setOf(inIDs)
-	}
-	f.exclude = setOf(outIDs)
-	return f, nil
+	return f, unknownError(what, unknown, records)
 }
 
-func setOf(ids []int) map[int]bool {
-	set := make(map[int]bool, len(ids))
-	for _, id := range ids {
-		set[id] = true
+func unknownError(what string, entries []string, records []Ref) error {
+	if entries == nil {
+		return nil
 	}
-	return set
+	for i, e := range entries {
+		entries[i] = strconv.Quote(e)
+	}
+	return fmt.Errorf("unknown %s %s; ConnectWise has %s", what, strings.Join(entries, ", "), refList(records))
 }
 
 // refList lists records for an error message, by name, not endlessly.

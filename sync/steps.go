@@ -226,7 +226,7 @@ func (p *planner) createReason(i int32) string {
 	reason := "new company"
 	switch {
 	case n.key == archiveKey:
-		return "archive folder for departed companies"
+		reason = "archive folder for departed companies"
 	case n.wanted == nil:
 		words := make([]string, len(p.groups[i].ids))
 		for j, s := range p.groups[i].ids {
@@ -256,11 +256,11 @@ func (p *planner) changeReason(i int32, op Op) string {
 	var why []string
 	drifted := p.drifted(i)
 	switch {
+	case drifted:
+		why = append(why, "a person moved or renamed the folder; ConnectWise has not changed, so it is put back")
 	case op == OpArchive:
 		id, _ := n.key.CompanyID()
 		why = append(why, p.departedReason(id))
-	case drifted:
-		why = append(why, "a person moved or renamed the folder; ConnectWise has not changed, so it is put back")
 	case op == OpMove:
 		why = append(why, p.moveReason(i))
 	}
@@ -422,6 +422,12 @@ func (p *planner) allHeld(needed []bool) []Held {
 		}
 		list = append(list, h)
 	}
+	for key, f := range p.marked {
+		id, isCompany := key.CompanyID()
+		if _, ok := p.held[key]; f < 0 && !ok && isCompany && p.departed(id) && p.selected(key) {
+			list = append(list, Held{Code: HeldDuplicateMark, Key: key, Reason: p.duplicates(key)})
+		}
+	}
 	slices.SortFunc(list, func(a, b Held) int { return compareKeys(a.Key, b.Key) })
 	return list
 }
@@ -456,8 +462,8 @@ func compareKeys(a, b Key) int {
 	return cmp.Compare(a, b)
 }
 
-// markedPaths lists the folders that carry a key, for a message.
-func (p *planner) markedPaths(k Key) string {
+// duplicates is the reason for a hold of a key that several folders carry.
+func (p *planner) duplicates(k Key) string {
 	var paths []string
 	for i := range p.folders {
 		if p.ours(int32(i)) && p.folders[i].Mark.Key == k {
@@ -465,7 +471,7 @@ func (p *planner) markedPaths(k Key) string {
 		}
 	}
 	slices.Sort(paths)
-	return strings.Join(paths, ", ")
+	return fmt.Sprintf("several folders carry its mark: %s; remove the copies, or the file or metadata that marks them", strings.Join(paths, ", "))
 }
 
 // pending is a step on its way into the order of the plan.

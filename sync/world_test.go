@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -173,7 +174,7 @@ func (v *memVault) String() string {
 				list = append(list, f)
 			}
 		}
-		slices.SortFunc(list, func(a, b *sync.Folder) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+		slices.SortFunc(list, func(a, b *sync.Folder) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 		for _, f := range list {
 			b.WriteString(indent + writeName(f.Name))
 			switch {
@@ -225,7 +226,7 @@ func writePlan(p sync.Plan) string {
 
 // textRules are a vault's rules as these texts assume them.
 var textRules = sync.NameRules{
-	MaxLength: 40, Forbidden: `/:*?"<>|`, Leading: ".", Trailing: ".",
+	MaxLength: 40, Forbidden: `/:*?"<>|`, Leading: ".",
 	Special: func(s string) bool { return strings.EqualFold(s, "con") },
 	Fold:    vault.Fold, Form: vault.Form,
 }
