@@ -42,6 +42,17 @@ func TestChecklist1AccessDeniedLooksLikeMissing(t *testing.T) {
 	if got := c.get("/api/v2/secrets").records(); len(got) != 0 {
 		t.Errorf("listed %v", got)
 	}
+	s.AddUser("pia", "p", ViewFolders)
+	s.Grant(hidden, "pia", "View", "List")
+	pia := signedInAs(t, s, "pia", "p")
+	for range 2 { // what one user searched for is not what the other finds
+		if got := pia.get("/api/v1/folders").column("folderName"); !cmp.Equal(got, []any{"Hidden"}) {
+			t.Errorf("pia sees %v", got)
+		}
+		if got := c.get("/api/v1/folders").column("folderName"); !cmp.Equal(got, []any{"Clients"}) {
+			t.Errorf("the account sees %v", got)
+		}
+	}
 	if f, ok := s.Folder(hidden); !ok || f.Name != "Hidden" {
 		t.Errorf("the hidden folder is now %+v", f)
 	}
@@ -343,6 +354,7 @@ func TestChecklist3RenameAndMove(t *testing.T) {
 	if got := s.Secrets(); len(got) != 1 || got[0].ID != secret || got[0].FolderID != deep {
 		t.Errorf("secrets %+v", got)
 	}
+	c.post("/api/v1/folders", newFolder(prospect, "Acme")).want(200) // the old place is free
 	actions := c.get("/api/v1/folders/%d/audit", acme).records()
 	if len(actions) != 2 || actions[0]["action"] != "MOVE" || actions[0]["displayName"] != s.opt.Username ||
 		actions[0]["notes"] != `\Clients\Prospect\Acme -> \Clients\Customer\Acme Inc.` {
@@ -1162,6 +1174,9 @@ func TestChecklist8FolderSynchronization(t *testing.T) {
 	set(map[string]any{"daysToKeepOperationalLogs": 0}).invalid("Logs")
 	set(map[string]any{"syncFolderId": 0}).invalid("folder")
 	set(map[string]any{"syncFolderId": s.AddFolder(-1, "Hidden")}).denied()
+	s.Revoke(root, s.opt.Username)
+	set(map[string]any{"syncFolderId": 0, "syncMethodType": "None"}).denied() // it cannot see what is synchronized
+	s.Grant(root, s.opt.Username, "Owner", "List")
 	off := c.call("PATCH", path, map[string]any{"data": map[string]any{
 		"syncMethodType": map[string]any{"dirty": true, "value": "None"}, "companyId": map[string]any{"dirty": false, "value": "other"}}}).want(200)
 	if want["syncMethodType"] = "None"; !cmp.Equal(off.json(), want) {

@@ -253,15 +253,19 @@ func (f *folder) childModels(u *user) []folderModel {
 	return models
 }
 
+// folderArgs is the body of a POST, without id, and of a PUT.
+type folderArgs struct {
+	ID                  *int
+	FolderName          *string
+	FolderTypeID        *int
+	ParentFolderID      *int
+	InheritPermissions  *bool
+	InheritSecretPolicy *bool
+	SecretPolicyID      *int
+}
+
 func createFolder(s *Server, c *call) (any, error) {
-	args, err := decode[struct {
-		FolderName          *string
-		FolderTypeID        *int
-		ParentFolderID      *int
-		InheritPermissions  *bool
-		InheritSecretPolicy *bool
-		SecretPolicyID      *int
-	}](s, c)
+	args, err := decode[folderArgs](s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -325,15 +329,7 @@ func putFolder(s *Server, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, err := decode[struct {
-		ID                  *int
-		FolderName          *string
-		FolderTypeID        *int
-		ParentFolderID      *int
-		InheritPermissions  *bool
-		InheritSecretPolicy *bool
-		SecretPolicyID      *int
-	}](s, c)
+	args, err := decode[folderArgs](s, c)
 	if err != nil {
 		return nil, err
 	}
