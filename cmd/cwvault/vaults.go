@@ -107,7 +107,8 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	fields, err := v.ReadSecret(ctx, s.cfg.secretID)
 	if err != nil {
-		return fmt.Errorf("CWVAULT_CONNECTWISE_SECRET_ID: %w", err)
+		err = fmt.Errorf("CWVAULT_CONNECTWISE_SECRET_ID: %w", err)
+		return wrapCode(exitConfig, err, vault.ErrNotFound)
 	}
 	public, private := firstOf(fields, publicSlugs), firstOf(fields, privateSlugs)
 	if public == "" || private == "" {
