@@ -21,21 +21,25 @@ type memVault struct {
 	last    int
 	folders map[string]*sync.Folder
 	secrets map[string][]string // by folder id
-	calls   int
-	fault   func(call int, op string) fault // nil: none
+	calls   []string
+	dead    bool                            // the process that uses it has died: it can do no more
+	fault   func(call int, op string) fault // nil: none; op is such as "create Acme"
 }
 
 // fault is what goes wrong with one call.
 type fault int
 
 const (
-	noFault      fault = iota
-	faultBefore        // refused; nothing was done
-	faultCut           // no answer; nothing was done
-	faultLost          // no answer; it was done
-	faultNoMark        // create: made but not marked
-	faultStopped       // the process dies before the call
-	faultDied          // the process dies after the call
+	noFault           fault = iota
+	faultRefused            // refused; nothing was done
+	faultUnauthorized       // sign-in failed; nothing was done
+	faultCut                // no answer; nothing was done
+	faultLost               // no answer; it was done
+	faultHalfLost           // no answer; create: made and not marked
+	faultNoMark             // create: made and not marked, and the answer says so
+	faultStopped            // the process dies before the call
+	faultDied               // the process dies after the call
+	faultHalfDied           // create: the process dies between making and marking
 )
 
 var (
@@ -91,29 +95,34 @@ func (v *memVault) child(parent, name, except string) *sync.Folder {
 func (v *memVault) call(op string, do func(f fault) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.calls++
+	if v.dead {
+		return errDead
+	}
+	v.calls = append(v.calls, op)
 	f := noFault
 	if v.fault != nil {
-		f = v.fault(v.calls, op)
+		f = v.fault(len(v.calls), op)
 	}
 	switch f {
-	case faultBefore:
+	case faultRefused:
 		return errRefused
+	case faultUnauthorized:
+		return fmt.Errorf("%s: %w", op, sync.ErrUnauthorized)
 	case faultCut:
 		return fmt.Errorf("%s: %w", op, sync.ErrUnanswered)
 	case faultStopped:
+		v.dead = true
 		return errDead
 	}
 	err := do(f)
-	switch {
-	case err != nil:
-		return err
-	case f == faultLost:
+	switch f {
+	case faultLost, faultHalfLost:
 		return fmt.Errorf("%s: %w", op, sync.ErrUnanswered)
-	case f == faultDied:
+	case faultDied, faultHalfDied:
+		v.dead = true
 		return errDead
 	}
-	return nil
+	return err
 }
 
 func (v *memVault) CreateRoot(context.Context) (sync.Folder, error) {
@@ -122,31 +131,31 @@ func (v *memVault) CreateRoot(context.Context) (sync.Folder, error) {
 }
 
 func (v *memVault) Create(_ context.Context, parent, name string, m sync.Mark) (made sync.Folder, err error) {
-	err = v.call("create", func(f fault) error {
+	err = v.call("create "+name, func(f fault) error {
 		if _, ok := v.folders[parent]; !ok && parent != v.root {
 			return fmt.Errorf("create below %q: %w", parent, vault.ErrNotFound)
 		}
 		if v.child(parent, name, "") != nil {
 			return fmt.Errorf("create %q: %w", name, vault.ErrNameTaken)
 		}
-		if f == faultNoMark || f == faultLost && v.calls%2 == 0 || f == faultDied && v.calls%2 == 0 {
+		switch f {
+		case faultHalfLost, faultHalfDied:
+			v.make(parent, name, sync.Mark{})
+		case faultLost, faultDied:
+			v.make(parent, name, m)
+		case faultNoMark:
 			made = *v.make(parent, name, sync.Mark{})
-			if f == faultNoMark {
-				return errRefused
-			}
-			return nil
+			return errRefused
+		default:
+			made = *v.make(parent, name, m)
 		}
-		made = *v.make(parent, name, m)
 		return nil
 	})
-	if err != nil && !(errors.Is(err, errRefused) && made.ID != "") {
-		made = sync.Folder{}
-	}
 	return made, err
 }
 
 func (v *memVault) Update(_ context.Context, id, parent, name string) (moved sync.Folder, err error) {
-	err = v.call("update", func(fault) error {
+	err = v.call("update "+name, func(fault) error {
 		f, ok := v.folders[id]
 		if !ok {
 			return fmt.Errorf("update %q: %w", id, vault.ErrNotFound)
@@ -170,7 +179,7 @@ func (v *memVault) Update(_ context.Context, id, parent, name string) (moved syn
 }
 
 func (v *memVault) Mark(_ context.Context, id string, m sync.Mark) error {
-	return v.call("mark", func(fault) error {
+	return v.call("mark "+string(m.Key), func(fault) error {
 		f, ok := v.folders[id]
 		if !ok {
 			return fmt.Errorf("mark %q: %w", id, vault.ErrNotFound)
@@ -181,7 +190,7 @@ func (v *memVault) Mark(_ context.Context, id string, m sync.Mark) error {
 }
 
 func (v *memVault) Find(_ context.Context, parent, name string) (found sync.Folder, err error) {
-	err = v.call("find", func(fault) error {
+	err = v.call("find "+name, func(fault) error {
 		f := v.child(parent, name, "")
 		if f == nil {
 			return fmt.Errorf("find %q: %w", name, vault.ErrNotFound)

@@ -1,0 +1,733 @@
+package sync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cwvault/sync"
+)
+
+// recorder keeps what it is told and checks that it is told in order.
+type recorder struct {
+	mu     gosync.Mutex
+	begun  []string // keys, in order
+	ended  map[int]sync.Result
+	wrong  []string
+	onStep func(begin bool, s sync.Step) error // nil: nothing
+}
+
+func (r *recorder) Begin(_ context.Context, index int, s sync.Step) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ended := r.ended[index]; ended || slices.Contains(r.begun, string(s.Key)) {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s begins again", s.Key))
+	}
+	r.begun = append(r.begun, string(s.Key))
+	if r.onStep != nil {
+		return r.onStep(true, s)
+	}
+	return nil
+}
+
+func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.Result) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, twice := r.ended[index]; twice {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s ends twice", s.Key))
+	}
+	if result.Status == sync.StatusDone && !slices.Contains(r.begun, string(s.Key)) {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s is done and never began", s.Key))
+	}
+	if ctx.Err() != nil {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s ends with a context that is over", s.Key))
+	}
+	if r.ended == nil {
+		r.ended = map[int]sync.Result{}
+	}
+	r.ended[index] = result
+	if r.onStep != nil {
+		return r.onStep(false, s)
+	}
+	return nil
+}
+
+// results writes what a report says, one line a step. Unsettled steps, whose
+// intent is to be kept, are marked with a question mark.
+func results(p sync.Plan, r sync.Report) string {
+	var b strings.Builder
+	for i, s := range p.Steps {
+		fmt.Fprintf(&b, "%s %s", r.Results[i].Status, s.Key)
+		if r.Results[i].Unsettled {
+			b.WriteByte('?')
+		}
+		if err := r.Results[i].Err; err != nil {
+			b.WriteString(": " + err.Error())
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// wide is a world of many independent steps.
+func wide(n int) text {
+	c := text{structure: "$STATUS"}
+	var b strings.Builder
+	for i := 1; i <= n; i++ {
+		fmt.Fprintf(&b, "%d c%d: C%03d [, %s]\n", i, i, i, []string{"Active", "Inactive", "Lost"}[i%3])
+	}
+	c.companies = b.String()
+	return c
+}
+
+// TestApplyOrder sees that the same comes out whatever the number of workers,
+// and that one worker follows the plan's own order.
+func TestApplyOrder(t *testing.T) {
+	vias := 0
+	for name, c := range planCases {
+		want := ""
+		for _, workers := range []int{0, 1, 2, 8, 100} {
+			v := readVault(t, c.vault)
+			p := c.text.plan(t, v.tree())
+			rec := &recorder{}
+			report := sync.Apply(context.Background(), v, p, workers, rec)
+			if got := report.Count(sync.StatusDone); got != len(p.Steps) {
+				t.Errorf("%s: %d workers:\n%s", name, workers, results(p, report))
+			}
+			if len(rec.wrong) > 0 || len(rec.ended) != len(p.Steps) {
+				t.Errorf("%s: %d workers: the recorder says %v, and that %d ended", name, workers, rec.wrong, len(rec.ended))
+			}
+			if workers <= 1 {
+				var keys []string
+				for _, s := range p.Steps {
+					keys = append(keys, string(s.Key))
+					if s.Via != "" {
+						vias++
+					}
+				}
+				if diff := cmp.Diff(keys, rec.begun); diff != "" {
+					t.Errorf("%s: one worker begins in another order than the plan's:\n%s", name, diff)
+				}
+			}
+			if want == "" {
+				want = v.String()
+			}
+			if diff := cmp.Diff(want, v.String()); diff != "" {
+				t.Errorf("%s: %d workers: another vault:\n%s", name, workers, diff)
+			}
+		}
+	}
+	if vias == 0 {
+		t.Error("no step went by a temporary name")
+	}
+}
+
+// crowd is a vault that answers only once enough calls are under way at once.
+type crowd struct {
+	*memVault
+	mu        gosync.Mutex
+	want, now int
+	most      int
+	enough    chan struct{}
+}
+
+func (v *crowd) Create(ctx context.Context, parent, name string, m sync.Mark) (sync.Folder, error) {
+	v.mu.Lock()
+	v.now++
+	v.most = max(v.most, v.now)
+	if v.now == v.want && name[0] == 'C' {
+		close(v.enough)
+		v.want = 0
+	}
+	v.mu.Unlock()
+	if name[0] == 'C' { // a company
+		select {
+		case <-v.enough:
+		case <-time.After(20 * time.Second):
+			return sync.Folder{}, errors.New("the others never came")
+		}
+	}
+	defer func() {
+		v.mu.Lock()
+		v.now--
+		v.mu.Unlock()
+	}()
+	return v.memVault.Create(ctx, parent, name, m)
+}
+
+func TestApplyUsesAllWorkersAndNoMore(t *testing.T) {
+	c := wide(40)
+	v := &crowd{memVault: newMemVault(), want: 8, enough: make(chan struct{})}
+	p := c.plan(t, v.tree())
+	report := sync.Apply(context.Background(), v, p, 8, noRecord{})
+	if report.Count(sync.StatusDone) != len(p.Steps) || len(p.Steps) != 43 {
+		t.Errorf("\n%s", results(p, report))
+	}
+	if v.most != 8 {
+		t.Errorf("%d calls at once", v.most)
+	}
+}
+
+// faults plays a script: for each call such as "create Acme" what goes wrong
+// with the first, the second and so on.
+type faults map[string][]fault
+
+func (f faults) play(_ int, op string) fault {
+	due := f[op]
+	if len(due) == 0 {
+		return noFault
+	}
+	if len(due) > 1 {
+		f[op] = due[1:]
+	} else {
+		delete(f, op)
+	}
+	return due[0]
+}
+
+func forever(f fault) []fault { return slices.Repeat([]fault{f}, 100) }
+
+func TestApplyFaults(t *testing.T) {
+	const (
+		twoNew = `
+			1 one: Acme [Customer, Active]
+			2 two: Bolt [Prospect, Active]`
+		circle = `
+			1 one: B [, Active]
+			2 two: C [, Active]
+			3 three: A [, Active]
+			4 four: D [, Active]`
+		circleVault = `
+			Active = group/status:1
+			  A = company/1
+			  B = company/2
+			  C = company/3
+			  X = company/4`
+	)
+	for name, c := range map[string]struct {
+		text
+		faults  faults
+		results string
+		after   string
+		calls   []string // if not nil
+	}{
+		"a failed step skips what depends on it, and nothing else": {
+			text:   text{companies: twoNew},
+			faults: faults{"create Customer": {faultRefused}},
+			results: `
+				failed group/type:1: the vault says no
+				done group/type:2
+				skipped group/type:1/status:1: it waits for the create of group/type:1, which failed
+				done group/type:2/status:1
+				skipped company/1: it waits for the create of group/type:1, which failed
+				done company/2`,
+			after: `
+				Prospect = group/type:2
+				  Active = group/type:2/status:1
+				    Bolt = company/2`,
+		},
+		"a place that is not vacated is not taken": {
+			text: text{structure: "$STATUS", companies: `
+				1 one: B [, Active]
+				2 two: C [, Active]
+				3 three: D [, Active]`, vault: `
+				Active = group/status:1
+				  A = company/1
+				  B = company/2
+				  X = company/3`},
+			faults: faults{"update C": {faultRefused}},
+			results: `
+				failed company/2: the vault says no
+				skipped company/1: it waits for the rename of company/2, which failed
+				done company/3`,
+			after: `
+				Active = group/status:1
+				  A = company/1
+				  B = company/2
+				  D = company/3`,
+		},
+		"an answer that is lost before the folder was made": {
+			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			faults:  faults{"create Acme": {faultCut, faultCut, faultCut}},
+			results: "done group/text:A\ndone company/1",
+			after:   "A = group/text:A\n  Acme = company/1",
+			calls:   []string{"create A", "create Acme", "find Acme", "create Acme", "find Acme", "create Acme", "find Acme", "create Acme"},
+		},
+		"an answer that is lost after the folder was made": {
+			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			faults:  faults{"create Acme": {faultLost}, "create A": {faultLost}},
+			results: "done group/text:A\ndone company/1",
+			after:   "A = group/text:A\n  Acme = company/1",
+			calls:   []string{"create A", "find A", "create Acme", "find Acme"},
+		},
+		"an answer that is lost after the folder was made, before it was marked": {
+			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			faults:  faults{"create Acme": {faultHalfLost}, "find Acme": {faultCut, faultLost}, "mark company/1": {faultCut, faultLost}},
+			results: "done group/text:A\ndone company/1",
+			after:   "A = group/text:A\n  Acme = company/1",
+			calls:   []string{"create A", "create Acme", "find Acme", "find Acme", "find Acme", "mark company/1", "mark company/1", "mark company/1"},
+		},
+		"made and not marked": {
+			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			faults:  faults{"create Acme": {faultNoMark}},
+			results: "done group/text:A\ndone company/1",
+			after:   "A = group/text:A\n  Acme = company/1",
+			calls:   []string{"create A", "create Acme", "mark company/1"},
+		},
+		"made, and cannot be marked": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			faults: faults{"create A": {faultNoMark}, "mark group/text:A": {faultRefused}},
+			results: `
+				failed group/text:A?: made, but not marked; the next run marks it: the vault says no
+				skipped company/1: it waits for the create of group/text:A, which failed`,
+			after: "A",
+		},
+		"no answer at all": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			faults: faults{"create A": forever(faultCut)},
+			results: `
+				failed group/text:A?: create A: no answer; it may have been done
+				skipped company/1: it waits for the create of group/text:A, which failed`,
+			calls: []string{"create A", "find A", "create A", "find A", "create A", "find A", "create A", "find A"},
+		},
+		"no answer when looking": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			faults: faults{"create A": {faultHalfLost}, "find A": forever(faultCut)},
+			results: `
+				failed group/text:A?: create A: no answer; it may have been done; looking for it: find A: no answer; it may have been done
+				skipped company/1: it waits for the create of group/text:A, which failed`,
+			after: "A",
+			calls: []string{"create A", "find A", "find A", "find A", "find A"},
+		},
+		"looking is refused": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			faults: faults{"create Acme": {faultLost}, "find Acme": {faultRefused}},
+			results: `
+				done group/text:A
+				failed company/1?: create Acme: no answer; it may have been done; looking for it: the vault says no`,
+			after: "A = group/text:A\n  Acme = company/1",
+		},
+		"refused after no answer: perhaps the first one comes yet": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			faults: faults{"create Acme": {faultCut, faultRefused}},
+			results: `
+				done group/text:A
+				failed company/1?: the vault says no`,
+			after: "A = group/text:A",
+			calls: []string{"create A", "create Acme", "find Acme", "create Acme", "find Acme"},
+		},
+		"answers to a rename are lost, done or not": {
+			text: text{structure: "A", companies: `1 one: Acme [,]`, vault: `
+				A = group/text:A
+				  Acme then = company/1`},
+			faults:  faults{"update Acme": {faultCut, faultLost, faultLost}},
+			results: "done company/1",
+			after:   "A = group/text:A\n  Acme = company/1",
+			calls:   slices.Repeat([]string{"update Acme"}, 4),
+		},
+		"a rename is never answered": {
+			text: text{structure: "A", companies: `1 one: Acme [,]`, vault: `
+				A = group/text:A
+				  Acme then = company/1`},
+			faults:  faults{"update Acme": forever(faultCut)},
+			results: "failed company/1: update Acme: no answer; it may have been done",
+			after:   "A = group/text:A\n  Acme then = company/1",
+			calls:   slices.Repeat([]string{"update Acme"}, 4),
+		},
+		"answers to an adoption are lost": {
+			text:    text{structure: "A", companies: `1 one: Acme [,]`, set: adopt, vault: "A\n  Acme"},
+			faults:  faults{"mark group/text:A": {faultLost}, "mark company/1": {faultCut}},
+			results: "done group/text:A\ndone company/1",
+			after:   "A = group/text:A\n  Acme = company/1",
+			calls:   []string{"mark group/text:A", "mark group/text:A", "mark company/1", "mark company/1"},
+		},
+		"nothing goes into a group that could not be adopted": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`, set: adopt, vault: "A"},
+			faults: faults{"mark group/text:A": {faultRefused}},
+			results: `
+				failed group/text:A: the vault says no
+				skipped company/1: it waits for the adopt of group/text:A, which failed`,
+			after: "A",
+		},
+		"the root cannot be made": {
+			text:   text{structure: "A", companies: `1 one: Acme [,]`, world: func(w *sync.World) { w.Tree.Root.ID = "" }},
+			faults: faults{"create root": {faultRefused}},
+			results: `
+				failed root: the vault says no
+				skipped group/text:A: it waits for the create of root, which failed
+				skipped company/1: it waits for the create of root, which failed`,
+		},
+		"sign-in fails: the rest is not tried": {
+			text:   text{companies: twoNew},
+			faults: faults{"create Prospect": {faultUnauthorized}},
+			results: `
+				done group/type:1
+				failed group/type:2: create Prospect: not authorised
+				skipped group/type:1/status:1: create Prospect: not authorised
+				skipped group/type:2/status:1: it waits for the create of group/type:2, which failed
+				skipped company/1: create Prospect: not authorised
+				skipped company/2: it waits for the create of group/type:2, which failed`,
+			after: "Customer = group/type:1",
+			calls: []string{"create Customer", "create Prospect"},
+		},
+		"a circle: the temporary name is refused": {
+			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
+			faults: faults{"update B (moving #1)": {faultRefused}},
+			results: `
+				done company/4
+				failed company/1: take the temporary name: the vault says no
+				skipped company/3: it waits for the rename of company/1, which failed
+				skipped company/2: it waits for the rename of company/1, which failed`,
+			after: `
+				Active = group/status:1
+				  A = company/1
+				  B = company/2
+				  C = company/3
+				  D = company/4`,
+		},
+		"a circle: one half-way fails, and who has the temporary name goes back": {
+			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
+			faults: faults{"update A": {faultRefused}},
+			results: `
+				done company/4
+				skipped company/1: it waits for the rename of company/3, which failed
+				failed company/3: the vault says no
+				skipped company/2: it waits for the rename of company/3, which failed`,
+			after: `
+				Active = group/status:1
+				  A = company/1
+				  B = company/2
+				  C = company/3
+				  D = company/4`,
+		},
+		"a circle: and its old name is taken by then": {
+			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
+			faults: faults{"update C": {faultRefused}},
+			results: `
+				done company/4
+				failed company/1: it waits for the rename of company/2, which failed; it has its temporary name until the next run, because going back failed: update to "A": name taken
+				done company/3
+				failed company/2: the vault says no`,
+			after: `
+				Active = group/status:1
+				  A = company/3
+				  B = company/2
+				  B (moving #1) = company/1
+				  D = company/4`,
+		},
+		"a circle: the last step of it fails": {
+			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
+			faults: faults{"update B": {faultRefused}},
+			results: `
+				done company/4
+				failed company/1: the vault says no; it has its temporary name until the next run
+				done company/3
+				done company/2`,
+			after: `
+				Active = group/status:1
+				  A = company/3
+				  B (moving #1) = company/1
+				  C = company/2
+				  D = company/4`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, workers := range []int{1, 8} {
+				v := readVault(t, c.vault)
+				script := maps.Clone(c.faults)
+				v.fault = script.play
+				p := c.plan(t, v.tree())
+				rec := &recorder{}
+				if workers > 1 && c.faults["create Prospect"] != nil {
+					continue // what else is under way by then is a matter of luck
+				}
+				report := sync.Apply(context.Background(), v, p, workers, rec)
+				if diff := cmp.Diff(tidy(c.results), results(p, report)); diff != "" {
+					t.Errorf("%d workers (-want +got):\n%s", workers, diff)
+				}
+				if diff := cmp.Diff(readVault(t, c.after).String(), v.String()); diff != "" {
+					t.Errorf("%d workers: vault (-want +got):\n%s", workers, diff)
+				}
+				if diff := cmp.Diff(c.calls, v.calls); c.calls != nil && diff != "" {
+					t.Errorf("%d workers: calls (-want +got):\n%s", workers, diff)
+				}
+				if len(rec.wrong) > 0 || len(rec.ended) != len(p.Steps) {
+					t.Errorf("the recorder says %v, and that %d ended", rec.wrong, len(rec.ended))
+				}
+				for op, left := range script {
+					if len(left) < 90 {
+						t.Errorf("%v of %s never happened", left, op)
+					}
+				}
+				if got := report.Results; len(got) != len(p.Steps) {
+					t.Errorf("%d results", len(got))
+				}
+
+				// The next run, without faults, ends where this one should have.
+				v.fault = nil
+				c.again(t, v, p, report)
+			}
+		})
+	}
+}
+
+// again makes the next run, with what the journal would have kept of the first.
+func (c text) again(t *testing.T, v *memVault, p sync.Plan, report sync.Report) {
+	t.Helper()
+	first := c.world
+	c.world = func(w *sync.World) {
+		if first != nil {
+			first(w)
+		}
+		w.Unfinished = map[sync.Key]sync.Place{}
+		for i, s := range p.Steps {
+			if report.Results[i].Unsettled {
+				w.Unfinished[s.Key] = s.Place()
+			}
+		}
+	}
+	next := c.plan(t, v.tree())
+	if got := sync.Apply(context.Background(), v, next, 1, noRecord{}); got.Count(sync.StatusDone) != len(next.Steps) || len(next.Held) > 0 {
+		t.Errorf("the next run:\n%s%s", writePlan(next), results(next, got))
+	}
+	want := readVault(t, c.vault)
+	whole := c.plan(t, want.tree())
+	sync.Apply(context.Background(), want, whole, 1, noRecord{})
+	if diff := cmp.Diff(want.String(), v.String()); diff != "" {
+		t.Errorf("after the next run (-want +got):\n%s", diff)
+	}
+}
+
+// TestApplyFindsAnothersFolder: what is there after a lost answer may have come
+// from somebody else.
+func TestApplyFindsAnothersFolder(t *testing.T) {
+	for name, c := range map[string]struct {
+		there sync.Folder
+		want  string
+	}{
+		"another installation's": {sync.Folder{Name: "Acme", Mark: sync.Mark{Tenant: "other", Key: "company/1"}}, "folder 2 of that name is there now and is not ours"},
+		"another company's":      {sync.Folder{Name: "Acme", Mark: sync.Mark{Tenant: testTenant, Key: "company/2"}}, "folder 2 of that name is there now and is not ours"},
+		"with a torn mark":       {sync.Folder{Name: "Acme", BadMark: true}, "folder 2 of that name is there now and is not ours"},
+		"written differently":    {sync.Folder{Name: "ACME"}, "folder 2 of that name is there now and is not ours"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := text{structure: "A", companies: `1 one: Acme [,]`, vault: `A = group/text:A`}
+			v := readVault(t, w.vault)
+			p := w.plan(t, v.tree())
+			v.fault = func(call int, op string) fault {
+				if call == 1 { // it comes while our own create is lost
+					f := v.make("1", c.there.Name, c.there.Mark)
+					f.BadMark = c.there.BadMark
+					return faultCut
+				}
+				return noFault
+			}
+			before := v.String()
+			report := sync.Apply(context.Background(), v, p, 1, noRecord{})
+			if got := report.Results[0]; got.Status != sync.StatusFailed || got.Unsettled || !strings.HasSuffix(got.Err.Error(), c.want) {
+				t.Errorf("%+v", got)
+			}
+			if v.calls[len(v.calls)-1] != "find Acme" || v.String() == before {
+				t.Errorf("calls %v", v.calls)
+			}
+			if f := v.folders["2"]; f.Mark != c.there.Mark || f.BadMark != c.there.BadMark {
+				t.Errorf("the folder is %+v now", f)
+			}
+		})
+	}
+}
+
+// TestApplyStops: when the run is stopped, the step under way is finished and
+// none begins any more.
+func TestApplyStops(t *testing.T) {
+	for name, c := range map[string]struct {
+		text
+		stopAt  string
+		results string
+		after   string
+	}{
+		"before anything": {
+			text: text{structure: "A", companies: `1 one: Acme [,]`},
+			results: `
+				skipped group/text:A: the run was stopped before this step
+				skipped company/1: the run was stopped before this step`,
+		},
+		"while the first is made": {
+			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			stopAt:  "create A",
+			results: "done group/text:A\nskipped company/1: the run was stopped before this step",
+			after:   "A = group/text:A",
+		},
+		"between the halves of a step": {
+			text: text{structure: "A", companies: "1 one: B [,]\n2 two: A [,]", vault: `
+				A = group/text:A
+				  A = company/1
+				  B = company/2`},
+			stopAt: "update B (moving #1)",
+			results: `
+				skipped company/1: the run was stopped before this step
+				skipped company/2: the run was stopped before this step`,
+			after: `
+				A = group/text:A
+				  A = company/1
+				  B = company/2`,
+		},
+		"before the second half": {
+			text: text{structure: "A", companies: "1 one: B [,]\n2 two: A [,]", vault: `
+				A = group/text:A
+				  A = company/1
+				  B = company/2`},
+			stopAt:  "update A",
+			results: "done company/1\ndone company/2",
+			after: `
+				A = group/text:A
+				  A = company/2
+				  B = company/1`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := readVault(t, c.vault)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			stopped := c.stopAt == ""
+			if stopped {
+				cancel()
+			}
+			v.fault = func(_ int, op string) fault {
+				if op == c.stopAt {
+					cancel()
+					stopped = true
+				}
+				return noFault
+			}
+			p := c.plan(t, v.tree())
+			rec := &recorder{}
+			report := sync.Apply(ctx, watchContext{v, t}, p, 1, rec)
+			if !stopped {
+				t.Error("nothing stopped it")
+			}
+			if diff := cmp.Diff(tidy(c.results), results(p, report)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(readVault(t, c.after).String(), v.String()); diff != "" {
+				t.Errorf("vault (-want +got):\n%s", diff)
+			}
+			if len(rec.wrong) > 0 || len(rec.ended) != len(p.Steps) {
+				t.Errorf("the recorder says %v, and that %d ended", rec.wrong, len(rec.ended))
+			}
+		})
+	}
+}
+
+// watchContext is a vault whose calls must not be cancelled half-way.
+type watchContext struct {
+	*memVault
+	t *testing.T
+}
+
+func (v watchContext) Create(ctx context.Context, parent, name string, m sync.Mark) (sync.Folder, error) {
+	f, err := v.memVault.Create(ctx, parent, name, m)
+	if ctx.Err() != nil {
+		v.t.Errorf("create %s is cancelled", name)
+	}
+	return f, err
+}
+
+func (v watchContext) Update(ctx context.Context, id, parent, name string) (sync.Folder, error) {
+	f, err := v.memVault.Update(ctx, id, parent, name)
+	if ctx.Err() != nil {
+		v.t.Errorf("update %s is cancelled", name)
+	}
+	return f, err
+}
+
+func TestApplyRecorderErrors(t *testing.T) {
+	errFull := errors.New("disk full")
+	c := text{companies: `
+		1 one: Acme [Customer, Active]
+		2 two: Bolt [Prospect, Active]`}
+	for name, r := range map[string]struct {
+		begin   bool
+		results string
+		after   string
+	}{
+		"the intent is not recorded: nothing is written": {true, `
+			failed group/type:1: record the intent: disk full
+			done group/type:2
+			skipped group/type:1/status:1: it waits for the create of group/type:1, which failed
+			done group/type:2/status:1
+			skipped company/1: it waits for the create of group/type:1, which failed
+			done company/2`, `
+			Prospect = group/type:2
+			  Active = group/type:2/status:1
+			    Bolt = company/2`},
+		"the result is not recorded": {false, `
+			failed group/type:1: done, but not recorded: disk full
+			done group/type:2
+			skipped group/type:1/status:1: it waits for the create of group/type:1, which failed
+			done group/type:2/status:1
+			skipped company/1: it waits for the create of group/type:1, which failed
+			done company/2`, `
+			Customer = group/type:1
+			Prospect = group/type:2
+			  Active = group/type:2/status:1
+			    Bolt = company/2`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newMemVault()
+			p := c.plan(t, v.tree())
+			rec := &recorder{onStep: func(begin bool, s sync.Step) error {
+				if begin == r.begin && s.Key == "group/type:1" {
+					return errFull
+				}
+				return nil
+			}}
+			report := sync.Apply(context.Background(), v, p, 4, rec)
+			if diff := cmp.Diff(tidy(r.results), results(p, report)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if !errors.Is(report.Results[0].Err, errFull) {
+				t.Error("the error is not wrapped")
+			}
+			if diff := cmp.Diff(readVault(t, r.after).String(), v.String()); diff != "" {
+				t.Errorf("vault (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestApplyLeavesNoGoroutine counts them before and after runs that end well,
+// fail and are stopped.
+func TestApplyLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for i, fail := range []func(int, string) fault{
+		nil,
+		func(int, string) fault { return faultRefused },
+		func(call int, _ string) fault { return []fault{noFault, faultCut, faultNoMark}[call%3] },
+		func(int, string) fault { return faultUnauthorized },
+	} {
+		for _, workers := range []int{1, 50} {
+			ctx, cancel := context.WithCancel(context.Background())
+			if i == 2 {
+				cancel()
+			}
+			v := newMemVault()
+			v.fault = fail
+			sync.Apply(ctx, v, wide(60).plan(t, v.tree()), workers, noRecord{})
+			sync.Apply(ctx, v, text{}.plan(t, v.tree()), workers, noRecord{})
+			cancel()
+		}
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+}
