@@ -61,7 +61,7 @@ func TestAudience(t *testing.T) {
 			t.Errorf("Audience(%s) = %q, %v, want %q", id, got, err, want)
 		}
 	}
-	refused := newFake(t, routes{"GET /v1/folder-permissions": answer(404, "")})
+	refused := newFake(t, routes{"GET /v1/folder-permissions": answer(404, ""), "GET /v1/folders/21": answer(200, folderJSON(21, 12, `\Clients\x`, false))})
 	if got, err := refused.open().Audience(t.Context(), "21"); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("Audience = %q, %v; nobody is not the same as not known", got, err)
 	}

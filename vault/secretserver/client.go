@@ -59,11 +59,10 @@ type client struct {
 	// signIn is held by whoever signs in; the others wait for the result.
 	signIn chan struct{}
 
-	mu       gosync.Mutex
-	session  session
-	accepted string    // the last token that was not refused
-	refused  time.Time // when sign-in was last refused,
-	refusal  error     // and what was said
+	mu      gosync.Mutex
+	session session
+	refused time.Time // when sign-in was last refused,
+	refusal error     // and what was said
 }
 
 // session is where the API is and the token for it.
@@ -71,6 +70,7 @@ type session struct {
 	base     string // Secret Server, without /api; empty until known
 	platform bool
 	token    string
+	accepted bool      // the token was, by some call
 	renew    time.Time // when to sign in again; zero: when the token is refused
 	skew     time.Duration
 }
@@ -113,16 +113,16 @@ func (c *client) do(ctx context.Context, r request, out any) error {
 		failed := c.try(ctx, base, token, r, out)
 		if r.base == "" && (failed == nil || failed.Status != 0 && !failed.expired) {
 			c.mu.Lock()
-			c.accepted = token
+			c.session.accepted = c.session.accepted || c.session.token == token
 			c.mu.Unlock()
 		}
 		if failed == nil {
 			return nil
 		}
 		if failed.expired && r.base == "" {
-			// A new token that nobody has used is refused for good. One that
-			// others have used may have run out since.
-			if token == own && !c.wasAccepted(token) || renewals == maxRenewals {
+			// A new token that was never accepted is refused for good. One that
+			// others have used, or have replaced, may have run out since.
+			if token == own && c.neverAccepted(token) || renewals == maxRenewals {
 				return failed
 			}
 			renewals++
@@ -148,10 +148,10 @@ func (c *client) do(ctx context.Context, r request, out any) error {
 	}
 }
 
-func (c *client) wasAccepted(token string) bool {
+func (c *client) neverAccepted(token string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.accepted == token
+	return c.session.token == token && !c.session.accepted
 }
 
 // pause is how long to wait after the attempt with this number.
@@ -222,11 +222,13 @@ func (c *client) try(ctx context.Context, base, token string, r request, out any
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	failed.Status = resp.StatusCode
-	if resp.StatusCode < 300 && (err != nil || len(answer) > maxBody) {
-		if err == nil {
-			err = fmt.Errorf("an answer longer than %d bytes", maxBody)
-		}
+	if resp.StatusCode < 300 && err != nil {
 		return failed.broken(ctx, err, true, read)
+	}
+	if resp.StatusCode < 300 && len(answer) > maxBody {
+		failed.broken(ctx, fmt.Errorf("an answer longer than %d bytes", maxBody), true, read)
+		failed.temporary = false
+		return failed
 	}
 	if resp.StatusCode >= 300 {
 		failed.read(resp, answer, read, c.secrets(token))
@@ -342,7 +344,7 @@ func (c *client) open(ctx context.Context, s session) (session, error) {
 	if answer.Token == "" {
 		return s, &Error{Method: r.method, Path: r.path, Status: http.StatusOK, Message: "no access_token in the answer", kind: vault.ErrUnavailable}
 	}
-	s.token, s.renew = answer.Token, time.Time{}
+	s.token, s.accepted, s.renew = answer.Token, false, time.Time{}
 	if life := time.Duration(answer.Expires) * time.Second; life > 0 {
 		s.renew = time.Now().Add(life - min(life/5, time.Minute))
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -424,9 +425,10 @@ func TestNobodyListens(t *testing.T) {
 
 func TestTooLongAnAnswer(t *testing.T) {
 	chunk := strings.Repeat(" ", 1<<20)
-	sent := 0
+	var sent atomic.Int64
 	f := newFake(t, routes{"GET /v2/secrets/search-total": func(w http.ResponseWriter, _ *http.Request) {
-		for sent = 0; sent < 1<<30; sent += len(chunk) {
+		for sent.Load() < 1<<30 {
+			sent.Add(int64(len(chunk)))
 			if _, err := fmt.Fprint(w, chunk); err != nil {
 				return
 			}
@@ -434,8 +436,8 @@ func TestTooLongAnAnswer(t *testing.T) {
 	}})
 	v := f.open()
 	_, err := v.Secrets(t.Context(), "7")
-	if !errors.Is(err, vault.ErrUnavailable) || sent > maxBody+16<<20 {
-		t.Errorf("%v after %d bytes", err, sent)
+	if !errors.Is(err, vault.ErrUnavailable) || sent.Load() > maxBody+16<<20 {
+		t.Errorf("%v after %d bytes", err, sent.Load())
 	}
 }
 

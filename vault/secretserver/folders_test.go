@@ -347,6 +347,9 @@ func TestNotBelowItself(t *testing.T) {
 			t.Errorf("into %s: %v", parent, err)
 		}
 	}
+	if _, err := v.Update(t.Context(), "12", "99", "Clients"); !errors.Is(err, vault.ErrInvalid) {
+		t.Errorf("the root into another folder: %v", err)
+	}
 	if calls := f.take(); len(calls) != 0 {
 		t.Errorf("calls %q", calls)
 	}

@@ -86,6 +86,11 @@ func TestList(t *testing.T) {
 				a.total, a.hasNext = 1201, true
 			}
 		}, want: 1200},
+		"another total on a page in the middle": {n: 1200, limit: 500, edit: func(_ int, a *pagerAnswer) {
+			if a.skip == 500 {
+				a.total++
+			}
+		}, want: -1, err: vault.ErrUnavailable},
 		"a record twice": {n: 1200, limit: 500, edit: func(_ int, a *pagerAnswer) {
 			if a.skip == 500 {
 				a.from, a.to = a.from-1, a.to-1
