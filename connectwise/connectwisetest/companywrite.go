@@ -406,7 +406,6 @@ func patchCompany(c *call) (*Response, error) {
 	changed := *target
 	changed.Fields = maps.Clone(target.Fields)
 	d := &draft{call: c, company: &changed}
-	effective := false
 	for _, op := range ops {
 		name, sub, _ := strings.Cut(op.Path, "/")
 		if !c.companyMember(name) {
@@ -415,7 +414,6 @@ func patchCompany(c *call) (*Response, error) {
 		if sub != "" {
 			continue // the false 200: a part of a reference is accepted and not changed
 		}
-		effective = true
 		if err := d.set(name, op.Value); err != nil {
 			return nil, err
 		}
@@ -423,14 +421,12 @@ func patchCompany(c *call) (*Response, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	if effective {
-		action := "updated"
-		if changed.Deleted && !target.Deleted {
-			action = "deleted"
-		}
-		*target = changed
-		c.w.changed(target, action)
+	action := "updated"
+	if changed.Deleted && !target.Deleted {
+		action = "deleted"
 	}
+	*target = changed
+	c.w.changed(target, action)
 	return companyTable.answer(c, http.StatusOK, target), nil
 }
 

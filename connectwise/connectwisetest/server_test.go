@@ -185,6 +185,9 @@ func TestEdits(t *testing.T) {
 		}()
 	}
 	s.Rename(id, "still at work")
+	if far := s.AddCompany(Company{ID: 1000}); far != 1000 || s.AddCompany(Company{}) != 1001 {
+		t.Error("the id after 1000 is not 1001")
+	}
 }
 
 func TestMerge(t *testing.T) {
@@ -365,6 +368,10 @@ func TestTickets(t *testing.T) {
 	if diff := cmp.Diff(want, s.Tickets()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+	send("PATCH", "service/tickets/2", `[{"op":"replace","path":"board","value":{"id":2}}]`).want(t, 200)
+	if diff := cmp.Diff(want, s.Tickets()); diff != "" {
+		t.Errorf("the same board (-want +got)\n%s", diff)
+	}
 	send("PATCH", "service/tickets/2", `[{"op":"replace","path":"board","value":{"id":1}}]`).want(t, 200)
 	if got := s.Tickets()[1]; got.Board != "Service Desk" || got.Status != "New" {
 		t.Errorf("on another board: %+v", got)
@@ -459,15 +466,32 @@ func TestCloseEndsAll(t *testing.T) {
 	s.AddCompany(Company{Name: "x"})
 	<-asked
 	s.AddFault(Fault{Hang: true, Before: func() { asked <- struct{}{} }})
-	answers := make(chan reply, 1)
+	answers := make(chan reply, 2)
 	go func() { answers <- get(t, s, "company/companies") }()
 	<-asked
+	// The end of a request whose body nobody has read is not seen by net/http.
+	go func() {
+		answers <- request{method: "POST", path: "company/companies", body: strings.Repeat(" ", 1<<20)}.send(t, s)
+	}()
+	<-asked
 	began := time.Now()
-	if err := s.Close(); err != nil {
+	s.recordMu.Lock() // keeps the handlers from ending
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case <-closed:
+		t.Error("Close does not wait for requests")
+		closed <- nil
+	case <-time.After(50 * time.Millisecond):
+	}
+	s.recordMu.Unlock()
+	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	if r := <-answers; r.err == nil {
-		t.Errorf("a request outlived the server: %+v", r)
+	for range 2 {
+		if r := <-answers; r.err == nil {
+			t.Errorf("a request outlived the server: %+v", r)
+		}
 	}
 	if d := time.Since(began); d > time.Second {
 		t.Errorf("Close took %v", d)
