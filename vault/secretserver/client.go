@@ -96,8 +96,8 @@ func change(method, path string, body any) request {
 	return request{method: method, path: path, body: body}
 }
 
-// do sends r and decodes the answer into out. Its errors are *[Error], or that
-// of the context.
+// do sends r and decodes the answer into out. Its errors wrap an *[Error], but
+// for those of sign-in that are about neither the account nor the network.
 func (c *client) do(ctx context.Context, r request, out any) error {
 	own := "" // a token that this call signed in for
 	renewals := 0
@@ -291,11 +291,16 @@ func (c *client) connect(ctx context.Context, refused string) (connection, error
 	s, err := c.open(ctx, s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil {
-		if errors.Is(err, vault.ErrUnauthorized) {
-			c.refused, c.refusal = time.Now(), err
-		}
+	switch {
+	case err == nil:
+	case errors.Is(err, vault.ErrUnauthorized):
+		c.refused, c.refusal = time.Now(), fmt.Errorf("sign in: %w", err)
+		return connection{}, c.refusal
+	case errors.Is(err, vault.ErrUnavailable) || ctx.Err() != nil:
 		return connection{}, fmt.Errorf("sign in: %w", err)
+	default:
+		// Not found, invalid and the like mean a folder to the caller.
+		return connection{}, fmt.Errorf("sign in: %v", err)
 	}
 	s.skew = c.session.skew
 	c.session, c.refusal = s, nil
@@ -440,7 +445,11 @@ func (c *client) defaultVault(ctx context.Context, token string) (string, error)
 	}
 	r := read("/vaultbroker/api/vaults", nil)
 	r.base, r.token = c.address, token
-	if err := c.do(ctx, r, &answer); err != nil {
+	err := c.do(ctx, r, &answer)
+	if errors.Is(err, vault.ErrNotAllowed) {
+		err = fmt.Errorf("%w: %v", vault.ErrUnauthorized, err)
+	}
+	if err != nil {
 		return "", fmt.Errorf("list the platform's vaults: %w", err)
 	}
 	for _, candidate := range answer.Vaults {
@@ -512,6 +521,13 @@ func statusOf(err error) int {
 		return failed.Status
 	}
 	return 0
+}
+
+// turnedDown reports an answer that is not about the moment: a missing right,
+// or an API that the server does not have.
+func turnedDown(err error) bool {
+	status := statusOf(err)
+	return status >= 400 && status < 500 && status != http.StatusTooManyRequests && !errors.Is(err, vault.ErrUnauthorized)
 }
 
 // denied reports the answer for a missing right, or for a folder that is not there.

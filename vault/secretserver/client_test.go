@@ -312,10 +312,31 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 }
 
 func TestNothingToSignInTo(t *testing.T) {
-	f := newFake(t, routes{"POST /oauth2/token": answer(404, "<html>Not found"), "GET /v1/healthcheck": answer(404, "")})
-	_, err := f.open().Secrets(t.Context(), "7")
-	if err == nil || errors.Is(err, vault.ErrUnauthorized) || !strings.Contains(err.Error(), "/SecretServer") {
-		t.Error(err)
+	for _, body := range []string{"<html>Not found", `{"message":"Not found"}`, ""} {
+		f := newFake(t, routes{"POST /oauth2/token": answer(404, body), "GET /v1/healthcheck": answer(404, "")})
+		v := f.open()
+		_, err := v.Secrets(t.Context(), "7")
+		if err == nil || anyKind(err) || !strings.Contains(err.Error(), "/SecretServer") {
+			t.Errorf("Secrets = %v", err)
+		}
+		// "Not found" is about sign-in: nothing is known of the root.
+		if tree, err := v.Tree(t.Context()); err == nil || errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("Tree = %+v, %v", tree, err)
+		}
+		if err := v.Ready(t.Context()); err == nil {
+			t.Error("ready for a run")
+		}
+	}
+}
+
+func TestPlatformWithoutTheRightToItsVaults(t *testing.T) {
+	f := newFake(t, routes{
+		"GET /v1/healthcheck": answer(404, ``), "GET /health": answer(200, "Healthy"),
+		"POST /identity/api/oauth2/token/xpmplatform": answer(200, `{"access_token":"t","expires_in":3600}`),
+		"GET /vaultbroker/api/vaults":                 answer(403, `{"message":"Forbidden"}`),
+	})
+	if _, err := f.open().Tree(t.Context()); !errors.Is(err, vault.ErrUnauthorized) {
+		t.Errorf("Tree = %v", err)
 	}
 }
 

@@ -187,7 +187,7 @@ func (v *Vault) findRoot(ctx context.Context) (folder, error) {
 	switch {
 	case err == nil && found.ID > 0 && vault.Fold(found.Path) == vault.Fold(path):
 		return found, nil
-	case err != nil && !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrInvalid) && !errors.Is(err, vault.ErrNotAllowed) && statusOf(err) != http.StatusInternalServerError:
+	case err != nil && !turnedDown(err) && statusOf(err) != http.StatusInternalServerError:
 		return folder{}, err
 	}
 	found = wholeVault

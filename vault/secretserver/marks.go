@@ -74,13 +74,6 @@ type metadata struct {
 	Value     string `json:"valueString"`
 }
 
-// turnedDown reports an answer that is not about the moment: a missing right,
-// or an API that the server does not have.
-func turnedDown(err error) bool {
-	status := statusOf(err)
-	return status >= 400 && status < 500 && status != http.StatusTooManyRequests && !errors.Is(err, vault.ErrUnauthorized)
-}
-
 // findField looks up our field. The error is errNoField when there is none, and
 // one that turnedDown knows when the server does not say.
 func (v *Vault) findField(ctx context.Context) (metadataField, error) {
