@@ -569,7 +569,7 @@ var saysTaken = regexp.MustCompile(`(?i)same name|already exists|duplicate`)
 // taken. id is 0 for a new folder.
 func (v *Vault) explain(ctx context.Context, err error, id, parent int, name string) error {
 	var failed *Error
-	if !errors.As(err, &failed) || failed.Status < 400 || failed.Status >= 500 || errors.Is(err, vault.ErrUnauthorized) || failed.kind == nil {
+	if !errors.As(err, &failed) || !turnedDown(err) || failed.kind == nil {
 		return err
 	}
 	because := func(kind error) error {

@@ -270,7 +270,7 @@ func TestUpdateErrors(t *testing.T) {
 		"folder gone":              {put: answer(400, denied), folder: answer(400, denied), want: vault.ErrNotFound, puts: 1},
 		"folder gone, 404":         {put: answer(404, ""), folder: answer(404, ""), want: vault.ErrNotFound, puts: 1},
 		"parent gone":              {put: answer(400, invalid), parent: answer(400, denied), want: vault.ErrNotFound, puts: 1},
-		"429 for ever":             {put: answer(429, ""), want: vault.ErrUnavailable, puts: maxAttempts},
+		"429 for ever":             {put: answer(429, ""), siblings: pageOf(folderJSON(33, 30, `\Clients\Target\NEW`, true)), want: vault.ErrUnavailable, puts: maxAttempts},
 		"answer lost, done":        {put: cut, folder: answer(200, folderJSON(21, 30, `\Clients\Target\New`, true)), done: true, puts: 1},
 		"500, not done, then done": {put: inTurn(answer(500, ""), cut, put("", "")), folder: there, done: true, puts: 3},
 		"500 for ever":             {put: answer(500, ""), folder: there, want: vault.ErrUnanswered, puts: maxAttempts},
