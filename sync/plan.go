@@ -115,8 +115,8 @@ type Access struct {
 // HoldCode says why something is held.
 type HoldCode string
 
-// The hold codes. DESIGN names them; the last two are added because nothing
-// there fits.
+// The hold codes. DESIGN names them; those from HeldDuplicateMark on are added
+// because nothing there fits.
 const (
 	HeldNoType          HoldCode = "no-type"
 	HeldNoStatus        HoldCode = "no-status"
@@ -139,13 +139,18 @@ const (
 	HeldDuplicateMark HoldCode = "duplicate-mark"
 	// HeldCycle: the folder would have to move into a folder inside itself.
 	HeldCycle HoldCode = "cycle"
+	// HeldGuardLayout: the settings that lay the tree out have changed, and
+	// such a migration is made only when a person approves its plan.
+	HeldGuardLayout HoldCode = "guard-layout"
+	// HeldSettling: the new place has not been wanted for long enough.
+	HeldSettling HoldCode = "settling"
 )
 
 // ByGuard reports whether the code comes from a guard, so that a person has to
 // decide and the run ends with its own exit code.
 func (c HoldCode) ByGuard() bool {
 	switch c {
-	case HeldGuardMoves, HeldGuardRenames, HeldGuardArchives:
+	case HeldGuardMoves, HeldGuardRenames, HeldGuardArchives, HeldGuardLayout:
 		return true
 	}
 	return false
@@ -154,7 +159,7 @@ func (c HoldCode) ByGuard() bool {
 // passing reports whether the hold is only for this run, as far as anybody can
 // tell, so that others rather wait for the folder's place than take another.
 func (c HoldCode) passing() bool {
-	return c.ByGuard() || c == HeldAccessWidens || c == HeldFailedBefore
+	return c.ByGuard() || c == HeldAccessWidens || c == HeldFailedBefore || c == HeldSettling
 }
 
 // Held is something that should happen but does not.

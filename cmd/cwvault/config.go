@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -64,6 +63,7 @@ type environment struct {
 	MaxRenames   string `env:"CWVAULT_MAX_RENAMES"`
 	MaxArchives  string `env:"CWVAULT_MAX_ARCHIVES"`
 	MaxDrop      string `env:"CWVAULT_MAX_SOURCE_DROP"`
+	Settle       string `env:"CWVAULT_SETTLE"`
 
 	State      string `env:"CWVAULT_STATE"`
 	KeepRuns   string `env:"CWVAULT_KEEP_RUNS"`
@@ -82,7 +82,7 @@ type environment struct {
 var defaults = environment{
 	Root: `\Clients`, CreateRoot: "false", Structure: `$TYPE\$STATUS`, FolderName: "$NAME",
 	Adopt: "off", Drift: "restore", Access: "inherit", Departed: "keep", Archive: "_Archive",
-	MaxMoves: "20%", MaxRenames: "20%", MaxArchives: "5%", MaxDrop: "10%",
+	MaxMoves: "20%", MaxRenames: "20%", MaxArchives: "5%", MaxDrop: "10%", Settle: "0s",
 	State: "cwvault.db", KeepRuns: "30", Schedule: "@every 30m", TimeZone: "UTC", Jitter: "0s", RunOnStart: "true",
 	Listen: "127.0.0.1:8377", Workers: "8", LogLevel: "info", LogFormat: "text",
 }
@@ -101,6 +101,7 @@ type config struct {
 	runOnStart  bool
 	schedule    scheduler.Schedule
 	jitter      time.Duration
+	settle      time.Duration
 	workers     int
 	keepRuns    int
 	secretID    int // 0: the keys are in the settings
@@ -224,12 +225,8 @@ func (c *config) parse() {
 	if c.SecretID != "" {
 		parsed("CWVAULT_CONNECTWISE_SECRET_ID", func() (err error) { c.secretID, err = parseInt(c.SecretID, 1, math.MaxInt32); return })
 	}
-	parsed("CWVAULT_JITTER", func() (err error) {
-		if c.jitter, err = time.ParseDuration(c.Jitter); err == nil && c.jitter < 0 {
-			err = errors.New("a negative duration")
-		}
-		return
-	})
+	parsed("CWVAULT_JITTER", func() (err error) { c.jitter, err = parseDuration(c.Jitter); return })
+	parsed("CWVAULT_SETTLE", func() (err error) { c.settle, err = parseDuration(c.Settle); return })
 	zone, err := time.LoadLocation(c.TimeZone)
 	bad("CWVAULT_TIMEZONE", err)
 	if err == nil {
@@ -284,6 +281,17 @@ func parseBool(s string) (bool, error) {
 		return false, fmt.Errorf("%q is neither true nor false", s)
 	}
 	return b, nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil && s == "0" {
+		return 0, nil
+	}
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%q is not a duration such as 15m or 2h", s)
+	}
+	return d, nil
 }
 
 func parseInt(s string, low, high int) (int, error) {

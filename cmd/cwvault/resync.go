@@ -263,9 +263,11 @@ func (s *session) remember(ctx context.Context, p *proposal, report sync.Report,
 	for _, key := range p.settledIntents(report) {
 		errs = append(errs, s.journal.ClearIntent(ctx, key))
 	}
-	errs = append(errs, s.noteFailures(ctx, p, report))
+	errs = append(errs, s.noteFailures(ctx, p, report), s.noteWants(ctx, p))
 	if p.tree.Root.ID != "" {
-		errs = append(errs, s.journal.SetFingerprint(ctx, s.fingerprint(p)))
+		fingerprint := s.fingerprint(p)
+		fingerprint.Layout = p.layout
+		errs = append(errs, s.journal.SetFingerprint(ctx, fingerprint))
 	}
 	message := fmt.Sprintf("cwvault run %d: %s", r.Run, (&painter{}).summary(p.Plan, ""))
 	errs = append(errs, wrap("commit to the store", s.vault.Commit(ctx, message)))
@@ -290,6 +292,22 @@ func (s *session) noteFailures(ctx context.Context, p *proposal, report sync.Rep
 			errs = append(errs, s.journal.NoteFailure(ctx, key, r.Err.Error()))
 		case r.Status == sync.StatusDone && failedBefore:
 			errs = append(errs, s.journal.NoteSuccess(ctx, key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noteWants remembers since when each move has been wanted, for CWVAULT_SETTLE.
+func (s *session) noteWants(ctx context.Context, p *proposal) error {
+	var errs []error
+	still := map[sync.Key]bool{}
+	for _, w := range p.settling {
+		still[w.Key] = true
+		errs = append(errs, s.journal.Wanted(ctx, w.Key, w.Place))
+	}
+	for key := range p.wants {
+		if !still[key] {
+			errs = append(errs, s.journal.Unwanted(ctx, key))
 		}
 	}
 	return errors.Join(errs...)

@@ -127,6 +127,14 @@ type proposal struct {
 	unfinished map[sync.Key]sync.Place
 	// failures are the steps that failed in the runs before.
 	failures map[sync.Key]journal.Failure
+	// before is the journal's fingerprint; layout is what to write into the
+	// next.
+	before journal.Fingerprint
+	layout string
+	// wants are the places that moves were waiting for, settling those that
+	// moves are for now.
+	wants    map[sync.Key]journal.Want
+	settling []journal.Want
 }
 
 // settledIntents returns the keys of earlier creates of which it is known by
@@ -198,7 +206,11 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 	if plan, err = plan.WithAccess(audience); err != nil {
 		return nil, err
 	}
-	if hold := sync.Check(plan, s.cfg.settings, req.approve); len(hold) > 0 {
+	hold := sync.Check(plan, s.cfg.settings, req.approve)
+	if err := s.holdMore(ctx, p, plan, req, hold); err != nil {
+		return nil, err
+	}
+	if len(hold) > 0 {
 		id := plan.ID
 		for key, h := range hold {
 			if _, already := world.Hold[key]; !already {
@@ -220,6 +232,46 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 	return p, nil
 }
 
+// holdMore adds to hold what the journal's memory holds: a changed layout, and
+// moves that must settle first.
+func (s *session) holdMore(ctx context.Context, p *proposal, plan sync.Plan, req request, hold map[sync.Key]sync.Held) error {
+	p.layout = s.fingerprint(p).Layout
+	if p.before.Layout != "" && p.before.Layout != p.layout && !plan.Empty() && req.approve != plan.ID {
+		p.layout = p.before.Layout // until the migration is approved
+		for _, step := range plan.Steps {
+			hold[step.Key] = sync.Held{Code: sync.HeldGuardLayout, Key: step.Key, Reason: fmt.Sprintf(
+				"the settings for structure, names or filters have changed since the last run; the migration takes %s; to let it through: cwvault resync --approve %s",
+				count(len(plan.Steps), "step"), plan.ID)}
+		}
+		return nil
+	}
+	if s.cfg.settle == 0 {
+		return nil
+	}
+	var err error
+	if p.wants, err = s.journal.Wants(ctx); err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, step := range plan.Steps {
+		if step.Op != sync.OpMove || step.Kind != sync.KindCompany {
+			continue
+		}
+		p.settling = append(p.settling, journal.Want{Key: step.Key, Place: step.To})
+		since := now
+		if w, ok := p.wants[step.Key]; ok && w.Place == step.To {
+			since = w.Since
+		}
+		if wait := s.cfg.settle - now.Sub(since); wait > 0 && req.approve != plan.ID {
+			if _, already := hold[step.Key]; !already {
+				hold[step.Key] = sync.Held{Code: sync.HeldSettling, Key: step.Key, Reason: fmt.Sprintf(
+					"%s; CWVAULT_SETTLE waits until that has stood for %s", step.Reason, s.cfg.settle)}
+			}
+		}
+	}
+	return nil
+}
+
 func wrap(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -234,6 +286,7 @@ func (s *session) checkSource(ctx context.Context, p *proposal) error {
 	if err != nil {
 		return err
 	}
+	p.before = before
 	if ok {
 		now := s.fingerprint(p)
 		for _, f := range []struct{ name, was, is string }{
