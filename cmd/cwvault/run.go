@@ -27,6 +27,7 @@ type commands struct {
 	Plan    planCmd    `cmd:"" help:"Show what a resync would change. Changes nothing."`
 	Resync  resyncCmd  `cmd:"" help:"Bring the vault's folders in step with ConnectWise, now."`
 	Serve   serveCmd   `cmd:"" help:"Resync on a schedule until stopped."`
+	Check   checkCmd   `cmd:"" help:"Test both connections, the rights, the settings and the clock. Changes nothing."`
 	Explain explainCmd `cmd:"" help:"Say where a company's folder is, where it should be, and why."`
 	History historyCmd `cmd:"" help:"List the runs of the past, or the steps of one."`
 	Pause   pauseCmd   `cmd:"" help:"Keep a company's folder as it is until unpaused."`
