@@ -164,17 +164,34 @@ func (p *savedPlan) check(now sync.Plan) error {
 
 // resync is one run: propose, record, apply, remember. The error says why it
 // ended before the first step; afterwards the report says it all.
-func (s *session) resync(ctx context.Context, req request, trigger string) (*runReport, error) {
+func (s *session) resync(ctx context.Context, req request, trigger string) (r *runReport, err error) {
+	err = s.holdingLease(ctx, func(ctx context.Context) error {
+		started := time.Now()
+		p, err := s.propose(ctx, req)
+		if err == nil {
+			err = s.admit(ctx, p, req)
+		}
+		if err != nil {
+			return errors.Join(err, s.recordFailure(ctx, s.newRun(trigger), err))
+		}
+		r, err = s.apply(ctx, p, trigger, started)
+		return err
+	})
+	return r, err
+}
+
+// holdingLease calls f while no other run can write. The context of f ends
+// when the lease is lost: whoever has lost it must not begin another step.
+func (s *session) holdingLease(ctx context.Context, f func(context.Context) error) error {
 	lease, err := s.journal.Acquire(ctx, journal.Self())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() {
 		if err := lease.Release(context.WithoutCancel(ctx)); err != nil {
 			s.app.log.Warn("giving back the lease", "error", plain(err.Error()))
 		}
 	}()
-	// Whoever has lost the lease must not begin another step.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := make(chan struct{})
@@ -186,24 +203,34 @@ func (s *session) resync(ctx context.Context, req request, trigger string) (*run
 		case <-ended:
 		}
 	}()
+	return f(ctx)
+}
 
-	run := journal.Run{Trigger: trigger, Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Root: s.cfg.Root}
-	started := time.Now()
-	p, err := s.propose(ctx, req)
-	if err == nil && req.saved != nil {
-		err = req.saved.check(p.Plan)
+// admit refuses a plan that is not the one that was reviewed or approved.
+func (s *session) admit(ctx context.Context, p *proposal, req request) error {
+	if req.saved != nil {
+		if err := req.saved.check(p.Plan); err != nil {
+			return err
+		}
 	}
-	if err == nil && req.approve != "" && req.approve != p.ID {
-		err = codeError{exitHeld, fmt.Errorf("--approve: the plan is now %s; look at it again with cwvault plan. Nothing was applied", p.ID)}
+	if req.approve != "" && req.approve != p.ID {
+		return codeError{exitHeld, fmt.Errorf("--approve: the plan is now %s; look at it again with cwvault plan. Nothing was applied", p.ID)}
 	}
-	if err == nil && (req.saved != nil || req.approve != "") {
-		err = wrapCode(exitHeld, s.journal.UsePlan(ctx, p.ID), journal.ErrUsed)
+	if req.saved == nil && req.approve == "" {
+		return nil
 	}
-	if err != nil {
-		return nil, errors.Join(err, s.recordFailure(ctx, run, err))
-	}
+	return wrapCode(exitHeld, s.journal.UsePlan(ctx, p.ID), journal.ErrUsed)
+}
 
+func (s *session) newRun(trigger string) journal.Run {
+	return journal.Run{Trigger: trigger, Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Root: s.cfg.Root}
+}
+
+// apply makes a plan's steps, each with its intent and result in the journal.
+func (s *session) apply(ctx context.Context, p *proposal, trigger string, started time.Time) (*runReport, error) {
+	run := s.newRun(trigger)
 	run.PlanID, run.Root = p.ID, p.tree.RootPath
+	var err error
 	if run.Plan, err = p.JSON(); err != nil {
 		return nil, err
 	}
@@ -214,8 +241,7 @@ func (s *session) resync(ctx context.Context, req request, trigger string) (*run
 	rec := &recorder{journal: s.journal, run: id, bar: s.bar, results: make([]stepResult, len(p.Steps))}
 	report := sync.Apply(ctx, s.vault, p.Plan, s.cfg.workers, rec)
 	s.bar.stop()
-	r := &runReport{Plan: p.Plan, Run: id, Trigger: trigger, Started: started, Results: rec.results}
-	r.Outcome = outcomeDone
+	r := &runReport{Plan: p.Plan, Run: id, Trigger: trigger, Started: started, Results: rec.results, Outcome: outcomeDone}
 	if report.Count(sync.StatusDone) < len(p.Steps) {
 		r.Outcome = outcomePartial
 		if ctx.Err() != nil && report.Count(sync.StatusFailed) == 0 {
@@ -230,8 +256,7 @@ func (s *session) resync(ctx context.Context, req request, trigger string) (*run
 	}
 	// What was done is remembered even when the run was stopped.
 	if err := s.remember(context.WithoutCancel(ctx), p, report, r); err != nil {
-		r.Error = err.Error()
-		r.Outcome = outcomePartial
+		r.Outcome, r.Error = outcomePartial, err.Error()
 	}
 	r.Ended = time.Now()
 	return r, nil
@@ -263,8 +288,10 @@ func (s *session) remember(ctx context.Context, p *proposal, report sync.Report,
 	for _, key := range p.settledIntents(report) {
 		errs = append(errs, s.journal.ClearIntent(ctx, key))
 	}
-	errs = append(errs, s.noteFailures(ctx, p, report), s.noteWants(ctx, p))
-	if p.tree.Root.ID != "" {
+	if !p.undo {
+		errs = append(errs, s.noteFailures(ctx, p, report), s.noteWants(ctx, p))
+	}
+	if p.tree.Root.ID != "" && !p.undo {
 		fingerprint := s.fingerprint(p)
 		fingerprint.Layout = p.layout
 		errs = append(errs, s.journal.SetFingerprint(ctx, fingerprint))
@@ -275,7 +302,7 @@ func (s *session) remember(ctx context.Context, p *proposal, report sync.Report,
 		r.Outcome, r.Error = outcomePartial, err.Error()
 	}
 	errs = append(errs, s.journal.FinishRun(ctx, r.Run, journal.Finish{
-		Outcome: r.Outcome, Good: true, Companies: len(p.source.Companies), Counts: countsOf(p.Counts), Error: r.Error,
+		Outcome: r.Outcome, Good: !p.undo, Companies: len(p.source.Companies), Counts: countsOf(p.Counts), Error: r.Error,
 	}))
 	errs = append(errs, s.journal.Prune(ctx, s.cfg.keepRuns))
 	return errors.Join(errs...)

@@ -30,6 +30,7 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Test both connections, the rights, the settings and the clock. Changes nothing."`
 	Explain explainCmd `cmd:"" help:"Say where a company's folder is, where it should be, and why."`
 	History historyCmd `cmd:"" help:"List the runs of the past, or the steps of one."`
+	Undo    undoCmd    `cmd:"" help:"Take back what a run renamed and moved. What it created stays."`
 	Pause   pauseCmd   `cmd:"" help:"Keep a company's folder as it is until unpaused."`
 	Unpause unpauseCmd `cmd:"" help:"Let a company's folder follow ConnectWise again."`
 	Demo    demoCmd    `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`

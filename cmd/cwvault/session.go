@@ -135,6 +135,7 @@ type proposal struct {
 	// moves are for now.
 	wants    map[sync.Key]journal.Want
 	settling []journal.Want
+	undo     bool // the inverse of an earlier run, made without ConnectWise
 }
 
 // settledIntents returns the keys of earlier creates of which it is known by
@@ -282,6 +283,22 @@ func wrap(what string, err error) error {
 // checkSource is the guard before everything else: that this is the ConnectWise
 // and the vault of the runs before, and that the companies are complete.
 func (s *session) checkSource(ctx context.Context, p *proposal) error {
+	if err := s.checkFingerprint(ctx, p); err != nil {
+		return err
+	}
+	last, ok, err := s.journal.LastGood(ctx)
+	if err != nil {
+		return err
+	}
+	var good *sync.LastGood
+	if ok {
+		good = &sync.LastGood{Companies: last.Companies}
+	}
+	return sync.CheckSource(p.source, good, s.cfg.settings.Limits.SourceDrop)
+}
+
+// checkFingerprint sees that this is the installation that the journal knows.
+func (s *session) checkFingerprint(ctx context.Context, p *proposal) error {
 	before, ok, err := s.journal.Fingerprint(ctx)
 	if err != nil {
 		return err
@@ -300,15 +317,7 @@ func (s *session) checkSource(ctx context.Context, p *proposal) error {
 			}
 		}
 	}
-	last, ok, err := s.journal.LastGood(ctx)
-	if err != nil {
-		return err
-	}
-	var good *sync.LastGood
-	if ok {
-		good = &sync.LastGood{Companies: last.Companies}
-	}
-	return sync.CheckSource(p.source, good, s.cfg.settings.Limits.SourceDrop)
+	return nil
 }
 
 func (s *session) fingerprint(p *proposal) journal.Fingerprint {
