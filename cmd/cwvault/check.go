@@ -125,7 +125,7 @@ func (k *inspection) add(side string, f finding) {
 
 func (k *inspection) run() []finding {
 	ctx := k.app.ctx
-	s, problems := k.app.openClients(k.cfg)
+	s, problems := k.app.openClients(k.cfg, nil)
 	defer s.close()
 	k.settings(problems)
 	source := k.connectWise(ctx, s)
@@ -135,14 +135,14 @@ func (k *inspection) run() []finding {
 }
 
 // openClients makes the clients of both servers, as far as the settings allow,
-// without sending anything, and opens the journal for reading. Of a session
-// with problems, which are those of all settings, parts may be nil.
-func (a *app) openClients(c *config) (s *session, problems configError) {
-	s = &session{app: a, cfg: c, journal: new(journal.Journal)} // an empty one
+// without sending anything; the journal is an empty one. Of a session with
+// problems, which are those of all settings, parts may be nil.
+func (a *app) openClients(c *config, bar *progress) (s *session, problems configError) {
+	s = &session{app: a, cfg: c, journal: new(journal.Journal), bar: bar}
 	problems = c.problems
 	public, private := c.ConnectWisePublic, c.ConnectWisePrivate
 	if c.secretID != 0 {
-		public, private = "in-the-vault", "in-the-vault" // see connect
+		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now; see connect
 	}
 	var err error
 	if s.cw, err = a.openConnectWise(c, public, private, s.bar); err != nil {
@@ -444,8 +444,7 @@ func (k *inspection) journal(ctx context.Context, s *session, source sync.Source
 		err = s.checkSource(ctx, &proposal{source: source, tree: tree})
 	}
 	if err != nil {
-		text := strings.ReplaceAll(err.Error(), k.cfg.State, name) // which may hold a password
-		k.fail("journal guard", text, "", err)
+		k.fail("journal guard", err.Error(), "", err)
 		return
 	}
 	k.ok("journal guard", "%s the runs before", judged)

@@ -314,3 +314,31 @@ func TestKeysFromVault(t *testing.T) {
 	s.env = append(s.env, "CWVAULT_CONNECTWISE_SECRET_ID=999999")
 	s.inProcess(exitConfig, "plan")
 }
+
+// TestCheckSecretServer sees that check says what the built-in synchronization
+// was set to, and tells a good account from one without rights.
+func TestCheckSecretServer(t *testing.T) {
+	s := newVaultSite(t)
+	s.world.add(1, "Acme", "Customer", "Active")
+	root, ok := s.server.FolderByPath(`\Clients`)
+	if !ok {
+		t.Fatal("no root")
+	}
+	s.server.SetFolderSync(secretservertest.FolderSync{Method: "None", FolderID: root.ID, Structure: `$STATUS\$TYPE`, SiteURL: "cw.example.com", CompanyID: "acmeinc"})
+	out := s.inProcess(exitOK, "check")
+	for _, want := range []string{"vault sign-in", "as " + demoAccount, `CWVAULT_FOLDER_STRUCTURE='$STATUS\$TYPE' CWVAULT_CONNECTWISE_URL='cw.example.com'`, `CWVAULT_ROOT='\Clients'`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("check does not say %q:\n%s", want, out)
+		}
+	}
+	s.server.SetFolderSync(secretservertest.FolderSync{Method: "ApiIntegration", FolderID: root.ID, Structure: `$STATUS\$TYPE`, SiteURL: "cw.example.com", CompanyID: "acmeinc"})
+	s.inProcess(exitConfig, "check")
+	s.server.SetFolderSync(secretservertest.FolderSync{Method: "None"})
+	s.server.SetRolePermissions(demoAccount, secretservertest.ViewFolders)
+	s.inProcess(exitUnauthorized, "check")
+	for _, r := range s.server.Requests() {
+		if r.Method != http.MethodGet && !strings.HasSuffix(r.Path, "/oauth2/token") {
+			t.Errorf("%s %s", r.Method, r.Path)
+		}
+	}
+}

@@ -32,18 +32,7 @@ type session struct {
 // open connects a command to both servers and the journal, without sending
 // anything yet. A writable session may make the journal's file.
 func (a *app) open(c *config, writable bool) (s *session, err error) {
-	s = &session{app: a, cfg: c, bar: a.newProgress()}
-	problems := c.problems
-	public, private := c.ConnectWisePublic, c.ConnectWisePrivate
-	if c.secretID != 0 {
-		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now; see connect
-	}
-	if s.cw, err = a.openConnectWise(c, public, private, s.bar); err != nil {
-		problems = append(problems, strings.Split(err.Error(), "\n")...)
-	}
-	if s.vault, s.address, err = s.openVault(); err != nil {
-		problems = append(problems, strings.Split(err.Error(), "\n")...)
-	}
+	s, problems := a.openClients(c, a.newProgress())
 	if len(problems) > 0 {
 		s.close()
 		return nil, codeError{exitConfig, problems}
@@ -304,6 +293,7 @@ func (s *session) checkFingerprint(ctx context.Context, p *proposal) error {
 		return err
 	}
 	p.before = before
+	state, _ := stateName(s.cfg.State)
 	if ok {
 		now := s.fingerprint(p)
 		for _, f := range []struct{ name, was, is string }{
@@ -313,7 +303,7 @@ func (s *session) checkFingerprint(ctx context.Context, p *proposal) error {
 		} {
 			if f.was != f.is {
 				return &sync.SourceError{Problem: fmt.Sprintf("%s is %q, and %q in the runs that the journal %s knows; for another installation use another CWVAULT_STATE",
-					f.name, f.is, f.was, s.cfg.State)}
+					f.name, f.is, f.was, state)}
 			}
 		}
 	}

@@ -136,6 +136,9 @@ type Report struct {
 	Account  string
 	Findings []Finding
 	Builtin  BuiltinSync // zero if it cannot be read
+	// BuiltinRoot is the path of the folder that the built-in synchronization
+	// is set to work on; empty if there is none or it cannot be seen.
+	BuiltinRoot string
 }
 
 func (r *Report) add(level Level, subject, format string, args ...any) {
@@ -340,6 +343,11 @@ func (v *Vault) checkBuiltin(ctx context.Context, r *Report) error {
 		return err
 	}
 	r.Builtin = b
+	if id, err := number(b.FolderID); err == nil {
+		if f, err := v.fetch(ctx, id); err == nil { // only a hint: what refuses looks for itself
+			r.BuiltinRoot = clean(f.Path, nil)
+		}
+	}
 	switch err := v.refuseBuiltin(ctx, b); {
 	case errors.Is(err, ErrBuiltinSync):
 		r.add(Problem, subject, "%v", err)
