@@ -134,6 +134,21 @@ func TestStolenLeaseIsNoticed(t *testing.T) {
 	})
 }
 
+func TestLeaseTakenBetweenLookAndRenewal(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		j, _ := mustHold(t, state, nil)
+		tx, err := j.db.Begin()
+		ok(t, err)
+		defer tx.Rollback()
+		r, err := j.readLease(t.Context(), tx)
+		ok(t, err)
+		ok(t, j.writeLease(t.Context(), tx, r))
+		r.fence-- // what was read is no longer so
+		wantError(t, j.writeLease(t.Context(), tx, r), ErrLost)
+		ok(t, tx.Rollback())
+	})
+}
+
 func TestIntentsRenewTheLease(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, state string) {
 		j, _ := mustHold(t, state, nil)

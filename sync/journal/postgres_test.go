@@ -16,6 +16,7 @@ func TestPasswordIsNeverInAnError(t *testing.T) {
 		"with a slash after digits": {"postgres://u:12/r3t@127.0.0.1/db", "r3t"},
 		"with an at sign":           {"postgres://u:s3c@r3t@127.0.0.1/db", "r3t"},
 		"with a hash":               {"postgres://u:12#r3t@127.0.0.1/db", "r3t"},
+		"with a hash after digits":  {"postgres://u:98765#r3t@127.0.0.1/db", "98765"},
 		"with a question mark":      {"postgres://u:12?r3t@127.0.0.1/db", "r3t"},
 		"with a colon":              {"postgres://u:s3c:r3t@127.0.0.1:1/db", "r3t"},
 		"with a percent sign":       {"postgres://u:s3c%r3t@127.0.0.1/db", "r3t"},
