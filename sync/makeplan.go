@@ -87,12 +87,6 @@ type node struct {
 	adopt int32
 }
 
-// groupNode is what a group node has beside.
-type groupNode struct {
-	group
-	follow bool // no company needs it now: kept in step with its records, never created
-}
-
 type planner struct {
 	w     Wanted
 	world World
@@ -106,8 +100,8 @@ type planner struct {
 	marked  map[Key]int32   // our folders; -1 where several carry the key
 
 	nodes   []node
-	groups  []groupNode // of the first nodes, by level and ids
-	archive int32       // node of the archive folder, -1
+	groups  []group // of the first nodes, by level and ids
+	archive int32   // node of the archive folder, -1
 
 	held   map[Key]Held
 	claims map[place]int32 // which node has each name; the place's parent is a node here
@@ -206,7 +200,7 @@ func (p *planner) addNodes() {
 	if p.w.settings.Archive != "" {
 		if departed = p.departedFolders(); len(departed) > 0 {
 			p.archive = int32(len(p.groups))
-			p.groups = append(p.groups, groupNode{group: p.w.archiveGroup()})
+			p.groups = append(p.groups, p.w.archiveGroup())
 		}
 	}
 	p.nodes = make([]node, 0, len(p.groups)+len(p.w.companies)+len(departed))
@@ -245,11 +239,10 @@ func (p *planner) addNode(n node) {
 // allGroups returns the groups that companies need, and those that exist in the
 // vault without a company now but whose records are known: a status renamed in
 // ConnectWise is renamed in the vault also where nobody has it just now.
-func (p *planner) allGroups() []groupNode {
-	groups := make([]groupNode, 0, len(p.w.groups))
+func (p *planner) allGroups() []group {
+	groups := slices.Clone(p.w.groups)
 	have := make(map[Key]bool, len(p.w.groups))
-	for _, g := range p.w.groups {
-		groups = append(groups, groupNode{group: g})
+	for _, g := range groups {
 		have[g.key] = true
 	}
 	var idle []Key
@@ -271,10 +264,10 @@ func (p *planner) allGroups() []groupNode {
 			continue
 		}
 		level := p.w.settings.Structure.levels[len(levels)-1]
-		groups = append(groups, groupNode{group: p.w.newGroup(key, rootParent, level, levels[len(levels)-1]), follow: true})
+		groups = append(groups, p.w.newGroup(key, rootParent, level, levels[len(levels)-1]))
 		have[key] = true
 	}
-	slices.SortFunc(groups, func(a, b groupNode) int { return compareGroups(&a.group, &b.group) })
+	slices.SortFunc(groups, func(a, b group) int { return compareGroups(&a, &b) })
 	at := make(map[Key]int32, len(groups))
 	for i := range groups {
 		at[groups[i].key] = int32(i)

@@ -51,6 +51,17 @@ func newMemVault() *memVault {
 	return &memVault{root: "root", folders: map[string]*sync.Folder{}, secrets: map[string][]string{}}
 }
 
+// clone returns a vault in the same state, without faults.
+func (v *memVault) clone() *memVault {
+	c := newMemVault()
+	c.root, c.last, c.secrets = v.root, v.last, maps.Clone(v.secrets)
+	for id, f := range v.folders {
+		copied := *f
+		c.folders[id] = &copied
+	}
+	return c
+}
+
 func (v *memVault) tree() sync.Tree {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -75,11 +86,35 @@ func (v *memVault) make(parent, name string, m sync.Mark) *sync.Folder {
 	return f
 }
 
+// remove deletes a folder with all that is in it, as only a person does.
+func (v *memVault) remove(id string) {
+	delete(v.folders, id)
+	delete(v.secrets, id)
+	for _, f := range v.tree().Folders {
+		if f.ParentID == id {
+			v.remove(f.ID)
+		}
+	}
+}
+
 func (v *memVault) path(id string) string {
 	if f, ok := v.folders[id]; ok {
 		return v.path(f.ParentID) + `\` + f.Name
 	}
 	return `\Clients`
+}
+
+// at returns the id of the folder with this path, or nothing.
+func (v *memVault) at(path string) string {
+	if path == `\Clients` {
+		return v.root
+	}
+	for id := range v.folders {
+		if v.path(id) == path {
+			return id
+		}
+	}
+	return ""
 }
 
 func (v *memVault) child(parent, name, except string) *sync.Folder {
@@ -199,6 +234,68 @@ func (v *memVault) Find(_ context.Context, parent, name string) (found sync.Fold
 		return nil
 	})
 	return found, err
+}
+
+// memJournal is what the real journal does for the core: it keeps the intents
+// of creates until their end is known, and learns places when a run is over.
+type memJournal struct {
+	mu         gosync.Mutex
+	vault      *memVault // when it is dead, so is the process
+	known      map[sync.Key]sync.Place
+	unfinished map[sync.Key]sync.Place
+}
+
+func newMemJournal(v *memVault) *memJournal {
+	return &memJournal{vault: v, known: map[sync.Key]sync.Place{}, unfinished: map[sync.Key]sync.Place{}}
+}
+
+func (j *memJournal) clone(v *memVault) *memJournal {
+	return &memJournal{vault: v, known: maps.Clone(j.known), unfinished: maps.Clone(j.unfinished)}
+}
+
+// write does something unless the process is dead.
+func (j *memJournal) write(do func()) error {
+	j.vault.mu.Lock()
+	dead := j.vault.dead
+	j.vault.mu.Unlock()
+	if dead {
+		return errDead
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	do()
+	return nil
+}
+
+func (j *memJournal) Begin(_ context.Context, _ int, s sync.Step) error {
+	return j.write(func() {
+		if s.Op == sync.OpCreate && s.Key != sync.RootKey {
+			j.unfinished[s.Key] = s.Place()
+		}
+	})
+}
+
+func (j *memJournal) End(_ context.Context, _ int, s sync.Step, r sync.Result) error {
+	return j.write(func() {
+		if !r.Unsettled && r.Status != sync.StatusSkipped {
+			delete(j.unfinished, s.Key)
+		}
+	})
+}
+
+// close is the end of a run.
+func (j *memJournal) close(p sync.Plan, r sync.Report) {
+	_ = j.write(func() { // a dead process does not come here
+		for _, k := range p.Learned() {
+			j.known[k.Key] = k.Place
+		}
+		for i, s := range p.Steps {
+			if r.Results[i].Status == sync.StatusDone {
+				j.known[s.Key] = s.Place()
+				delete(j.unfinished, s.Key)
+			}
+		}
+	})
 }
 
 // noRecord is a Recorder that keeps nothing.

@@ -39,12 +39,29 @@ type tester interface {
 
 type testWorld struct {
 	vault    *memVault
+	journal  *memJournal
 	src      sync.Source
 	settings sync.Settings
-	known    map[sync.Key]sync.Place
+	hold     map[sync.Key]sync.Held
+	only     map[int]bool
 }
 
-var structures = []string{`$TYPE\$STATUS`, `$STATUS`, `$COMPANYINITIAL\$TYPE`, `All\$TYPE - $STATUS`, `$PARENT`, `$TERRITORY\$MARKET`}
+// clone returns the world with a vault and a journal of its own.
+func (w *testWorld) clone() *testWorld {
+	c := *w
+	c.vault = w.vault.clone()
+	c.journal = w.journal.clone(c.vault)
+	return &c
+}
+
+// apply applies a plan and closes the journal's books.
+func (w *testWorld) apply(p sync.Plan, workers int) sync.Report {
+	r := sync.Apply(context.Background(), w.vault, p, workers, w.journal)
+	w.journal.close(p, r)
+	return r
+}
+
+var structures = []string{`$TYPE\$STATUS`, `$STATUS`, `All`, `$COMPANYINITIAL\$TYPE`, `All\$TYPE - $STATUS`, `$PARENT`, `$TERRITORY\$MARKET`}
 
 func drawWorld(t *rapid.T) *testWorld {
 	st, err := sync.ParseStructure(rapid.SampledFrom(structures).Draw(t, "structure"))
@@ -56,6 +73,7 @@ func drawWorld(t *rapid.T) *testWorld {
 		t.Fatal(err)
 	}
 	w := &testWorld{vault: newMemVault(), settings: sync.Settings{Structure: st, Name: nt}}
+	w.journal = newMemJournal(w.vault)
 	w.settings.Missing = rapid.SampledFrom([]string{"", "Unsorted"}).Draw(t, "missing")
 	w.settings.Adopt = rapid.Bool().Draw(t, "adopt")
 	w.settings.Archive = rapid.SampledFrom([]string{"", "_Archive"}).Draw(t, "archive")
@@ -65,7 +83,7 @@ func drawWorld(t *rapid.T) *testWorld {
 	for i, n := range []string{"Active", "Inactive", "Lost"} {
 		w.src.Statuses = append(w.src.Statuses, sync.Ref{ID: i + 1, Name: n})
 	}
-	for i := range rapid.IntRange(1, 9).Draw(t, "companies") {
+	for i := range rapid.IntRange(1, 12).Draw(t, "companies") {
 		w.src.Companies = append(w.src.Companies, drawCompany(t, w, i+1))
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "first edits") {
@@ -92,7 +110,7 @@ func (w *testWorld) edit(t *rapid.T) {
 	anyFolder := func(label string) string {
 		return rapid.SampledFrom(append([]string{w.vault.root}, slices.Sorted(maps.Keys(w.vault.folders))...)).Draw(t, label)
 	}
-	switch rapid.IntRange(0, 11).Draw(t, "edit") {
+	switch rapid.IntRange(0, 14).Draw(t, "edit") {
 	case 0, 1:
 		pick().Name = rapid.SampledFrom(names).Draw(t, "new name")
 	case 2, 3:
@@ -135,10 +153,29 @@ func (w *testWorld) edit(t *rapid.T) {
 		parent := anyFolder("parent")
 		m := sync.Mark{Tenant: "other", Key: "company/1"}
 		if rapid.Bool().Draw(t, "copy") {
-			m = sync.Mark{Tenant: "acme", Key: sync.CompanyKey(pick().ID)}
+			m = sync.Mark{Tenant: testTenant, Key: sync.CompanyKey(pick().ID)}
 		}
 		if w.vault.child(parent, "Copy", "") == nil && rapid.IntRange(0, 3).Draw(t, "rarely") == 0 {
 			w.vault.add(parent, "Copy", m)
+		}
+	case 12: // names go round
+		first := w.src.Companies[0].Name
+		for i := range w.src.Companies[1:] {
+			w.src.Companies[i].Name = w.src.Companies[i+1].Name
+		}
+		w.src.Companies[len(w.src.Companies)-1].Name = first
+	case 13: // an unmanaged folder exactly where one will have to be
+		if p := w.plan(t, w.src, w.vault.tree()); !p.Empty() {
+			to := rapid.SampledFrom(p.Steps).Draw(t, "place").To
+			cut := strings.LastIndex(to, `\`)
+			parent, name := w.vault.at(to[:cut]), to[cut+1:]
+			if parent != "" && w.vault.child(parent, name, "") == nil {
+				w.vault.secrets[w.vault.add(parent, name, sync.Mark{})] = []string{"unmanaged"}
+			}
+		}
+	case 14: // a person deletes a folder
+		if id := anyFolder("deleted folder"); id != w.vault.root && rapid.IntRange(0, 2).Draw(t, "rarely") == 0 {
+			w.vault.remove(id)
 		}
 	}
 }
@@ -149,27 +186,12 @@ func (w *testWorld) plan(t tester, src sync.Source, tree sync.Tree) sync.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sync.MakePlan(wanted, sync.World{Tenant: "acme", Vault: "mem:", Tree: tree, Known: w.known})
+	p, err := sync.MakePlan(wanted, sync.World{Tenant: testTenant, Vault: "mem:", Tree: tree,
+		Known: w.journal.known, Unfinished: w.journal.unfinished, Hold: w.hold, Only: w.only})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func (w *testWorld) shuffled(r *rand.Rand) (sync.Source, sync.Tree) {
-	src, tree := w.src, w.vault.tree()
-	src.Companies = slices.Clone(src.Companies)
-	src.Types, src.Statuses = slices.Clone(src.Types), slices.Clone(src.Statuses)
-	for i := range src.Companies {
-		ts := slices.Clone(src.Companies[i].Types)
-		r.Shuffle(len(ts), func(a, b int) { ts[a], ts[b] = ts[b], ts[a] })
-		src.Companies[i].Types = ts
-	}
-	r.Shuffle(len(src.Companies), func(a, b int) { src.Companies[a], src.Companies[b] = src.Companies[b], src.Companies[a] })
-	r.Shuffle(len(src.Types), func(a, b int) { src.Types[a], src.Types[b] = src.Types[b], src.Types[a] })
-	r.Shuffle(len(src.Statuses), func(a, b int) { src.Statuses[a], src.Statuses[b] = src.Statuses[b], src.Statuses[a] })
-	r.Shuffle(len(tree.Folders), func(a, b int) { tree.Folders[a], tree.Folders[b] = tree.Folders[b], tree.Folders[a] })
-	return src, tree
 }
 
 func planJSON(t tester, p sync.Plan) []byte {
@@ -198,12 +220,14 @@ func TestRandomWorlds(t *testing.T) {
 				}
 			}
 
-			src, tree := w.shuffled(rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed"))))
+			r := rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed")))
+			src, tree := shuffled(r, w.src), before
+			tree.Folders = shuffle(r, tree.Folders)
 			if a, b := planJSON(t, p), planJSON(t, w.plan(t, src, tree)); !bytes.Equal(a, b) {
 				t.Fatalf("the plan depends on the order of its input:\n%s", cmp.Diff(string(a), string(b)))
 			}
 
-			report := sync.Apply(context.Background(), w.vault, p, rapid.SampledFrom([]int{1, 8}).Draw(t, "workers"), noRecord{})
+			report := w.apply(p, rapid.SampledFrom([]int{1, 8}).Draw(t, "workers"))
 			for i, r := range report.Results {
 				if r.Status != sync.StatusDone {
 					t.Fatalf("step %d %+v: %s %v\nplan %s", i, p.Steps[i], r.Status, r.Err, planJSON(t, p))
@@ -235,7 +259,7 @@ func TestRandomWorlds(t *testing.T) {
 func checkPaths(t *rapid.T, w *testWorld, p sync.Plan) {
 	at := map[sync.Key]string{}
 	for _, f := range w.vault.tree().Folders {
-		if f.Mark.Tenant == "acme" {
+		if f.Mark.Tenant == testTenant {
 			at[f.Mark.Key] = w.vault.path(f.ID)
 		}
 	}
@@ -256,7 +280,7 @@ func checkWanted(t *rapid.T, w *testWorld, p sync.Plan) {
 	byKey := map[sync.Key][]sync.Folder{}
 	for _, f := range w.vault.tree().Folders {
 		folders[f.ID] = f
-		if f.Mark.Tenant == "acme" {
+		if f.Mark.Tenant == testTenant {
 			byKey[f.Mark.Key] = append(byKey[f.Mark.Key], f)
 		}
 	}
@@ -315,7 +339,7 @@ func checkWanted(t *rapid.T, w *testWorld, p sync.Plan) {
 			}
 			t.Fatalf("company %d is named %q though %q is free", c.ID, f.Name, plain)
 		}
-		if id, ok := other.Mark.Key.CompanyID(); ok && id > c.ID && !held[other.Mark.Key] && other.Mark.Tenant == "acme" && listed(w, id) {
+		if id, ok := other.Mark.Key.CompanyID(); ok && id > c.ID && !held[other.Mark.Key] && other.Mark.Tenant == testTenant && listed(w, id) {
 			t.Fatalf("company %d has the name %q before company %d", id, plain, c.ID)
 		}
 	}
@@ -357,7 +381,7 @@ func checkUntouched(t *rapid.T, before sync.Tree, secrets map[string][]string, v
 		if !ok {
 			t.Fatalf("folder %s %q is gone", f.ID, f.Name)
 		}
-		if f.Mark.Tenant != "acme" && now.Mark == f.Mark && *now != f {
+		if f.Mark.Tenant != testTenant && now.Mark == f.Mark && *now != f {
 			t.Fatalf("unmanaged folder changed: %s", cmp.Diff(f, *now))
 		}
 		if f.Mark != (sync.Mark{}) && now.Mark != f.Mark {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -259,7 +260,20 @@ func (p *planner) drifted(i int32) bool {
 	if !known || n.folder < 0 || p.inPlace(i) || was.Parent != p.groupKey(i) {
 		return false
 	}
-	return was.Name == n.name || was.Parent == archiveKey // where a folder keeps any name that it has
+	if was.Name == n.name || was.Parent == archiveKey { // where a folder keeps any name that it has
+		return true
+	}
+	// It may be wanted under another of its names only because a person put
+	// something else at its place.
+	f := &p.folders[n.folder]
+	here := Place{Parent: RootKey, Name: f.Name}
+	if parent := p.parent[n.folder]; parent != rootParent {
+		here.Parent = ""
+		if parent >= 0 && p.ours(parent) {
+			here.Parent = p.folders[parent].Mark.Key
+		}
+	}
+	return here != was && (was.Name == p.plainName(i) || slices.Contains(p.otherNames(i), was.Name))
 }
 
 // inPlace reports whether the node's folder is where it should be.

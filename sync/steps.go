@@ -56,21 +56,17 @@ func (p *planner) plan() Plan {
 	return plan
 }
 
-// neededGroups marks the groups above every node that goes to its place.
+// neededGroups marks the groups above every folder that goes to its place or
+// would if they could be made. Groups above nothing are not made.
 func (p *planner) neededGroups() []bool {
 	needed := make([]bool, len(p.groups))
-	for i := len(p.groups); i < len(p.nodes); i++ {
+	for i := range p.nodes {
 		n := &p.nodes[i]
-		if n.fixed && !p.blockedByGroup(int32(i)) {
+		if i < len(p.groups) && n.folder < 0 || n.fixed && !p.blockedByGroup(int32(i)) {
 			continue
 		}
 		for g := n.group; g >= 0 && !needed[g]; g = p.nodes[g].group {
 			needed[g] = true
-		}
-	}
-	for i, g := range p.groups {
-		if g.follow {
-			needed[i] = true
 		}
 	}
 	return needed
@@ -298,8 +294,11 @@ func (p *planner) moveReason(i int32) string {
 	to := p.groupKey(i)
 	a, okA := p.w.parseGroupKey(from)
 	b, okB := p.w.parseGroupKey(to)
-	if !okA || !okB || len(a) != len(b) {
+	switch {
+	case !okA || !okB:
 		return "the folder structure changed"
+	case len(a) != len(b):
+		return "the folder was not in its group folder"
 	}
 	var why []string
 	for l := range a {
