@@ -22,7 +22,11 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given && !testing.Short() {
-		if err := flag.Set("rapid.checks", "1500"); err != nil {
+		checks := "1500"
+		if raceDetector {
+			checks = "500"
+		}
+		if err := flag.Set("rapid.checks", checks); err != nil {
 			panic(err)
 		}
 	}

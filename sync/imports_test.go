@@ -1,0 +1,126 @@
+package sync_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// imported returns what each package of the module imports, by its path, and
+// the files that say so. Packages are named as in import statements.
+func imported(t *testing.T, tests bool) map[string]map[string][]string {
+	t.Helper()
+	packages := map[string]map[string][]string{}
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == "testdata" || name == "node_modules" || len(name) > 2 && name[0] == '.' {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") && !tests {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel("..", filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		pkg := path.Join("cwvault", filepath.ToSlash(rel))
+		if packages[pkg] == nil {
+			packages[pkg] = map[string][]string{}
+		}
+		for _, spec := range parsed.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			packages[pkg][name] = append(packages[pkg][name], file)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+// TestCoreIsPure keeps the core free of I/O, logging, clocks, randomness and
+// environment: it may import only what has none of these.
+func TestCoreIsPure(t *testing.T) {
+	allowed := []string{
+		"bytes", "cmp", "container/heap", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt",
+		"maps", "math", "slices", "strconv", "strings", "sync", "unicode", "unicode/utf8",
+	}
+	imports := imported(t, false)["cwvault/sync"]
+	for _, name := range slices.Sorted(maps.Keys(imports)) {
+		if !slices.Contains(allowed, name) {
+			t.Errorf("package sync imports %s in %v", name, imports[name])
+		}
+	}
+	for _, name := range []string{"context", "crypto/sha256", "slices"} { // that the test has seen the package
+		if len(imports[name]) == 0 {
+			t.Errorf("package sync does not import %s", name)
+		}
+	}
+}
+
+// TestAdaptersAreApart: packages that talk to the outside know the core's and
+// the vault's words, and not each other. Only cmd knows everybody.
+func TestAdaptersAreApart(t *testing.T) {
+	families := map[string][]string{ // and which others they may know
+		"cwvault/connectwise":         {"cwvault/sync"},
+		"cwvault/vault/passwordstore": {"cwvault/sync", "cwvault/vault", "cwvault/vault/vaulttest"},
+		"cwvault/vault/secretserver":  {"cwvault/sync", "cwvault/vault", "cwvault/vault/vaulttest"},
+		"cwvault/vault/vaulttest":     {"cwvault/sync", "cwvault/vault"},
+		"cwvault/sync/journal":        {"cwvault/sync"},
+		"cwvault/scheduler":           {},
+	}
+	seen := map[string]int{}
+	for pkg, imports := range imported(t, true) {
+		for family, others := range families {
+			if pkg != family && !strings.HasPrefix(pkg, family+"/") {
+				continue
+			}
+			for name, files := range imports {
+				seen[family]++
+				if !strings.HasPrefix(name, "cwvault/") || name == family || strings.HasPrefix(name, family+"/") || slices.Contains(others, name) {
+					continue
+				}
+				t.Errorf("%s imports %s in %v", pkg, name, files)
+			}
+		}
+		for name, files := range imports {
+			if name == "cwvault/cmd" || strings.HasPrefix(name, "cwvault/cmd/") {
+				t.Errorf("%s imports %s in %v", pkg, name, files)
+			}
+		}
+	}
+	for family := range families {
+		if seen[family] == 0 {
+			t.Errorf("no package %s was seen", family)
+		}
+	}
+	words := imported(t, false)["cwvault/vault"]
+	for name := range words {
+		if strings.HasPrefix(name, "cwvault/") && name != "cwvault/sync" {
+			t.Errorf("package vault imports %s", name)
+		}
+	}
+	if len(words["cwvault/sync"]) == 0 {
+		t.Error("package vault was not seen")
+	}
+}
