@@ -76,8 +76,17 @@ func (s *Store) findRepository() *repository {
 	ctx, cancel := context.WithTimeout(context.Background(), gitTimeout)
 	defer cancel()
 	out, err := r.git(ctx, nil, nil, "rev-parse", "--absolute-git-dir")
-	r.gitDir, r.err = strings.TrimSuffix(string(out), "\n"), err
-	if err != nil {
+	r.gitDir = strings.TrimSuffix(string(out), "\n")
+	if err == nil {
+		var whole int64
+		if _, whole, err = r.pending(); err == nil {
+			err = os.Truncate(filepath.Join(r.gitDir, pendingFile), whole)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if r.err = err; err != nil {
 		s.log.Warn("the store is under git, but commits are not possible", "error", err)
 	}
 	return r
@@ -142,27 +151,31 @@ func (r *repository) record(from, to string) {
 	}
 }
 
-// pending reads what record has written.
-func (r *repository) pending() ([]change, error) {
+// pending reads what record has written, but for a last line that a power
+// failure has torn; it returns the length of what is whole.
+func (r *repository) pending() (changes []change, whole int64, err error) {
 	f, err := os.Open(filepath.Join(r.gitDir, pendingFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, gitOutput))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var changes []change
-	for line := range strings.SplitSeq(string(data), "\x00\n") { // names may hold line breaks
+	for rest := string(data); ; {
+		line, next, ok := strings.Cut(rest, "\x00\n") // names may hold line breaks
+		if !ok {
+			return changes, int64(len(data) - len(rest)), nil
+		}
 		if from, to, ok := strings.Cut(line, "\x00"); ok {
 			changes = append(changes, change{from, to})
 		}
+		rest = next
 	}
-	return changes, nil
 }
 
 // Commit makes one commit of what this and killed earlier runs changed in the
@@ -195,7 +208,7 @@ func (r *repository) commit(ctx context.Context, message string) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	changes, err := r.pending()
+	changes, _, err := r.pending()
 	if err != nil || len(changes) == 0 {
 		return err
 	}

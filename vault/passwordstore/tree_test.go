@@ -244,6 +244,27 @@ func TestTreeRoot(t *testing.T) {
 	}
 }
 
+// The folders above the root are none of ours.
+func TestAboveRoot(t *testing.T) {
+	dir := t.TempDir()
+	files(t, dir, map[string]string{"Team/Clients/Acme/.cwvault": acmeMark, "Team/Other/": ""})
+	s := open(t, dir, func(cfg *Config) { cfg.Root = `\Team\Clients` })
+	paths := vaulttest.Paths(t.Context(), t, s)
+	before := snapshot(t, dir)
+	for _, id := range []string{"Team", "", ".", "Team/Other", "Team/Clients/..", "/"} {
+		_, err := s.Create(t.Context(), id, "New", mark(1))
+		wantError(t, "Create below "+id, err, vault.ErrNotFound)
+		_, err = s.Update(t.Context(), paths["Acme"].ID, id, "Acme")
+		wantError(t, "Update to "+id, err, vault.ErrNotFound)
+		_, err = s.Update(t.Context(), id, paths["Acme"].ID, "Acme")
+		wantError(t, "Update of "+id, err, vault.ErrNotFound)
+		wantError(t, "Mark "+id, s.Mark(t.Context(), id, mark(1)), vault.ErrNotFound)
+	}
+	if diff := gocmp.Diff(before, snapshot(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 // Whatever stands in the place of a mark, reading ends, and Mark leaves it.
 func TestTreeBadMarks(t *testing.T) {
 	dir := t.TempDir()

@@ -137,10 +137,7 @@ func (s *Store) update(ctx context.Context, id, parentID, name string) (sync.Fol
 		return sync.Folder{}, err
 	}
 	defer dst.Close()
-	if n.depth() == len(s.root) {
-		return sync.Folder{}, fmt.Errorf("%w: the root folder stays where it is", vault.ErrInvalid)
-	}
-	for at := parent; at != nil; at = at.parent {
+	for at := parent; at != nil; at = at.parent { // so the root stays where it is, too
 		if at == n {
 			return sync.Folder{}, fmt.Errorf("%w: a folder cannot be below itself", vault.ErrInvalid)
 		}

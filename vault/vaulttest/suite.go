@@ -633,6 +633,27 @@ func testIDs(w *world) {
 		`A\B 2\Won\Other`: mark(252), `A\B 2\Won\Acme`: mark(253), `A\B 2\Won\Acme 2\Inside`: mark(254),
 	}, map[string]string{`A\B 2\Won\Acme 2\router`: "s3cret"})
 
+	// A new folder in the place of one that has moved on is another folder.
+	x := w.create(root, "X", mark(300))
+	w.update(x.ID, root, "X was here")
+	y := w.create(root, "X", mark(301))
+	if x.ID == y.ID {
+		w.Errorf("two folders have the id %q", x.ID)
+	}
+	w.update(x.ID, a.ID, "X")
+	if err := w.Vault.Mark(w.ctx, y.ID, mark(302)); err != nil {
+		w.Errorf("Mark: %v", err)
+	}
+	if f, err := w.Vault.Find(w.ctx, root, "X"); err != nil || f.ID != y.ID || f.Mark != mark(302) {
+		w.Errorf("Find = %+v, %v; want the folder %q", f, err, y.ID)
+	}
+	w.update(y.ID, x.ID, "Y")
+	if s := w.look(); s.Folders[`A\X`].Mark != mark(300) || s.Folders[`A\X\Y`].Mark != mark(302) {
+		w.Errorf("the folders are now %v", s.Folders)
+	}
+	w.update(y.ID, root, "Y")
+	w.update(x.ID, root, "X")
+
 	// Ids read from a tree live as long.
 	v := w.Reopen(w.T)
 	tree := Paths(w.ctx, w.T, v)
@@ -647,7 +668,7 @@ func testIDs(w *world) {
 	}
 	w.want(map[string]sync.Mark{
 		"A": mark(1), "B": mark(2), `A\Won`: mark(3), `B\Acme`: mark(250), "Acme": mark(255),
-		`A\Won\Other`: mark(252), `A\Won\Acme`: mark(253), `B\Acme\Inside`: mark(254),
+		`A\Won\Other`: mark(252), `A\Won\Acme`: mark(253), `B\Acme\Inside`: mark(254), "X": mark(300), "Y": mark(302),
 	}, map[string]string{`B\Acme\router`: "s3cret"})
 }
 
@@ -816,9 +837,6 @@ func testByHand(w *world) {
 		w.Errorf("secrets are now %v", got.Secrets)
 	}
 }
-
-// above returns the path of the folder that holds the one at path.
-func above(path string) string { return path[:max(strings.LastIndex(path, `\`), 0)] }
 
 func testConcurrent(w *world) {
 	const workers, each = 16, 6
