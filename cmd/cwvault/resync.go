@@ -174,7 +174,9 @@ func (s *session) resync(ctx context.Context, req request, trigger string) (r *r
 		if err != nil {
 			return errors.Join(err, s.recordFailure(ctx, s.newRun(trigger), err))
 		}
-		r, err = s.apply(ctx, p, trigger, started)
+		if r, err = s.apply(ctx, p, trigger, started); err == nil && req.saved != nil && r.Outcome == outcomeDone {
+			err = s.journal.UsePlan(context.WithoutCancel(ctx), p.ID)
+		}
 		return err
 	})
 	return r, err
@@ -216,10 +218,16 @@ func (s *session) admit(ctx context.Context, p *proposal, req request) error {
 	if req.approve != "" && req.approve != p.ID {
 		return codeError{exitHeld, fmt.Errorf("--approve: the plan is now %s; look at it again with cwvault plan. Nothing was applied", p.ID)}
 	}
-	if req.saved == nil && req.approve == "" {
+	if req.saved == nil {
 		return nil
 	}
-	return wrapCode(exitHeld, s.journal.UsePlan(ctx, p.ID), journal.ErrUsed)
+	// A saved plan is good for one run. It counts as used when that run is
+	// over, so that one that was cut off can be begun again.
+	used, err := s.journal.PlanUsed(ctx, p.ID)
+	if err == nil && used {
+		err = codeError{exitHeld, fmt.Errorf("--plan: %w", journal.ErrUsed)}
+	}
+	return err
 }
 
 func (s *session) newRun(trigger string) journal.Run {

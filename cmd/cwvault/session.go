@@ -216,6 +216,9 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 		plan = plan.WithID(id)
 	}
 	p.Plan = plan
+	if n := len(plan.Learned()); n > 0 {
+		s.app.log.Warn("the journal did not know the places of folders that are right: it is new, older than the vault, or a run was cut off", "folders", n)
+	}
 	if req.count {
 		return p, s.countSecrets(ctx, p)
 	}
@@ -423,7 +426,7 @@ func (s *session) countSecrets(ctx context.Context, p *proposal) error {
 func learned(plan sync.Plan, report sync.Report) []journal.Place {
 	var places []journal.Place
 	for _, k := range plan.Learned() {
-		places = append(places, journal.Place{Key: k.Key, ParentKey: k.Place.Parent, Name: k.Place.Name})
+		places = append(places, journal.Place{Key: k.Key, FolderID: k.FolderID, ParentKey: k.Place.Parent, Name: k.Place.Name})
 	}
 	for i, r := range report.Results {
 		if step := plan.Steps[i]; r.Status == sync.StatusDone && step.Key != sync.RootKey {

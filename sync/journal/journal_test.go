@@ -379,6 +379,11 @@ func TestPlanIsUsedOnce(t *testing.T) {
 		ok(t, j.UsePlan(ctx, "a"))
 		ok(t, j.UsePlan(ctx, "b"))
 		wantError(t, j.UsePlan(ctx, "a"), ErrUsed)
+		for id, want := range map[string]bool{"a": true, "b": true, "c": false} {
+			if used, err := j.PlanUsed(ctx, id); err != nil || used != want {
+				t.Errorf("PlanUsed(%q) = %v, %v", id, used, err)
+			}
+		}
 	})
 }
 

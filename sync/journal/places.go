@@ -142,8 +142,17 @@ func (j *Journal) SetFingerprint(ctx context.Context, f Fingerprint) error {
 	return err
 }
 
-// UsePlan records that the plan of this id is about to be applied after review,
-// or fails with ErrUsed if it was before. Such a record lasts until [Prune]
+// PlanUsed reports whether UsePlan has recorded this plan.
+func (j *Journal) PlanUsed(ctx context.Context, planID string) (bool, error) {
+	found, err := rows(ctx, j, "look for a used plan", func(scan func(...any) error) (n int, err error) {
+		err = scan(&n)
+		return n, err
+	}, `SELECT count(*) FROM cwvault_used WHERE plan_id = $1`, text(planID))
+	return len(found) > 0 && found[0] > 0, err
+}
+
+// UsePlan records that the plan of this id was applied after review, or fails
+// with ErrUsed if it was before. Such a record lasts until [Journal.Prune]
 // forgets it. It needs the lease.
 func (j *Journal) UsePlan(ctx context.Context, planID string) error {
 	if planID == "" {
