@@ -55,7 +55,7 @@ func exitCode(err error) int {
 		return coded.code
 	case errors.Is(err, journal.ErrHeld):
 		return exitLease
-	case errors.As(err, &settings), errors.Is(err, secretserver.ErrBuiltinSync):
+	case errors.As(err, &settings), errors.Is(err, secretserver.ErrBuiltinSync), errors.Is(err, vault.ErrInvalid):
 		return exitConfig
 	case errors.As(err, &source), errors.Is(err, connectwise.ErrIncomplete):
 		return exitSource

@@ -141,12 +141,16 @@ func renderRun(w io.Writer, r runReport, colour bool) error {
 	p.line("%s %d: %s, plan %s", p.paint(bold, "Run"), r.Run, p.outcome(r.Outcome), r.ID)
 	p.plan(r.Plan, r.Results)
 	failed, skipped := 0, 0
-	for _, s := range r.Results {
+	made := r.Plan // with the counts of what was really done
+	for i, s := range r.Results {
 		switch s.Status {
 		case sync.StatusFailed:
 			failed++
 		case sync.StatusSkipped:
 			skipped++
+		}
+		if s.Status != sync.StatusDone {
+			*countOf(&made.Counts, r.Steps[i].Op)--
 		}
 	}
 	if r.Error != "" {
@@ -156,7 +160,7 @@ func renderRun(w io.Writer, r runReport, colour bool) error {
 	if failed+skipped > 0 {
 		tail = p.paint(red, fmt.Sprintf("; %d failed, %d skipped", failed, skipped))
 	}
-	p.line("%s%s", p.summary(r.Plan, ""), tail)
+	p.line("%s%s", p.summary(made, ""), tail)
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
@@ -204,7 +208,7 @@ func (p *painter) plan(plan sync.Plan, results []stepResult) {
 
 func heldName(h sync.Held) string {
 	if h.Company != nil {
-		return fmt.Sprintf("company %d %q", h.Company.ID, plain(h.Company.Name))
+		return fmt.Sprintf(`company %d "%s"`, h.Company.ID, plain(h.Company.Name))
 	}
 	return plain(string(h.Key))
 }
@@ -282,6 +286,21 @@ func (p *painter) summary(plan sync.Plan, to string) string {
 	}
 	parts = append(parts, fmt.Sprintf("%d held", c.Held), fmt.Sprintf("%d departed", c.Departed), fmt.Sprintf("%d unchanged", c.Unchanged))
 	return strings.Join(parts, ", ")
+}
+
+// countOf returns the count that an operation adds to.
+func countOf(c *sync.Counts, op sync.Op) *int {
+	switch op {
+	case sync.OpAdopt:
+		return &c.Adopt
+	case sync.OpRename:
+		return &c.Rename
+	case sync.OpMove:
+		return &c.Move
+	case sync.OpArchive:
+		return &c.Archive
+	}
+	return &c.Create
 }
 
 var pastOf = map[string]string{"create": "created", "adopt": "adopted", "rename": "renamed", "move": "moved", "archive": "archived"}
