@@ -306,6 +306,11 @@ func (a *applier) make(ctx context.Context, s Step) Result {
 	if s.Op == OpCreate {
 		return a.create(ctx, parent, s.name, mark)
 	}
+	if s.mark {
+		if err := a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }); err != nil {
+			return result("", err)
+		}
+	}
 	return result(s.FolderID, a.update(ctx, s.FolderID, parent, s.name))
 }
 

@@ -82,9 +82,10 @@ type node struct {
 	name    string   // the name chosen for it
 	note    string   // why that name, where that needs saying
 
-	fixed bool // stays as it is; with folder -1: cannot be made
-	waits bool // fixed for this run only, so others wait for its place
-	adopt int32
+	fixed    bool  // stays as it is; with folder -1: cannot be made
+	waits    bool  // fixed for this run only, so others wait for its place
+	adopt    int32 // an unmanaged folder to be marked as its own, or -1
+	unmarked bool  // folder is one that an earlier run made and did not mark
 }
 
 type planner struct {
@@ -107,6 +108,8 @@ type planner struct {
 	claims map[place]int32 // which node has each name; the place's parent is a node here
 	paths  map[int32]string
 	vias   map[place]bool // temporary names given
+
+	intents map[Place]int // how many creates are unfinished at each place
 }
 
 // index reads the tree into tables.
@@ -122,6 +125,10 @@ func (p *planner) index() error {
 	p.held = map[Key]Held{}
 	p.paths = map[int32]string{}
 	p.vias = map[place]bool{}
+	p.intents = make(map[Place]int, len(p.world.Unfinished))
+	for _, was := range p.world.Unfinished {
+		p.intents[was]++
+	}
 	root := p.world.Tree.Root.ID
 	for i, f := range p.folders {
 		if _, twice := p.byID[f.ID]; twice || f.ID == "" || f.ID == root {
@@ -230,10 +237,43 @@ func (w *Wanted) archiveGroup() group {
 func (p *planner) addNode(n node) {
 	n.adopt = -1
 	n.folder = p.folderOf(n.key)
+	if n.folder < 0 {
+		n.folder = p.unfinished(n.key)
+		n.unmarked = n.folder >= 0
+	}
 	if n.folder >= 0 {
 		p.owner[n.folder] = int32(len(p.nodes))
 	}
 	p.nodes = append(p.nodes, n)
+}
+
+// unfinished returns the folder that an earlier run was making for a key when it
+// ended, or -1: it has no mark, and it is where the journal says that a folder
+// was about to be made. The company may have moved on since.
+func (p *planner) unfinished(k Key) int32 {
+	was, ok := p.world.Unfinished[k]
+	if !ok || p.intents[was] > 1 { // two were to be made there: whose it is cannot be told
+		return -1
+	}
+	if _, marked := p.marked[k]; marked {
+		return -1 // several folders carry its mark
+	}
+	parent := rootParent
+	if was.Parent != RootKey {
+		if parent = p.folderOf(was.Parent); parent < 0 {
+			return -1
+		}
+	}
+	o, ok := p.at[place{parent, p.w.names.Fold(was.Name)}]
+	if !ok {
+		return -1
+	}
+	for ; o >= 0; o = p.next[o] {
+		if f := &p.folders[o]; f.Name == was.Name && f.Mark == (Mark{}) && !f.BadMark {
+			return o
+		}
+	}
+	return -1
 }
 
 // allGroups returns the groups that companies need, and those that exist in the

@@ -32,8 +32,9 @@ type Plan struct {
 
 // KnownPlace is the place of a managed folder.
 type KnownPlace struct {
-	Key   Key
-	Place Place
+	Key      Key
+	FolderID string
+	Place    Place
 }
 
 // Learned returns the places of folders that are where they should be, as far as
@@ -90,6 +91,7 @@ type Step struct {
 	fromName   string
 	inherits   string // id of the folder whose present audience the folder gets; empty: it keeps its own
 	above      Key    // of the nearest step among the folders above; it comes first
+	mark       bool   // the folder has no mark yet and gets it first
 	takesFrom  []Key  // folders whose places this step needs vacated
 }
 

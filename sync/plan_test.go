@@ -1083,6 +1083,56 @@ var planCases = map[string]planCase{
 			  Acme = company/1
 			  Bolt`,
 	},
+	"16 crash: and stays so when its company has moved on since": {
+		text: text{
+			structure: "$STATUS",
+			companies: `
+				1 one: Acme Ltd [, Inactive]
+				2 two: Bolt [, Active]
+				3 three: Acme [, Active]`,
+			world: func(w *sync.World) {
+				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/status:1", Name: "Acme"}}
+			},
+			vault: `
+				Active = group/status:1
+				  Acme
+				  Bolt = company/2
+				Inactive = group/status:2`,
+		},
+		plan: `
+			move company/1 \Active\Acme -> \Inactive\Acme Ltd: made by an earlier run that ended before it could mark it; status changed from Active to Inactive; name changed
+			create company/3 \Active\Acme: new company`,
+		after: `
+			Active = group/status:1
+			  Acme = company/3
+			  Bolt = company/2
+			Inactive = group/status:2
+			  Acme Ltd = company/1`,
+	},
+	"16 crash: not when two were to be made at that place": {
+		text: text{
+			structure: "$STATUS",
+			companies: `
+				1 one: Bolt [, Active]
+				2 two: Acme [, Active]`,
+			world: func(w *sync.World) {
+				w.Unfinished = map[sync.Key]sync.Place{
+					"company/1": {Parent: "group/status:1", Name: "Acme"},
+					"company/2": {Parent: "group/status:1", Name: "Acme"},
+				}
+			},
+			vault: `
+				Active = group/status:1
+				  Acme`,
+		},
+		plan: `
+			create company/1 \Active\Bolt: new company
+			held unmanaged-folder company/2 \Active\Acme: an unmanaged folder "Acme" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path`,
+		after: `
+			Active = group/status:1
+			  Acme
+			  Bolt = company/1`,
+	},
 	"16 crash: a folder at its temporary name gets its own": {
 		text: text{
 			structure: "$STATUS",

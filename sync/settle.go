@@ -85,7 +85,7 @@ func (p *planner) settleLevel(first, end int32) {
 		p.settleLoser(i, contested)
 	}
 	for i := range contested {
-		if n := &p.nodes[i]; n.adopt >= 0 && !p.unfinished(i) {
+		if n := &p.nodes[i]; n.adopt >= 0 {
 			n.adopt = -1
 			p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one has this name: whose it is cannot be told", n.name)
 		}
@@ -199,8 +199,6 @@ func (p *planner) occupant(i int32, folded string) (f int32, others bool) {
 func (p *planner) resolve(i, o int32, others bool) bool {
 	n, f := &p.nodes[i], &p.folders[o]
 	switch {
-	case p.unfinishedAt(i, o):
-		n.adopt = o
 	case p.ours(o):
 		if w := p.owner[o]; w >= 0 && p.nodes[w].waits {
 			p.hold(i, p.held[p.nodes[w].key].Code, "its place is still taken by the folder of %s, which is held", p.describe(w))
@@ -229,21 +227,6 @@ func (p *planner) resolve(i, o int32, others bool) bool {
 	return true
 }
 
-// unfinished reports whether the node adopts what an earlier run made.
-func (p *planner) unfinished(i int32) bool {
-	return p.nodes[i].adopt >= 0 && p.unfinishedAt(i, p.nodes[i].adopt)
-}
-
-// unfinishedAt reports whether folder o is one that an earlier run was making
-// for node i when it ended: it has no mark, and it is where the journal says
-// that a folder was about to be made.
-func (p *planner) unfinishedAt(i, o int32) bool {
-	n, f := &p.nodes[i], &p.folders[o]
-	was, ok := p.world.Unfinished[n.key]
-	return ok && n.folder < 0 && f.Mark == Mark{} && !f.BadMark &&
-		was == (Place{Parent: p.groupKey(i), Name: f.Name}) && f.Name == n.name
-}
-
 // groupKey is the key of the folder that holds the node.
 func (p *planner) groupKey(i int32) Key {
 	if g := p.nodes[i].group; g >= 0 {
@@ -258,6 +241,9 @@ func (p *planner) drifted(i int32) bool {
 	n := &p.nodes[i]
 	was, known := p.world.Known[n.key]
 	if !known || n.folder < 0 || p.inPlace(i) || was.Parent != p.groupKey(i) {
+		return false
+	}
+	if name := p.folders[n.folder].Name; name != was.Name && stranded(name, n.key) {
 		return false
 	}
 	if was.Name == n.name || was.Parent == archiveKey { // where a folder keeps any name that it has

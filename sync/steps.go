@@ -28,11 +28,11 @@ func (p *planner) plan() Plan {
 			if n.folder >= 0 && p.held[n.key].Code == "" {
 				plan.Counts.Unchanged++ // left where a person put it
 			}
-		case p.inPlace(int32(i)):
+		case p.inPlace(int32(i)) && !n.unmarked:
 			plan.Counts.Unchanged++
 			here := Place{Parent: p.groupKey(int32(i)), Name: n.name}
 			if was, ok := p.world.Known[n.key]; !ok || was != here {
-				plan.learned = append(plan.learned, KnownPlace{n.key, here})
+				plan.learned = append(plan.learned, KnownPlace{n.key, p.folders[n.folder].ID, here})
 			}
 		default:
 			steps = append(steps, pending{Step: p.step(int32(i)), node: int32(i)})
@@ -42,7 +42,6 @@ func (p *planner) plan() Plan {
 		steps = append(steps, pending{node: -1, Step: Step{Op: OpCreate, Kind: KindGroup, Key: RootKey,
 			To: p.world.Tree.RootPath, Reason: "the root does not exist yet"}})
 	}
-	p.linkAbove(steps)
 	steps = p.only(steps)
 	plan.Steps = p.order(steps)
 	plan.Held = p.allHeld(needed)
@@ -100,9 +99,6 @@ func (p *planner) step(i int32) Step {
 		if n.adopt >= 0 {
 			s.Op, s.FolderID, s.From = OpAdopt, p.folders[n.adopt].ID, p.path(n.adopt)
 			s.Reason = "an unmanaged folder sits exactly where it should be"
-			if p.unfinished(i) {
-				s.Reason = "made by an earlier run that ended before it could mark it"
-			}
 			return s
 		}
 		s.takesFrom = p.takenBy(i)
@@ -111,6 +107,9 @@ func (p *planner) step(i int32) Step {
 	f := &p.folders[n.folder]
 	s.FolderID, s.From, s.fromParent, s.fromName = f.ID, p.path(n.folder), f.ParentID, f.Name
 	switch {
+	case n.unmarked && p.inPlace(i):
+		s.Op, s.Reason = OpAdopt, unfinishedReason
+		return s
 	case p.parent[n.folder] == p.folderAt(i):
 		s.Op = OpRename
 	case n.group == p.archive && p.archive >= 0:
@@ -122,9 +121,14 @@ func (p *planner) step(i int32) Step {
 		s.inherits = p.inheritsFrom(i)
 	}
 	s.Reason = p.changeReason(i, s.Op)
+	if n.unmarked {
+		s.mark, s.Reason = true, unfinishedReason+"; "+s.Reason
+	}
 	s.takesFrom = p.takenBy(i)
 	return s
 }
+
+const unfinishedReason = "made by an earlier run that ended before it could mark it"
 
 // inheritsFrom returns the id of the folder whose present audience a node's
 // folder will have after the plan. It is empty when that folder is not there
@@ -358,6 +362,7 @@ func (p *planner) only(steps []pending) []pending {
 	if p.world.Only == nil {
 		return steps
 	}
+	p.linkAbove(steps)
 	at := make(map[Key]int, len(steps))
 	for i, s := range steps {
 		at[s.Key] = i
@@ -489,6 +494,7 @@ type pending struct {
 // Where steps wait for each other in a circle, one of them first takes a
 // temporary name.
 func (p *planner) order(steps []pending) []Step {
+	p.linkAbove(steps)
 	slices.SortFunc(steps, func(a, b pending) int {
 		return cmp.Or(cmp.Compare(strings.Count(a.To, `\`), strings.Count(b.To, `\`)), cmp.Compare(a.To, b.To), compareKeys(a.Key, b.Key))
 	})
@@ -614,10 +620,7 @@ func viaBefore(a, b Key) bool {
 // takeVia gives a step a temporary name in the folder where it is now.
 func (p *planner) takeVia(s *pending) {
 	parent := p.parent[p.nodes[s.node].folder]
-	tag := "moving"
-	if id, ok := s.Key.CompanyID(); ok {
-		tag += " #" + strconv.Itoa(id)
-	}
+	tag := viaTag(s.Key)
 	for n := 1; ; n++ {
 		suffix := " (" + tag + ")"
 		if n > 1 {
@@ -633,6 +636,21 @@ func (p *planner) takeVia(s *pending) {
 		s.Via = p.path(parent) + `\` + name
 		return
 	}
+}
+
+// viaTag tells the temporary names of a key's folder from others.
+func viaTag(k Key) string {
+	if id, ok := k.CompanyID(); ok {
+		return "moving #" + strconv.Itoa(id)
+	}
+	return "moving"
+}
+
+// stranded reports whether a folder's name is a temporary one, because an
+// earlier run ended before it could give it its own.
+func stranded(name string, k Key) bool {
+	_, tail, _ := strings.Cut(name, " ("+viaTag(k))
+	return strings.HasPrefix(tail, ")") || strings.HasPrefix(tail, ", ")
 }
 
 // claimed reports whether some node will have this name in this folder.
