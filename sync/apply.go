@@ -217,7 +217,7 @@ func (a *applier) do(ctx context.Context, t int) error {
 		}
 	}
 	if tk.via {
-		if err := a.update(whole, s.FolderID, s.fromParent, s.viaName); err != nil {
+		if err := a.place(whole, s, s.fromParent, s.viaName); err != nil {
 			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("take the temporary name: %w", err)})
 			return waitedFor(s)
 		}
@@ -306,12 +306,19 @@ func (a *applier) make(ctx context.Context, s Step) Result {
 	if s.Op == OpCreate {
 		return a.create(ctx, parent, s.name, mark)
 	}
+	return result(s.FolderID, a.place(ctx, s, parent, s.name))
+}
+
+// place gives a step's folder a new place. One without a mark gets that first:
+// elsewhere nobody would know it again.
+func (a *applier) place(ctx context.Context, s Step, parent, name string) error {
 	if s.mark {
+		mark := Mark{Tenant: a.tenant, Key: s.Key}
 		if err := a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }); err != nil {
-			return result("", err)
+			return err
 		}
 	}
-	return result(s.FolderID, a.update(ctx, s.FolderID, parent, s.name))
+	return a.update(ctx, s.FolderID, parent, name)
 }
 
 func result(id string, err error) Result {

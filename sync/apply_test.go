@@ -379,6 +379,23 @@ func TestApplyFaults(t *testing.T) {
 			after: "Customer = group/type:1",
 			calls: []string{"create Customer", "create Prospect"},
 		},
+		"a circle: a folder without mark gets that before its temporary name": {
+			text: text{structure: "A", companies: "1 one: B [,]\n2 two: A [,]", vault: `
+				A = group/text:A
+				  A
+				  B = company/2`, world: func(w *sync.World) {
+				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/text:A", Name: "A"}}
+			}},
+			faults: faults{"update A": {faultRefused}},
+			results: `
+				skipped company/1: it waits for the rename of company/2, which failed
+				failed company/2: the vault says no`,
+			after: `
+				A = group/text:A
+				  A = company/1
+				  B = company/2`,
+			calls: []string{"mark company/1", "update B (moving #1)", "update A", "update A"},
+		},
 		"a circle: the temporary name is refused": {
 			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
 			faults: faults{"update B (moving #1)": {faultRefused}},
@@ -488,7 +505,9 @@ func (c text) again(t *testing.T, v *memVault, p sync.Plan, report sync.Report) 
 		if first != nil {
 			first(w)
 		}
-		w.Unfinished = map[sync.Key]sync.Place{}
+		if w.Unfinished == nil {
+			w.Unfinished = map[sync.Key]sync.Place{}
+		}
 		for i, s := range p.Steps {
 			if report.Results[i].Unsettled {
 				w.Unfinished[s.Key] = s.Place()
