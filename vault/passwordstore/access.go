@@ -91,6 +91,9 @@ func (s *Store) recipients(at *node, file string) ([]string, error) {
 	}
 	defer dir.Close()
 	data, err := readFile(dir, file, maxRecipients)
+	if errors.Is(err, errNotPlain) { // pass would follow a link; we say that we do not know
+		err = fmt.Errorf("%w: who can read %q is not known: %w", vault.ErrNotAllowed, at.path(), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +143,12 @@ func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
 		if err != nil {
 			return made, err
 		}
-		new, err := s.recipients(after, file)
+		now, err := s.recipients(after, file)
 		if err != nil {
 			return made, err
 		}
 		switch {
-		case slices.Equal(old, new):
+		case slices.Equal(old, now):
 		case !s.preserve:
 			return made, fmt.Errorf("%w: other recipients (%s) are in force in %q than in %q, and only a holder of the keys can encrypt the secrets anew",
 				vault.ErrNotAllowed, file, parent.path(), n.parent.path())

@@ -44,9 +44,9 @@ func TestAudience(t *testing.T) {
 		"Nobody":          {[]string{}, nil, false},
 		"Age":             {[]string{"AAAA", "BBBB", "age1xyz", "ssh-ed25519 AAAAC3 bob"}, nil, false},
 		"Directory":       {team, nil, true},
-		"Large":           {nil, errNotPlain, false},
-		"Linked":          {nil, errNotPlain, false},
-		`Linked\Deep`:     {nil, errNotPlain, true},
+		"Large":           {nil, vault.ErrNotAllowed, false},
+		"Linked":          {nil, vault.ErrNotAllowed, false},
+		`Linked\Deep`:     {nil, vault.ErrNotAllowed, true},
 		`Linked\Deep\Own`: {[]string{"DDDD"}, nil, false},
 	} {
 		f, ok := paths[path]
@@ -96,7 +96,7 @@ func TestUpdateAccess(t *testing.T) {
 		"into nothing":        {files: map[string]string{"Clients/From/.gpg-id": team}, inherit: vault.ErrNotAllowed, added: map[string]string{".gpg-id": team}},
 		"one linked for all":  {links: map[string]string{".gpg-id": "nowhere"}},
 		"linked at the goal": {files: map[string]string{".gpg-id": team}, links: map[string]string{"Clients/To/.gpg-id": "../../.gpg-id"},
-			inherit: errNotPlain, preserve: errNotPlain},
+			inherit: vault.ErrNotAllowed, preserve: vault.ErrNotAllowed},
 		"own is linked": {files: map[string]string{".gpg-id": team}, links: map[string]string{"Clients/From/Acme/.gpg-id": "../../../.gpg-id"},
 			inherit: vault.ErrNotAllowed, preserve: vault.ErrNotAllowed},
 	} {

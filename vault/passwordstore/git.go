@@ -21,7 +21,7 @@ import (
 
 const (
 	// gitTimeout bounds all that git does for one commit.
-	gitTimeout = 2 * time.Minute
+	gitTimeout = 10 * time.Minute
 	// gitOutput bounds what is read of one answer of git, 100 bytes a file.
 	gitOutput = 1 << 30
 	// pendingFile, in git's own directory, lists what was changed since the

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -260,8 +261,8 @@ func TestCommitAfterKill(t *testing.T) {
 // Nothing that people have set up in the repository keeps us waiting, is asked
 // for a secret, or gets to see one of ours.
 func TestCommitIsOnItsOwn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs a shell")
+	if runtime.GOOS == "windows" {
+		t.Skip("the hooks are shell scripts")
 	}
 	g := newGitStore(t, "sha1", map[string]string{"Clients/A/a.gpg": "a", ".gitattributes": ".cwvault filter=dump"})
 	ran := filepath.Join(t.TempDir(), "ran")

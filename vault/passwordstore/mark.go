@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"unicode/utf8"
 
 	"cwvault/sync"
@@ -54,37 +55,56 @@ func decodeMark(data []byte) (sync.Mark, error) {
 	if len(data) > maxMark || !utf8.Valid(data) {
 		return sync.Mark{}, errBadMark
 	}
+	m, ok := asWritten(string(data))
+	if !ok {
+		m, ok = parseMark(data)
+	}
+	if ok {
+		if again, err := sync.ParseMark(m.String()); err == nil && again == m {
+			return m, nil
+		}
+	}
+	return sync.Mark{}, errBadMark
+}
+
+// asWritten reads a mark that is letter for letter as encodeMark writes it, if
+// nothing in it needs an escape. A tree has thousands, and JSON takes its time.
+func asWritten(data string) (m sync.Mark, ok bool) {
+	rest, ok1 := strings.CutPrefix(data, `{"cwvault":1,"tenant":"`)
+	tenant, rest, ok2 := strings.Cut(rest, `","key":"`)
+	key, ok3 := strings.CutSuffix(rest, "\"}\n")
+	special := func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }
+	ok = ok1 && ok2 && ok3 && !strings.ContainsFunc(tenant, special) && !strings.ContainsFunc(key, special)
+	return sync.Mark{Tenant: tenant, Key: sync.Key(key)}, ok
+}
+
+// parseMark reads a mark in any other JSON.
+func parseMark(data []byte) (m sync.Mark, ok bool) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
-		return sync.Mark{}, errBadMark
+		return m, false
 	}
 	fields := map[string]any{}
 	for dec.More() {
 		name, err := dec.Token()
 		field, ok := name.(string) // not so inside an array
 		if _, twice := fields[field]; err != nil || !ok || twice {
-			return sync.Mark{}, errBadMark
+			return m, false
 		}
 		if fields[field], err = dec.Token(); err != nil {
-			return sync.Mark{}, errBadMark
+			return m, false
 		}
 	}
 	if _, err := dec.Token(); err != nil { // the closing brace
-		return sync.Mark{}, errBadMark
+		return m, false
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return sync.Mark{}, errBadMark
+		return m, false
 	}
 	tenant, ok1 := fields["tenant"].(string)
 	key, ok2 := fields["key"].(string)
-	if !ok1 || !ok2 || len(fields) != 3 || fields["cwvault"] != float64(markVersion) {
-		return sync.Mark{}, errBadMark
-	}
-	m := sync.Mark{Tenant: tenant, Key: sync.Key(key)}
-	if again, err := sync.ParseMark(m.String()); err != nil || again != m {
-		return sync.Mark{}, errBadMark
-	}
-	return m, nil
+	return sync.Mark{Tenant: tenant, Key: sync.Key(key)},
+		ok1 && ok2 && len(fields) == 3 && fields["cwvault"] == float64(markVersion)
 }
 
 // readMark returns the mark in a directory, the zero Mark when there is none,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"cwvault/sync"
 	"cwvault/vault"
@@ -86,6 +87,11 @@ func FuzzMark(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if quick, ok := asWritten(string(data)); ok && utf8.Valid(data) {
+			if m, ok := parseMark(data); !ok || m != quick {
+				t.Errorf("%q is read as %+v, and by JSON as %+v, %v", data, quick, m, ok)
+			}
+		}
 		m, err := decodeMark(data)
 		if err != nil {
 			if m != (sync.Mark{}) {

@@ -15,15 +15,15 @@ const nonBlock = 0
 // MoveFileEx does both at once, but takes paths: unlike elsewhere, a junction
 // that somebody puts on the way in this very moment would be followed.
 func renameNoReplace(src *os.Root, from string, dst *os.Root, to string) error {
-	old, err := windows.UTF16PtrFromString(filepath.Join(src.Name(), from))
+	oldPath, err := windows.UTF16PtrFromString(filepath.Join(src.Name(), from))
 	if err != nil {
 		return err
 	}
-	new, err := windows.UTF16PtrFromString(filepath.Join(dst.Name(), to))
+	newPath, err := windows.UTF16PtrFromString(filepath.Join(dst.Name(), to))
 	if err != nil {
 		return err
 	}
-	if err := windows.MoveFileEx(old, new, 0); err != nil {
+	if err := windows.MoveFileEx(oldPath, newPath, 0); err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
 	return nil

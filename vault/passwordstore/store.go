@@ -18,8 +18,12 @@
 //   - A directory is known by what the file system calls it (device and inode
 //     number), not by its path alone: one that a person has put in the place
 //     of another since the last Tree is not touched.
-//   - A move never changes who can read the secrets, which no vault but a
+//   - A move never changes who can read the secrets, which none but a
 //     holder of the keys could do. See [Config.Access].
+//
+// Calls end when their context does, between two requests to the file system;
+// a single one that hangs, as on a network file system whose server is gone,
+// nobody can end.
 package passwordstore
 
 import (
@@ -124,7 +128,7 @@ func Open(cfg Config) (*Store, error) {
 // Close releases the store's directory. No method may be called afterwards.
 func (s *Store) Close() error { return s.dir.Close() }
 
-// RootPath is the root folder's path as people write it.
+// rootPath is the root folder's path as people write it.
 func (s *Store) rootPath() string { return `\` + strings.Join(s.root, `\`) }
 
 // node is a folder that has an id: where it is and what it is.

@@ -208,7 +208,7 @@ func walk(ctx context.Context, dir *os.Root, n *node, add func(*node, string, fs
 }
 
 func readDir(dir *os.Root) ([]fs.DirEntry, error) {
-	f, err := dir.Open(".")
+	f, err := dir.OpenFile(".", os.O_RDONLY|nonBlock, 0) // spares os to find out that a directory never blocks
 	if err != nil {
 		return nil, err
 	}

@@ -142,11 +142,20 @@ func (s *Store) update(ctx context.Context, id, parentID, name string) (sync.Fol
 			return sync.Folder{}, fmt.Errorf("%w: a folder cannot be below itself", vault.ErrInvalid)
 		}
 	}
-	if parent != n.parent || name != n.name {
-		if err := s.move(n, parent, dst, name); err != nil {
-			return sync.Folder{}, err
-		}
+	if parent == n.parent && name == n.name {
+		return s.folder(n)
 	}
+	if err := s.move(n, parent, dst, name); err != nil {
+		return sync.Folder{}, err
+	}
+	f, err := s.folder(n)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", vault.ErrUnanswered, err) // done, but who knows to what
+	}
+	return f, err
+}
+
+func (s *Store) folder(n *node) (sync.Folder, error) {
 	dir, err := s.open(n)
 	if err != nil {
 		return sync.Folder{}, err

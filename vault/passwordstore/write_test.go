@@ -2,9 +2,11 @@ package passwordstore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -322,4 +324,76 @@ func TestFindPrefersExactName(t *testing.T) {
 	}
 	_, err := s.Find(t.Context(), root, ".acme")
 	wantError(t, "Find(.acme)", err, vault.ErrNotFound)
+}
+
+// Killed at any moment, a store has no folder without its mark and every
+// secret once, with its mark.
+func TestKilled(t *testing.T) {
+	const customers = 8
+	if dir := os.Getenv("CWVAULT_TEST_STORE"); dir != "" { // the one to be killed
+		s := open(t, dir)
+		paths := vaulttest.Paths(t.Context(), t, s)
+		root, group := paths[""].ID, paths["Group"].ID
+		for i := 0; ; i++ {
+			for _, f := range paths {
+				if n, ok := f.Mark.Key.CompanyID(); ok && n < customers {
+					do(s.Update(t.Context(), f.ID, []string{root, group}[i%2], fmt.Sprintf("Company %d %d", n, i%7)))
+				}
+			}
+			f := do(s.Create(t.Context(), group, fmt.Sprintf("New %d %d", os.Getpid(), i), mark(customers+i)))
+			if err := s.Mark(t.Context(), f.ID, mark(customers+i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+
+	dir := t.TempDir()
+	files(t, dir, map[string]string{"Clients/Group/.cwvault": `{"cwvault":1,"tenant":"acmeinc","key":"group/type:1"}`})
+	for n := 1; n < customers; n++ {
+		files(t, dir, map[string]string{
+			fmt.Sprintf("Clients/Company %d/.cwvault", n): markText(n), fmt.Sprintf("Clients/Company %d/x.gpg", n): fmt.Sprint(n),
+		})
+	}
+	made, leftovers := 0, 0
+	for round := range 12 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
+		cmd.Env = append(os.Environ(), "CWVAULT_TEST_STORE="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(50+17*round) * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); runtime.GOOS != "windows" && cmd.ProcessState.Exited() {
+			t.Fatalf("round %d: it ended before it was killed: %v", round, err)
+		}
+
+		s := open(t, dir)
+		paths := vaulttest.Paths(t.Context(), t, s)
+		companies := map[sync.Mark]string{}
+		for path, f := range paths {
+			if path == "" || path == "Group" {
+				continue
+			}
+			if f.BadMark || f.Mark == (sync.Mark{}) {
+				t.Errorf("round %d: folder %q: %+v", round, path, f)
+			}
+			if n, _ := f.Mark.Key.CompanyID(); n < customers {
+				companies[f.Mark] = path
+				data, err := os.ReadFile(filepath.Join(dir, "Clients", strings.ReplaceAll(path, `\`, "/"), "x.gpg"))
+				if err != nil || string(data) != fmt.Sprint(n) {
+					t.Errorf("round %d: secret of %q is %q, %v", round, path, data, err)
+				}
+			}
+		}
+		if len(companies) != customers-1 {
+			t.Fatalf("round %d: customers are %v", round, companies)
+		}
+		made, leftovers = len(paths)-customers-1, len(s.known.leftovers)
+	}
+	if made == 0 {
+		t.Error("nothing was made before the kills")
+	}
+	t.Logf("%d folders made, %d leftovers", made, leftovers)
 }
