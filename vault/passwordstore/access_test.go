@@ -100,7 +100,7 @@ func TestUpdateAccess(t *testing.T) {
 		"own is linked": {files: map[string]string{".gpg-id": team}, links: map[string]string{"Clients/From/Acme/.gpg-id": "../../../.gpg-id"},
 			inherit: vault.ErrNotAllowed, preserve: vault.ErrNotAllowed},
 	} {
-		for _, access := range []string{Inherit, Preserve} {
+		for _, access := range []string{Inherit, Hold, Preserve} {
 			t.Run(name+"/"+access, func(t *testing.T) {
 				dir := t.TempDir()
 				files(t, dir, map[string]string{"Clients/From/Acme/.cwvault": acmeMark, "Clients/From/Acme/Inside/x.gpg": "x", "Clients/From/Other/": "", "Clients/To/Taken/": ""})

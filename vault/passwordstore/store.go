@@ -47,6 +47,7 @@ import (
 const (
 	Inherit  = "inherit"
 	Preserve = "preserve"
+	Hold     = "hold"
 )
 
 // Config says which store, and which folder of it.
@@ -57,12 +58,12 @@ type Config struct {
 	// Root is the path of the root folder below the store, such as \Clients,
 	// with backslashes or slashes. It need not exist.
 	Root string
-	// Access is [Inherit] (also when empty) or [Preserve]. The secrets of a
+	// Access is [Inherit] (also when empty), [Preserve] or [Hold]. The secrets of a
 	// folder stay encrypted to whom they were encrypted, wherever it moves; only
 	// a holder of the keys can change that. So a move to a place with other
 	// recipients would leave old secrets and new ones with different readers.
-	// Inherit refuses such a move with [vault.ErrNotAllowed]; Preserve makes
-	// the recipients the folder's own before it moves.
+	// Preserve makes the recipients the folder's own before it moves; the others
+	// refuse such a move with [vault.ErrNotAllowed], whoever approved it.
 	Access string
 	// Logger gets warnings that fail no call. Nil: none.
 	Logger hclog.Logger
@@ -92,11 +93,11 @@ func Open(cfg Config) (*Store, error) {
 		s.log = hclog.NewNullLogger()
 	}
 	switch cfg.Access {
-	case "", Inherit:
+	case "", Inherit, Hold:
 	case Preserve:
 		s.preserve = true
 	default:
-		return nil, fmt.Errorf("access %q: want %s or %s", cfg.Access, Inherit, Preserve)
+		return nil, fmt.Errorf("access %q: want %s, %s or %s", cfg.Access, Inherit, Preserve, Hold)
 	}
 	for _, name := range strings.FieldsFunc(cfg.Root, func(r rune) bool { return r == '\\' || r == '/' }) {
 		if err := checkName(name); err != nil {

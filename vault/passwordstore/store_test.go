@@ -162,6 +162,7 @@ func TestOpen(t *testing.T) {
 		"linked":            {cfg: Config{Dir: "link", Root: `\Clients`}},
 		"preserve":          {cfg: Config{Dir: "store", Root: `\Clients`, Access: Preserve}},
 		"inherit":           {cfg: Config{Dir: "store", Root: `\Clients`, Access: Inherit}},
+		"hold":              {cfg: Config{Dir: "store", Root: `\Clients`, Access: Hold}},
 		"missing":           {Config{Dir: "nowhere", Root: `\Clients`}, vault.ErrNotFound, "nowhere"},
 		"a file":            {Config{Dir: "file", Root: `\Clients`}, nil, "not a directory"},
 		"no root":           {Config{Dir: "store", Root: `\`}, nil, "below the store"},
