@@ -13,7 +13,7 @@ type Choice struct {
 // Explain returns what was decided for a company from what ConnectWise says
 // alone. ok is false when ConnectWise does not list it.
 func (w Wanted) Explain(company int) (c Choice, ok bool) {
-	if !w.listed[company] {
+	if !w.lists(company) {
 		return Choice{}, false
 	}
 	for _, wanted := range w.companies {

@@ -97,8 +97,13 @@ type planner struct {
 	parent  []int32         // of each folder
 	at      map[place]int32 // a folder at each place
 	next    []int32         // another folder at the same place, or -1
+	shares  []bool          // whether there is one
+	folded  []string        // folded names
 	owner   []int32         // node of each folder, -1
-	marked  map[Key]int32   // our folders; -1 where several carry the key
+	departs []int32         // our folders of companies that are not kept any more, by company id
+
+	groupFolders   map[Key]int32 // our folders by key; -1 where several carry it
+	companyFolders map[int]int32 // and by company id
 
 	nodes   []node
 	groups  []group // of the first nodes, by level and ids
@@ -119,9 +124,12 @@ func (p *planner) index() error {
 	p.byID = make(map[string]int32, n)
 	p.parent = make([]int32, n)
 	p.next = make([]int32, n)
+	p.shares = make([]bool, n)
+	p.folded = make([]string, n)
 	p.owner = make([]int32, n)
 	p.at = make(map[place]int32, n)
-	p.marked = make(map[Key]int32, n)
+	p.groupFolders = map[Key]int32{}
+	p.companyFolders = make(map[int]int32, n)
 	p.held = map[Key]Held{}
 	p.paths = map[int32]string{}
 	p.vias = map[place]bool{}
@@ -131,10 +139,10 @@ func (p *planner) index() error {
 	}
 	root := p.world.Tree.Root.ID
 	for i, f := range p.folders {
-		if _, twice := p.byID[f.ID]; twice || f.ID == "" || f.ID == root {
+		p.byID[f.ID] = int32(i)
+		if len(p.byID) == i || f.ID == "" || f.ID == root {
 			return fmt.Errorf("the vault lists folder id %q twice", f.ID)
 		}
-		p.byID[f.ID] = int32(i)
 	}
 	for i, f := range p.folders {
 		parent, ok := p.byID[f.ParentID]
@@ -146,21 +154,32 @@ func (p *planner) index() error {
 		}
 		p.parent[i] = parent
 		p.owner[i] = -1
-		where := place{parent, p.w.names.Fold(f.Name)}
+		p.folded[i] = p.w.names.Fold(f.Name)
+		where := place{parent, p.folded[i]}
 		p.next[i] = -1
 		if other, taken := p.at[where]; taken {
-			p.next[i] = other
+			p.next[i], p.shares[i], p.shares[other] = other, true, true
 		}
 		p.at[where] = int32(i)
-		if p.ours(int32(i)) {
-			if _, twice := p.marked[f.Mark.Key]; twice {
-				p.marked[f.Mark.Key] = -1
-			} else {
-				p.marked[f.Mark.Key] = int32(i)
-			}
+		if !p.ours(int32(i)) {
+			continue
+		}
+		if id, ok := f.Mark.Key.CompanyID(); ok {
+			note(p.companyFolders, id, int32(i))
+		} else {
+			note(p.groupFolders, f.Mark.Key, int32(i))
 		}
 	}
 	return p.checkLoops()
+}
+
+// note sets m[k] to f, or to -1 if it was set before.
+func note[K comparable](m map[K]int32, k K, f int32) {
+	before := len(m)
+	m[k] = f
+	if len(m) == before {
+		m[k] = -1
+	}
 }
 
 // checkLoops refuses a tree in which a folder is inside itself.
@@ -191,11 +210,25 @@ func (p *planner) ours(f int32) bool {
 	return !p.folders[f].BadMark && m.Key != "" && m.Tenant == p.world.Tenant && m.Key.Valid()
 }
 
+// folderOf returns the folder that carries a key, or -1 if none does or several
+// do.
 func (p *planner) folderOf(k Key) int32 {
-	if f, ok := p.marked[k]; ok {
-		return f
+	f, ok := p.carriers(k)
+	if !ok {
+		return -1
 	}
-	return -1
+	return f
+}
+
+// carriers reports whether any folder carries a key, and which; -1 stands for
+// several.
+func (p *planner) carriers(k Key) (f int32, ok bool) {
+	if id, isCompany := k.CompanyID(); isCompany {
+		f, ok = p.companyFolders[id]
+	} else {
+		f, ok = p.groupFolders[k]
+	}
+	return f, ok
 }
 
 // addNodes makes a node for every folder that should be somewhere: groups first,
@@ -203,25 +236,32 @@ func (p *planner) folderOf(k Key) int32 {
 func (p *planner) addNodes() {
 	p.groups = p.allGroups()
 	p.archive = -1
-	var departed []int32
 	if p.w.settings.Archive != "" {
-		if departed = p.departedFolders(); len(departed) > 0 {
-			p.archive = int32(len(p.groups))
-			p.groups = append(p.groups, p.w.archiveGroup())
-		}
+		p.archive = int32(len(p.groups))
+		p.groups = append(p.groups, p.w.archiveGroup())
 	}
-	p.nodes = make([]node, 0, len(p.groups)+len(p.w.companies)+len(departed))
+	p.nodes = make([]node, 0, len(p.groups)+len(p.w.companies))
 	at := make(map[Key]int32, len(p.groups))
 	for i, g := range p.groups {
 		at[g.key] = int32(i)
-		p.addNode(node{key: g.key, group: g.parent})
+		p.addNode(node{key: g.key, group: g.parent, folder: p.folderOf(g.key)})
 	}
 	for i := range p.w.companies {
 		c := &p.w.companies[i]
-		p.addNode(node{key: CompanyKey(c.company.ID), company: c.company, wanted: c, group: at[p.w.groups[c.group].key]})
+		n := node{company: c.company, wanted: c, group: at[p.w.groups[c.group].key], folder: -1}
+		if f, ok := p.companyFolders[c.company.ID]; ok && f >= 0 {
+			n.key, n.folder = p.folders[f].Mark.Key, f
+		} else {
+			n.key = CompanyKey(c.company.ID)
+		}
+		p.addNode(n)
 	}
-	for _, f := range departed {
-		p.addNode(node{key: p.folders[f].Mark.Key, group: p.archive})
+	p.departs = p.departed()
+	if p.archive < 0 {
+		return
+	}
+	for _, f := range p.departs {
+		p.addNode(node{key: p.folders[f].Mark.Key, group: p.archive, folder: f})
 	}
 }
 
@@ -236,7 +276,6 @@ func (w *Wanted) archiveGroup() group {
 
 func (p *planner) addNode(n node) {
 	n.adopt = -1
-	n.folder = p.folderOf(n.key)
 	if n.folder < 0 {
 		n.folder = p.unfinished(n.key)
 		n.unmarked = n.folder >= 0
@@ -255,7 +294,7 @@ func (p *planner) unfinished(k Key) int32 {
 	if !ok || p.intents[was] > 1 { // two were to be made there: whose it is cannot be told
 		return -1
 	}
-	if _, marked := p.marked[k]; marked {
+	if _, marked := p.carriers(k); marked {
 		return -1 // several folders carry its mark
 	}
 	parent := rootParent
@@ -286,8 +325,8 @@ func (p *planner) allGroups() []group {
 		have[g.key] = true
 	}
 	var idle []Key
-	for key := range p.marked {
-		if key.IsGroup() && !have[key] && p.folderOf(key) >= 0 {
+	for key, f := range p.groupFolders {
+		if !have[key] && f >= 0 {
 			idle = append(idle, key)
 		}
 	}
@@ -346,26 +385,27 @@ func (w *Wanted) known(ids []segment) bool {
 	return true
 }
 
-// departedFolders returns the company folders whose company is not wanted any
-// more, by company id. A held company has not departed.
-func (p *planner) departedFolders() []int32 {
+// departed returns the company folders whose company is not kept any more, by
+// company id. A held company has not departed.
+func (p *planner) departed() []int32 {
 	var list []int32
-	for key, f := range p.marked {
-		if id, ok := key.CompanyID(); ok && f >= 0 && p.departed(id) {
-			list = append(list, f)
+	for f := range p.folders {
+		if p.owner[f] >= 0 || !p.ours(int32(f)) {
+			continue
+		}
+		key := p.folders[f].Mark.Key
+		if id, ok := key.CompanyID(); ok && p.companyFolders[id] == int32(f) && p.w.departed(id) {
+			list = append(list, int32(f))
 		}
 	}
-	slices.SortFunc(list, func(a, b int32) int {
-		x, _ := p.folders[a].Mark.Key.CompanyID()
-		y, _ := p.folders[b].Mark.Key.CompanyID()
-		return cmp.Compare(x, y)
-	})
+	slices.SortFunc(list, func(a, b int32) int { return compareKeys(p.folders[a].Mark.Key, p.folders[b].Mark.Key) })
 	return list
 }
 
-func (p *planner) departed(company int) bool {
-	_, out := p.w.out[company]
-	return out || !p.w.listed[company]
+// departed reports whether no company of this id is kept any more.
+func (w *Wanted) departed(id int) bool {
+	_, out := w.out[id]
+	return out || !w.lists(id)
 }
 
 // hold keeps a node as it is and says why. The first reason stays.
@@ -381,9 +421,8 @@ func (p *planner) hold(n int32, code HoldCode, format string, args ...any) {
 func (p *planner) holdFirst() {
 	for i := range p.nodes {
 		n := &p.nodes[i]
-		f, isMarked := p.marked[n.key]
 		switch h, asked := p.world.Hold[n.key]; {
-		case isMarked && f < 0:
+		case n.folder < 0 && p.duplicated(n.key):
 			p.hold(int32(i), HeldDuplicateMark, "%s", p.duplicates(n.key))
 		case asked:
 			p.hold(int32(i), h.Code, "%s", h.Reason)
@@ -392,6 +431,12 @@ func (p *planner) holdFirst() {
 			p.hold(int32(i), HeldFolderMissing, "its folder %q has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate %s", p.world.Known[n.key].Name, n.key)
 		}
 	}
+}
+
+// duplicated reports whether several folders carry a key.
+func (p *planner) duplicated(k Key) bool {
+	f, ok := p.carriers(k)
+	return ok && f < 0
 }
 
 // mayRecreate reports whether a person allowed to make a folder again, now or

@@ -69,7 +69,7 @@ func (p *planner) settleLevel(first, end int32) {
 		if !n.fixed || n.name == "" {
 			n.name, n.note = p.plainName(i), ""
 		}
-		claim := place{n.group, p.w.names.Fold(n.name)}
+		claim := place{n.group, p.fold(i)}
 		if winner, taken := p.claims[claim]; taken {
 			contested[winner] = true
 			n.note = fmt.Sprintf("%s has the name %q too and comes first", p.describe(winner), p.nodes[winner].name)
@@ -162,6 +162,14 @@ func (p *planner) folderAt(i int32) int32 {
 	return newParent
 }
 
+// fold folds a node's name. Most folders have it already.
+func (p *planner) fold(i int32) string {
+	if n := &p.nodes[i]; n.folder < 0 || p.folders[n.folder].Name != n.name {
+		return p.w.names.Fold(n.name)
+	}
+	return p.folded[p.nodes[i].folder]
+}
+
 // take gives a node the place that it has claimed, or holds it because of what
 // stays there. It returns false if the node must look for another name.
 func (p *planner) take(i int32, folded string) bool {
@@ -174,6 +182,9 @@ func (p *planner) take(i int32, folded string) bool {
 // for a person.
 func (p *planner) occupant(i int32, folded string) (f int32, others bool) {
 	f = -1
+	if own := p.nodes[i].folder; own >= 0 && !p.shares[own] && p.inPlace(i) {
+		return f, false // the quick way, for nearly all
+	}
 	parent := p.folderAt(i)
 	if parent == newParent {
 		return f, false

@@ -46,8 +46,8 @@ func (p *planner) plan() Plan {
 	plan.Steps = p.order(steps)
 	plan.Held = p.allHeld(needed)
 	plan.Departed = p.allDeparted()
-	for key, f := range p.marked {
-		if _, ok := key.CompanyID(); ok && f >= 0 {
+	for _, f := range p.companyFolders {
+		if f >= 0 {
 			plan.managed++
 		}
 	}
@@ -410,6 +410,9 @@ func (p *planner) allHeld(needed []bool) []Held {
 	}
 	for i := range p.nodes {
 		n := &p.nodes[i]
+		if !n.fixed {
+			continue
+		}
 		h, ok := p.held[n.key]
 		isGroup := i < len(p.groups)
 		if !ok || isGroup && !needed[i] && n.folder < 0 || !isGroup && !p.selected(n.key) {
@@ -426,10 +429,9 @@ func (p *planner) allHeld(needed []bool) []Held {
 		}
 		list = append(list, h)
 	}
-	for key, f := range p.marked {
-		id, isCompany := key.CompanyID()
-		if _, ok := p.held[key]; f < 0 && !ok && isCompany && p.departed(id) && p.selected(key) {
-			list = append(list, Held{Code: HeldDuplicateMark, Key: key, Reason: p.duplicates(key)})
+	for id, f := range p.companyFolders {
+		if f < 0 && p.w.departed(id) && p.selected(CompanyKey(id)) {
+			list = append(list, Held{Code: HeldDuplicateMark, Key: CompanyKey(id), Reason: p.duplicates(CompanyKey(id))})
 		}
 	}
 	slices.SortFunc(list, func(a, b Held) int { return compareKeys(a.Key, b.Key) })
@@ -439,7 +441,7 @@ func (p *planner) allHeld(needed []bool) []Held {
 // allDeparted returns the departed company folders that stay where they are.
 func (p *planner) allDeparted() []Departed {
 	list := []Departed{}
-	for _, f := range p.departedFolders() {
+	for _, f := range p.departs {
 		key := p.folders[f].Mark.Key
 		id, _ := key.CompanyID()
 		if o := p.owner[f]; o >= 0 && !p.nodes[o].fixed && !p.inPlace(o) || !p.selected(key) {

@@ -15,7 +15,7 @@ type Wanted struct {
 	companies []wanted // by company id
 	held      []Held
 	out       map[int]string // companies filtered out, and why
-	listed    map[int]bool   // ids of all companies listed
+	listed    []int          // ids of all companies listed, in order
 	// homeless holds the folded names of listed companies that have no place:
 	// an unmanaged folder of such a name may be theirs.
 	homeless map[string]bool
@@ -48,28 +48,37 @@ type segment struct {
 	text  string // for initials, and for levels without any token
 }
 
-func (s segment) String() string {
-	switch {
-	case s.token == "":
-		return "text:" + s.text
-	case s.token == tokenInitial:
-		return "initial:" + s.text
+func (s segment) String() string { return string(s.append(nil)) }
+
+// append adds the segment's text to a key.
+func (s segment) append(key []byte) []byte {
+	switch s.token {
+	case "":
+		return append(append(key, "text:"...), s.text...)
+	case tokenInitial:
+		return append(append(key, "initial:"...), s.text...)
 	}
-	return keyWord[s.token] + ":" + strconv.Itoa(s.id)
+	return strconv.AppendInt(append(append(key, keyWord[s.token]...), ':'), int64(s.id), 10)
 }
 
 // refNames holds the present names of the records that tokens stand for.
-type refNames map[token]map[int]string
+type refNames map[token]recordNames
+
+// of returns the names of one kind of records.
+func (n refNames) of(t token) recordNames {
+	if n[t] == nil {
+		n[t] = recordNames{}
+	}
+	return n[t]
+}
+
+// recordNames holds names by the record's id.
+type recordNames map[int]string
 
 // add notes the name of a record unless an earlier one is known.
-func (n refNames) add(t token, r Ref) {
-	m := n[t]
-	if m == nil {
-		m = map[int]string{}
-		n[t] = m
-	}
-	if _, known := m[r.ID]; !known && r.ID != 0 {
-		m[r.ID] = r.Name
+func (n recordNames) add(r Ref) {
+	if _, known := n[r.ID]; !known && r.ID != 0 {
+		n[r.ID] = r.Name
 	}
 }
 
@@ -77,19 +86,29 @@ func (n refNames) add(t token, r Ref) {
 // the records that the structure's tokens stand for. A record's own name beats
 // the copies of it in references to it.
 func (n refNames) addAll(companies []*Company, st Structure) {
-	if st.uses(tokenParent) {
-		for _, c := range companies {
-			n.add(tokenParent, Ref{c.ID, c.Name})
-		}
-	}
+	types, statuses := n.of(tokenType), n.of(tokenStatus)
 	for _, c := range companies {
 		for _, t := range c.Types {
-			n.add(tokenType, t) // known already, but for a type that is gone from the table
+			types.add(t) // known already, but for a type that is gone from the table
 		}
-		n.add(tokenStatus, c.Status)
-		n.add(tokenTerritory, c.Territory)
-		n.add(tokenMarket, c.Market)
-		n.add(tokenParent, c.Parent) // known already, but for a parent that is deleted or out of our sight
+		statuses.add(c.Status)
+	}
+	if st.uses(tokenParent) {
+		for _, c := range companies {
+			n.of(tokenParent).add(Ref{c.ID, c.Name})
+		}
+	}
+	for t, ref := range map[token]func(*Company) Ref{
+		tokenTerritory: func(c *Company) Ref { return c.Territory },
+		tokenMarket:    func(c *Company) Ref { return c.Market },
+		tokenParent:    func(c *Company) Ref { return c.Parent }, // known already, but for one that is deleted or out of our sight
+	} {
+		if !st.uses(t) {
+			continue
+		}
+		for _, c := range companies {
+			n.of(t).add(ref(c))
+		}
 	}
 }
 
@@ -112,7 +131,7 @@ func (n refNames) name(s segment) string {
 func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	w := Wanted{
 		out:      map[int]string{},
-		listed:   make(map[int]bool, len(src.Companies)),
+		listed:   make([]int, len(src.Companies)),
 		settings: settings,
 		names:    names,
 		refs:     refNames{},
@@ -131,18 +150,18 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	}
 
 	for _, t := range src.Types {
-		w.refs.add(tokenType, t)
+		w.refs.of(tokenType).add(t)
 	}
 	for _, st := range src.Statuses {
-		w.refs.add(tokenStatus, st)
+		w.refs.of(tokenStatus).add(st)
 	}
 	order := make([]*Company, len(src.Companies))
 	for i := range src.Companies {
 		order[i] = &src.Companies[i]
 	}
 	slices.SortFunc(order, func(a, b *Company) int { return cmp.Compare(a.ID, b.ID) })
-	for _, c := range order {
-		w.listed[c.ID] = true
+	for i, c := range order {
+		w.listed[i] = c.ID
 	}
 	w.refs.addAll(order, settings.Structure)
 
@@ -187,6 +206,12 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 		}
 	}
 	return w, nil
+}
+
+// lists reports whether ConnectWise lists a company of this id.
+func (w *Wanted) lists(id int) bool {
+	_, ok := slices.BinarySearch(w.listed, id)
+	return ok
 }
 
 func (w *Wanted) hold(c *Company, code HoldCode, reason string) {
@@ -282,14 +307,13 @@ func (b *groupBuilder) group(c *Company, typ Ref) (g int32, missing token) {
 				return 0, p.token
 			}
 			b.ids = append(b.ids, s)
-			b.key = append(b.key, sep)
-			b.key = append(b.key, s.String()...)
+			b.key = s.append(append(b.key, sep))
 			sep = '+'
 		}
 		if len(b.ids) == 0 {
 			s := segment{text: level[0].text}
 			b.ids = append(b.ids, s)
-			b.key = append(append(b.key, sep), s.String()...)
+			b.key = s.append(append(b.key, sep))
 		}
 		i, ok := b.index[string(b.key)]
 		if !ok {
