@@ -241,7 +241,11 @@ func (p *painter) section(plan sync.Plan, results []stepResult, op sync.Op, titl
 			}
 		}
 		if s.Secrets != nil && *s.Secrets > 0 {
-			p.line("    %s", p.paint(faint, "at least "+count(*s.Secrets, "secret")+" along with it"))
+			where := " along with it"
+			if s.Op == sync.OpAdopt {
+				where = " in it"
+			}
+			p.line("    %s", p.paint(faint, "at least "+count(*s.Secrets, "secret")+where))
 		}
 		if s.Access != nil {
 			p.line("    %s", p.paint(yellow, "access: "+accessText(*s.Access)))

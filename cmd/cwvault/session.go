@@ -406,11 +406,12 @@ func (s *session) audience(ctx context.Context, plan sync.Plan) (map[string][]st
 	return audience, nil
 }
 
-// countSecrets notes how many secrets go along with each move.
+// countSecrets notes how many secrets go along with each move, and how many are
+// in each folder that is adopted.
 func (s *session) countSecrets(ctx context.Context, p *proposal) error {
 	for i := range p.Steps {
 		step := &p.Steps[i]
-		if step.Op != sync.OpMove && step.Op != sync.OpArchive {
+		if step.Op != sync.OpMove && step.Op != sync.OpArchive && step.Op != sync.OpAdopt {
 			continue
 		}
 		n, err := s.vault.Secrets(ctx, step.FolderID)
