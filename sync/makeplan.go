@@ -74,13 +74,12 @@ type place struct {
 // node is a folder that should be somewhere: the meeting of what is wanted with
 // what is there.
 type node struct {
-	key     Key
-	company *Company // nil for groups
-	wanted  *wanted  // nil for groups and archived companies
-	group   int32    // node of the group folder that should hold it; rootParent
-	folder  int32    // the folder that carries its key; -1 when there is none
-	name    string   // the name chosen for it
-	note    string   // why that name, where that needs saying
+	key    Key
+	wanted *wanted // nil for groups and archived companies
+	group  int32   // node of the group folder that should hold it; rootParent
+	folder int32   // the folder that carries its key; -1 when there is none
+	name   string  // the name chosen for it
+	note   string  // why that name, where that needs saying
 
 	fixed    bool  // stays as it is; with folder -1: cannot be made
 	waits    bool  // fixed for this run only, so others wait for its place
@@ -109,10 +108,14 @@ type planner struct {
 	groups  []group // of the first nodes, by level and ids
 	archive int32   // node of the archive folder, -1
 
-	held   map[Key]Held
-	claims map[place]int32 // which node has each name; the place's parent is a node here
-	paths  map[int32]string
-	vias   map[place]bool // temporary names given
+	held  map[Key]Held
+	paths map[int32]string
+	vias  map[place]bool // temporary names given
+
+	// Which node is to have each place: by the first folder that is there now,
+	// or where none is, by group node and name.
+	claimedAt []int32
+	claims    map[place]int32
 
 	intents map[Place]int // how many creates are unfinished at each place
 }
@@ -248,7 +251,7 @@ func (p *planner) addNodes() {
 	}
 	for i := range p.w.companies {
 		c := &p.w.companies[i]
-		n := node{company: c.company, wanted: c, group: at[p.w.groups[c.group].key], folder: -1}
+		n := node{wanted: c, group: at[p.w.groups[c.group].key], folder: -1}
 		if f, ok := p.companyFolders[c.company.ID]; ok && f >= 0 {
 			n.key, n.folder = p.folders[f].Mark.Key, f
 		} else {

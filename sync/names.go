@@ -51,7 +51,11 @@ func (r NameRules) Clean(s string) string {
 	// other way round. Two rounds settle every input known; the bound is there
 	// so that a faulty Form cannot hang us.
 	for range 4 {
-		next := r.Form(r.trim(r.replace(r.Form(s))))
+		formed := r.Form(s)
+		next := r.trim(r.replace(formed))
+		if next != formed {
+			next = r.Form(next)
+		}
 		if next == s {
 			break
 		}

@@ -12,7 +12,8 @@ import (
 // The set of held nodes only grows, so that is soon.
 func (p *planner) settle() (again bool) {
 	before := p.fixedNodes()
-	p.claims = make(map[place]int32, len(p.nodes))
+	p.claims = map[place]int32{}
+	p.claimedAt = slices.Repeat([]int32{-1}, len(p.folders))
 	for first := 0; first < len(p.groups); {
 		end := first + 1
 		for end < len(p.groups) && p.depth(end) == p.depth(first) {
@@ -69,15 +70,14 @@ func (p *planner) settleLevel(first, end int32) {
 		if !n.fixed || n.name == "" {
 			n.name, n.note = p.plainName(i), ""
 		}
-		claim := place{n.group, p.fold(i)}
-		if winner, taken := p.claims[claim]; taken {
+		folded := p.fold(i)
+		if winner := p.claim(i, folded); winner != i {
 			contested[winner] = true
 			n.note = fmt.Sprintf("%s has the name %q too and comes first", p.describe(winner), p.nodes[winner].name)
 			losers = append(losers, i)
 			continue
 		}
-		p.claims[claim] = i
-		if !n.fixed && !p.take(i, claim.folded) {
+		if !n.fixed && !p.take(i, folded) {
 			losers = append(losers, i)
 		}
 	}
@@ -96,16 +96,15 @@ func (p *planner) settleLevel(first, end int32) {
 func (p *planner) settleLoser(i int32, contested map[int32]bool) {
 	n := &p.nodes[i]
 	for _, name := range p.otherNames(i) {
-		claim := place{n.group, p.w.names.Fold(name)}
-		if winner, taken := p.claims[claim]; taken {
-			contested[winner] = true
-			continue
-		}
 		first := n.name
 		n.name = name
-		p.claims[claim] = i
-		if n.fixed || p.take(i, claim.folded) {
+		folded := p.fold(i)
+		winner := p.claim(i, folded)
+		if winner == i && (n.fixed || p.take(i, folded)) {
 			return
+		}
+		if winner != i {
+			contested[winner] = true
 		}
 		n.name = first
 	}
@@ -131,7 +130,7 @@ func (p *planner) otherNames(i int32) []string {
 	case int(i) < len(p.groups):
 		return []string{p.groups[i].alt}
 	case n.wanted != nil:
-		return p.w.leafNames(n.company)[1:]
+		return p.w.leafNames(n.wanted.company)[1:]
 	}
 	id, _ := n.key.CompanyID()
 	return []string{p.w.names.withSuffix(p.w.names.Clean(n.name), " (#"+strconv.Itoa(id)+")")}
@@ -162,6 +161,37 @@ func (p *planner) folderAt(i int32) int32 {
 	return newParent
 }
 
+// claim lets a node have its place unless another one has claimed it before,
+// and returns who has it.
+func (p *planner) claim(i int32, folded string) int32 {
+	if there := p.thereAt(i, folded); there >= 0 {
+		if p.claimedAt[there] < 0 {
+			p.claimedAt[there] = i
+		}
+		return p.claimedAt[there]
+	}
+	claim := place{p.nodes[i].group, folded}
+	winner, taken := p.claims[claim]
+	if !taken {
+		p.claims[claim] = i
+		return i
+	}
+	return winner
+}
+
+// thereAt returns the first folder that is at a node's place now, or -1.
+func (p *planner) thereAt(i int32, folded string) int32 {
+	if own := p.nodes[i].folder; own >= 0 && !p.shares[own] && p.inPlace(i) {
+		return own // the quick way, for nearly all
+	}
+	if parent := p.folderAt(i); parent != newParent {
+		if there, ok := p.at[place{parent, folded}]; ok {
+			return there
+		}
+	}
+	return -1
+}
+
 // fold folds a node's name. Most folders have it already.
 func (p *planner) fold(i int32) string {
 	if n := &p.nodes[i]; n.folder < 0 || p.folders[n.folder].Name != n.name {
@@ -182,18 +212,7 @@ func (p *planner) take(i int32, folded string) bool {
 // for a person.
 func (p *planner) occupant(i int32, folded string) (f int32, others bool) {
 	f = -1
-	if own := p.nodes[i].folder; own >= 0 && !p.shares[own] && p.inPlace(i) {
-		return f, false // the quick way, for nearly all
-	}
-	parent := p.folderAt(i)
-	if parent == newParent {
-		return f, false
-	}
-	o, ok := p.at[place{parent, folded}]
-	if !ok {
-		return f, false
-	}
-	for ; o >= 0; o = p.next[o] {
+	for o := p.thereAt(i, folded); o >= 0; o = p.next[o] {
 		if o == p.nodes[i].folder || p.owner[o] >= 0 && !p.nodes[p.owner[o]].fixed {
 			continue
 		}

@@ -85,8 +85,8 @@ func (p *planner) step(i int32) Step {
 	if _, ok := n.key.CompanyID(); ok {
 		s.Kind = KindCompany
 	}
-	if n.company != nil {
-		s.Company = planCompany(n.company)
+	if n.wanted != nil {
+		s.Company = planCompany(n.wanted.company)
 	}
 	switch parent := p.folderAt(i); {
 	case parent >= 0:
@@ -159,16 +159,8 @@ func (p *planner) inheritsFrom(i int32) string {
 // takenBy returns the folders that are at a node's place now. All of them will
 // leave it: [planner.occupant] saw to that.
 func (p *planner) takenBy(i int32) []Key {
-	parent := p.folderAt(i)
-	if parent == newParent {
-		return nil
-	}
-	o, ok := p.at[place{parent, p.w.names.Fold(p.nodes[i].name)}]
-	if !ok {
-		return nil
-	}
 	var keys []Key
-	for ; o >= 0; o = p.next[o] {
+	for o := p.thereAt(i, p.fold(i)); o >= 0; o = p.next[o] {
 		if o != p.nodes[i].folder {
 			keys = append(keys, p.nodes[p.owner[o]].key)
 		}
@@ -418,8 +410,8 @@ func (p *planner) allHeld(needed []bool) []Held {
 		if !ok || isGroup && !needed[i] && n.folder < 0 || !isGroup && !p.selected(n.key) {
 			continue
 		}
-		if n.company != nil {
-			h.Company = planCompany(n.company)
+		if n.wanted != nil {
+			h.Company = planCompany(n.wanted.company)
 		}
 		switch {
 		case n.folder >= 0:
