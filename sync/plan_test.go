@@ -491,6 +491,21 @@ var planCases = map[string]planCase{
 		},
 		plan: `held unmanaged-folder company/1 \Active\Acme: several folders named like "Acme" are there, so that none is adopted`,
 	},
+	"6 unmanaged twin of a folder that is in its place": {
+		text: text{
+			structure: "$STATUS",
+			companies: `
+				1 one: Acme [, Active]
+				2 two: Bolt [, Active]`,
+			vault: `
+				Active = group/status:1
+				  ACME
+				  Acme = company/1
+				  BOLT
+				  Bolt then = company/2`,
+		},
+		plan: `held unmanaged-folder company/2 \Active\Bolt then: an unmanaged folder "BOLT" is in the way`,
+	},
 	"6 foreign: another installation's folder is in the way": {
 		text: text{
 			set:       adopt,

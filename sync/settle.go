@@ -203,6 +203,9 @@ func (p *planner) fold(i int32) string {
 // take gives a node the place that it has claimed, or holds it because of what
 // stays there. It returns false if the node must look for another name.
 func (p *planner) take(i int32, folded string) bool {
+	if p.inPlace(i) {
+		return true
+	}
 	o, others := p.occupant(i, folded)
 	return o < 0 || p.resolve(i, o, others)
 }
