@@ -986,7 +986,7 @@ func testFaults(w *world) {
 
 func testLostAnswer(w *world) {
 	if w.LoseAnswer == nil {
-		w.Skip("answers of this vault cannot be lost")
+		return // a vault whose answers cannot be lost has nothing to show here
 	}
 	root := w.root()
 	a := w.create(root, "A", mark(1))
