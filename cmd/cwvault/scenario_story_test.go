@@ -413,7 +413,7 @@ func (s *story) run(args []string) outcome {
 		args = append(slices.Clone(args), "--format", "json")
 	}
 	looks := command != "resync" || slices.Contains(args, "--dry-run")
-	writable := !looks || slices.Contains([]string{"pause", "unpause", "undo"}, command)
+	writable := !looks || command == "pause" || command == "unpause"
 	server, _ := s.vault.(*scenarioServer)
 	if server != nil {
 		server.ResetRequests()
@@ -435,12 +435,12 @@ func (s *story) run(args []string) outcome {
 		for _, r := range server.Requests() {
 			write := r.Method != http.MethodGet && r.Path != "/oauth2/token"
 			secret := strings.Contains(r.Path, "/secrets") && !strings.HasSuffix(r.Path, "/search-total")
-			if r.Method == http.MethodDelete || secret || write && looks && command != "undo" {
+			if r.Method == http.MethodDelete || secret || write && looks {
 				s.t.Errorf("cwvault %s: Secret Server got %s %s", command, r.Method, r.Path)
 			}
 		}
 	}
-	if looks && command != "undo" && !cmp.Equal(before, s.folders(), cmp.AllowUnexported(seen{})) {
+	if looks && !cmp.Equal(before, s.folders(), cmp.AllowUnexported(seen{})) {
 		s.t.Errorf("cwvault %s changed the vault", command)
 	}
 	if _, err := os.Stat(s.journal()); !writable && noJournal != nil && err == nil {
@@ -463,7 +463,7 @@ func (s *story) run(args []string) outcome {
 		s.check(err)
 		got.out = string(b)
 	}
-	if (command == "plan" || command == "resync" || command == "undo") && got.out != "" {
+	if (command == "plan" || command == "resync") && got.out != "" {
 		var err error
 		got.plan, err = parsePrinted(got.out)
 		s.check(err)
