@@ -15,11 +15,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	gosync "sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"cwvault/connectwise/connectwisetest"
+	"cwvault/vault/secretserver/secretservertest"
 )
 
 // runAsCwvault makes the test binary behave as cwvault itself.
@@ -279,5 +281,31 @@ func TestServe(t *testing.T) {
 	}
 	if _, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 		t.Error("somebody still listens")
+	}
+}
+
+// TestReadsTogether sees that companies and folders are read at the same time:
+// each side answers only when the other has been asked.
+func TestReadsTogether(t *testing.T) {
+	s := newVaultSite(t)
+	s.world.add(1, "Acme", "Customer", "Active")
+	companies, folders := make(chan struct{}), make(chan struct{})
+	var once [2]gosync.Once
+	wait := func(mine, other chan struct{}, i int) {
+		once[i].Do(func() { close(mine) })
+		select {
+		case <-other:
+		case <-time.After(20 * time.Second):
+			t.Error("one side was read after the other")
+		}
+	}
+	s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/company/companies"), Before: func() { wait(companies, folders, 0) }})
+	s.server.AddFault(secretservertest.Fault{Match: secretservertest.On(http.MethodGet, "/api/v1/folders"), Run: func() { wait(folders, companies, 1) }})
+	s.inProcess(exitOK, "plan")
+	select {
+	case <-companies:
+		<-folders
+	default:
+		t.Error("no companies were asked for")
 	}
 }
