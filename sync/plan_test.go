@@ -520,7 +520,7 @@ var planCases = map[string]planCase{
 		},
 		plan: `
 			held foreign-mark company/1 \Active\Acme: folder "Acme" is in the way; it is marked by other company/1
-			held foreign-mark company/2 \Active\Bolt: folder "Bolt" is in the way; its mark cannot be read`,
+			held foreign-mark company/2 \Active\Bolt: folder "Bolt" is in the way; it is a link, or its mark cannot be read`,
 	},
 	"6 foreign: two tenants in one root": {
 		text: text{

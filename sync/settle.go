@@ -241,7 +241,7 @@ func (p *planner) resolve(i, o int32, others bool) bool {
 		n.note = fmt.Sprintf("the name %q is taken by the folder of %s", f.Name, f.Mark.Key)
 		return false
 	case f.BadMark:
-		p.hold(i, HeldForeignMark, "folder %q is in the way; its mark cannot be read", f.Name)
+		p.hold(i, HeldForeignMark, "folder %q is in the way; it is a link, or its mark cannot be read", f.Name)
 	case f.Mark != Mark{}:
 		p.hold(i, HeldForeignMark, "folder %q is in the way; it is marked by %s", f.Name, f.Mark)
 	case n.folder >= 0:

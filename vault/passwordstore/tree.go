@@ -129,6 +129,7 @@ func describe(dir *os.Root, n *node, entries []fs.DirEntry) (sync.Folder, error)
 		own = own || slices.Contains(recipientFiles[:], e.Name()) && !e.IsDir()
 	}
 	f := sync.Folder{ID: n.id, ParentID: n.parent.id, Name: n.name, Inherits: !own}
+	f.BadMark = dir == nil // nothing can be written behind a link, so nobody must think of adopting it
 	if !marked {
 		return f, nil
 	}
