@@ -54,15 +54,20 @@ func (cmd resyncCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if cmd.Format == "json" {
-		err = printJSON(a.stdout, report)
+	return a.printRun(report, cmd.Format)
+}
+
+// printRun writes a run's report, and ends with the exit code that it asks for.
+func (a *app) printRun(r *runReport, format string) (err error) {
+	if format == "json" {
+		err = printJSON(a.stdout, r)
 	} else {
-		err = renderRun(a.stdout, *report, a.colours(a.stdout))
+		err = renderRun(a.stdout, *r, a.colours(a.stdout))
 	}
 	if err != nil {
 		return err
 	}
-	return report.code()
+	return r.code()
 }
 
 func (cmd resyncCmd) dryRun(a *app, c *config) error {

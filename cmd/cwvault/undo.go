@@ -48,15 +48,7 @@ func (cmd undoCmd) Run(a *app) error {
 		return err
 	}
 	cmd.say(a, created)
-	if cmd.Format == "json" {
-		err = printJSON(a.stdout, report)
-	} else {
-		err = renderRun(a.stdout, *report, a.colours(a.stdout))
-	}
-	if err != nil {
-		return err
-	}
-	return report.code()
+	return a.printRun(report, cmd.Format)
 }
 
 // say warns of what an undo does not do.
