@@ -124,7 +124,7 @@ func TestCrashAtEveryCall(t *testing.T) {
 		}
 	})
 	t.Logf("%d boundaries tried; %d folders were made and not marked, %d were left at a temporary name", boundaries, unmarked, vias)
-	if boundaries == 0 || unmarked == 0 || vias == 0 {
+	if !testing.Short() && (boundaries == 0 || unmarked == 0 || vias == 0) {
 		t.Error("the random worlds are too tame")
 	}
 }
@@ -154,7 +154,7 @@ func TestCrashAmongWorkers(t *testing.T) {
 		w.finish(t, "a crash among workers", clean.vault)
 	})
 	t.Logf("%d boundaries tried", boundaries)
-	if boundaries == 0 {
+	if !testing.Short() && (boundaries == 0) {
 		t.Error("the random worlds are too tame")
 	}
 }
@@ -358,7 +358,7 @@ func TestPartsOfAPlan(t *testing.T) {
 		part.finish(t, what, clean.vault)
 	})
 	t.Logf("%d steps held, %d plans limited", held, limited)
-	if held == 0 || limited == 0 {
+	if !testing.Short() && (held == 0 || limited == 0) {
 		t.Error("the random worlds are too tame")
 	}
 }

@@ -753,6 +753,27 @@ var planCases = map[string]planCase{
 			  Inactive = group/type:1/status:2
 			Mine`,
 	},
+	"8 drift: a temporary name that a crash left is none": {
+		text: text{
+			set:       func(s *sync.Settings) { s.KeepDrift = true },
+			structure: "$STATUS",
+			companies: `
+				1 one: Acme [, Active]
+				2 two: Bolt [, Active]`,
+			world: known([3]string{"company/1", "group/status:1", "Acme"}, [3]string{"company/2", "group/status:1", "Bolt (two)"}),
+			vault: `
+				Active = group/status:1
+				  Bolt (moving #1) = company/1
+				  Bolt (moving #2, 3) = company/2`,
+		},
+		plan: `
+			rename company/1 \Active\Bolt (moving #1) -> \Active\Acme: name changed
+			rename company/2 \Active\Bolt (moving #2, 3) -> \Active\Bolt: name changed`,
+		after: `
+			Active = group/status:1
+			  Acme = company/1
+			  Bolt = company/2`,
+	},
 	"9 gone: held, and its name waits for it": {
 		text: text{
 			structure: "$STATUS",
@@ -808,6 +829,21 @@ var planCases = map[string]planCase{
 				  Acme`,
 		},
 		plan: `adopt company/1 \Active\Acme: made by an earlier run that ended before it could mark it`,
+		after: `
+			Active = group/status:1
+			  Acme = company/1`,
+	},
+	"9 gone: the making again that a crash broke off before it was made": {
+		text: text{
+			structure: "$STATUS",
+			companies: `1 one: Acme [, Active]`,
+			world: func(w *sync.World) {
+				known([3]string{"company/1", "group/status:1", "Acme"})(w)
+				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/status:1", Name: "Acme"}}
+			},
+			vault: `Active = group/status:1`,
+		},
+		plan: `create company/1 \Active\Acme: made again on request`,
 		after: `
 			Active = group/status:1
 			  Acme = company/1`,

@@ -251,7 +251,7 @@ func TestRandomWorlds(t *testing.T) {
 		}
 	})
 	t.Logf("%d steps, %d temporary names, %d held, %d adopted", steps, vias, held, adopted)
-	if steps == 0 || vias == 0 || held == 0 || adopted == 0 {
+	if !testing.Short() && (steps == 0 || vias == 0 || held == 0 || adopted == 0) {
 		t.Error("the random worlds are too tame")
 	}
 }

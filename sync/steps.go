@@ -225,7 +225,7 @@ func (p *planner) createReason(i int32) string {
 			words[j] = s.word() + " " + p.w.refs.name(s)
 		}
 		reason = "group folder for " + strings.Join(words, ", ")
-	case p.world.Recreate[n.key] && p.known(n.key):
+	case p.known(n.key):
 		reason = "made again on request"
 	}
 	if n.note != "" {

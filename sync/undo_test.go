@@ -75,7 +75,7 @@ func TestUndoRandomWorlds(t *testing.T) {
 		}
 	})
 	t.Logf("%d steps undone, %d held", undone, held)
-	if undone == 0 || held == 0 {
+	if !testing.Short() && (undone == 0 || held == 0) {
 		t.Error("the random worlds are too tame")
 	}
 }
