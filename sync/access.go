@@ -12,7 +12,10 @@ import (
 func (p Plan) AudienceFolders() []string {
 	ids := map[string]bool{}
 	p.eachMove(func(s *Step, from, to string) {
-		ids[from], ids[to] = true, true
+		ids[to] = true
+		if from != "" {
+			ids[from] = true
+		}
 		if s.parentID != "" {
 			ids[s.parentID] = true // the one that counts when it does not move itself
 		}
@@ -29,6 +32,7 @@ func (p Plan) WithAccess(audience map[string][]string) (Plan, error) {
 	p.eachMove(func(s *Step, from, to string) {
 		before, known := audience[from]
 		after, too := audience[to]
+		known = known || from == "" // then everybody counts as new
 		a := Access{Gains: without(after, before), Loses: without(before, after)}
 		if known && too && len(a.Gains)+len(a.Loses) > 0 {
 			s.Access = &a
@@ -41,8 +45,8 @@ func (p Plan) WithAccess(audience map[string][]string) (Plan, error) {
 // the folders whose audience it has before and after.
 func (p Plan) eachMove(f func(s *Step, from, to string)) {
 	for i := range p.Steps {
-		if s := &p.Steps[i]; s.inherits != "" && s.fromParent != "" {
-			f(s, s.fromParent, s.inherits)
+		if s := &p.Steps[i]; s.inherits != "" {
+			f(s, s.inherited, s.inherits)
 		}
 	}
 }

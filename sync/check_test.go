@@ -232,6 +232,21 @@ var accessCases = map[string]accessCase{
 		},
 		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Customer\Active`: {"Helpdesk (View)"}},
 	},
+	"from a folder that cannot be seen everybody counts as new": {
+		text: text{
+			structure: "$STATUS",
+			companies: `1 one: Acme [, Active]`,
+			world: func(w *sync.World) {
+				w.Tree.Folders = slices.DeleteFunc(slices.Clone(w.Tree.Folders), func(f sync.Folder) bool { return f.Name == "Hidden" })
+			},
+			vault: `
+				Active = group/status:1
+				Hidden !inherit
+				  Acme = company/1`,
+		},
+		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Hidden`: {"Everyone (View)"}},
+		want:     `company/1 gains [Everyone (View)] loses []`,
+	},
 	"into the archive": {
 		text: text{
 			set:       archive,
@@ -299,7 +314,7 @@ func TestWithAccess(t *testing.T) {
 			p := c.text.plan(t, v.tree())
 			before := p.ID
 			ids := p.AudienceFolders()
-			if !slices.IsSorted(ids) {
+			if !slices.IsSorted(ids) || slices.ContainsFunc(ids, func(id string) bool { return v.folders[id] != nil && v.folders[id].Name == "Hidden" }) {
 				t.Errorf("folders %v", ids)
 			}
 			p, err := p.WithAccess(c.audiences(v, ids))

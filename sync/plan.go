@@ -89,6 +89,7 @@ type Step struct {
 	parentID   string // its id; empty when a step of this plan makes it
 	fromParent string // id of the parent before
 	fromName   string
+	inherited  string // id of the folder whose audience it has; empty: one that cannot be seen
 	inherits   string // id of the folder whose present audience the folder gets; empty: it keeps its own
 	above      Key    // of the nearest step among the folders above; it comes first
 	mark       bool   // the folder has no mark yet and gets it first

@@ -189,6 +189,45 @@ var planCases = map[string]planCase{
 			  Active (#9) = group/type:1/status:9
 			    Acme = company/1`,
 	},
+	"2 structure: another one": {
+		text: text{
+			structure: `$STATUS\$TYPE`,
+			companies: `1 one: Acme [Customer, Active]`,
+			vault: `
+				Customer = group/type:1
+				  Active = group/type:1/status:1
+				    Acme = company/1`,
+		},
+		plan: `
+			create group/status:1 \Active: group folder for status Active
+			create group/status:1/type:1 \Active\Customer: group folder for type Customer
+			move company/1 \Customer\Active\Acme -> \Active\Customer\Acme: the folder structure changed`,
+		after: `
+			Active = group/status:1
+			  Customer = group/status:1/type:1
+			    Acme = company/1
+			Customer = group/type:1
+			  Active = group/type:1/status:1`,
+	},
+	"2 structure: a key has one spelling": {
+		text: text{
+			structure: "$STATUS",
+			companies: `1 one: Acme [, Active]`,
+			vault: `
+				Active = group/status:01
+				Lost = group/status:+3
+				Old = group/status:`,
+		},
+		plan: `
+			create group/status:1 \Active (#1): group folder for status Active; the name "Active" is taken by the folder of group/status:01
+			create company/1 \Active (#1)\Acme: new company`,
+		after: `
+			Active = group/status:01
+			Active (#1) = group/status:1
+			  Acme = company/1
+			Lost = group/status:+3
+			Old = group/status:`,
+	},
 	"3 several types: the lowest id, whatever the order of the reply": {
 		text: text{
 			companies: `
@@ -260,6 +299,16 @@ var planCases = map[string]planCase{
 			Unsorted = group/type:0
 			  Active = group/type:0/status:1
 			    Acme = company/1`,
+	},
+	"4 missing: and the group stays when none is named any more": {
+		text: text{
+			companies: `1 one: Acme [, Active]`,
+			vault: `
+				Unsorted = group/type:0
+				  Active = group/type:0/status:1
+				    Acme = company/1`,
+		},
+		plan: `held no-type company/1 \Unsorted\Active\Acme: the company has no type, and CWVAULT_MISSING names no group for that`,
 	},
 	"5 names: the lowest id keeps it, and the others do not depend on who came first": {
 		text: text{
@@ -921,6 +970,25 @@ var planCases = map[string]planCase{
 			held unmanaged-folder group/archive \_Archive: an unmanaged folder "_archive" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
 			held unmanaged-folder company/2 \Active\Bolt: its group folder "_Archive" cannot be made: an unmanaged folder "_archive" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
 			departed company/2 \Active\Bolt: deleted in ConnectWise, or no longer visible to the API member`,
+	},
+	"10 departed: an archive whose name means something to the vault": {
+		text: text{
+			set:       func(s *sync.Settings) { s.Archive = "CON" },
+			structure: "$STATUS",
+			companies: `1 one: Acme [, Active]`,
+			vault: `
+				Active = group/status:1
+				  Acme = company/1
+				  Bolt = company/2`,
+		},
+		plan: `
+			create group/archive \CON (archive): archive folder for departed companies
+			archive company/2 \Active\Bolt -> \CON (archive)\Bolt: deleted in ConnectWise, or no longer visible to the API member`,
+		after: `
+			Active = group/status:1
+			  Acme = company/1
+			CON (archive) = group/archive
+			  Bolt = company/2`,
 	},
 	"10 departed: the archive has the name of a group": {
 		text: text{

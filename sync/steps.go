@@ -119,6 +119,9 @@ func (p *planner) step(i int32) Step {
 	}
 	if f.Inherits && s.Op != OpRename {
 		s.inherits = p.inheritsFrom(i)
+		if p.parent[n.folder] != hiddenParent {
+			s.inherited = f.ParentID
+		}
 	}
 	s.Reason = p.changeReason(i, s.Op)
 	if n.unmarked {

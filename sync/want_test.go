@@ -148,6 +148,32 @@ func TestWant(t *testing.T) {
 	}
 }
 
+func TestExplain(t *testing.T) {
+	c := text{companies: `
+		7 one: Acme [Vendor+Customer, Active]
+		8 two: Bolt [Prospect, Active]
+		9 three: Cork [, Active]`, set: func(s *sync.Settings) { s.Types = []string{"!Prospect"} }}
+	src := c.source(t)
+	w, err := sync.Want(src, c.settings(t), textRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[int]sync.Choice{
+		7: {Company: src.Companies[0], Type: sync.Ref{ID: 1, Name: "Customer"}, Path: `\Customer\Active`},
+		8: {Out: "its types are filtered out by CWVAULT_TYPES"},
+		9: {},
+	}
+	for id, choice := range want {
+		got, ok := w.Explain(id)
+		if diff := cmp.Diff(choice, got); diff != "" || !ok {
+			t.Errorf("company %d, listed %t (-want +got):\n%s", id, ok, diff)
+		}
+	}
+	if _, ok := w.Explain(10); ok {
+		t.Error("company 10 is not listed")
+	}
+}
+
 func TestSettingsError(t *testing.T) {
 	c := text{companies: `1 one: Acme [Customer, Active]`, set: func(s *sync.Settings) {
 		s.Types = []string{"Customer", "Customers", "!Vendors"}
