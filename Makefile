@@ -1,4 +1,4 @@
-# build test lint fuzz cover bench: the words a developer needs.
+# build test lint fuzz mutate cover bench: the words a developer needs.
 
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -25,6 +25,10 @@ fuzz:
 	  done; \
 	done
 
+# Breaks each rule of the core on purpose and sees a test fail for each.
+mutate:
+	CWVAULT_MUTATE=1 $(GO) test -run Mutation -timeout 60m -v ./sync
+
 cover:
 	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...
 	$(GO) tool cover -func=cover.out | tail -1
@@ -33,4 +37,4 @@ cover:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-.PHONY: build test lint fuzz cover bench
+.PHONY: build test lint fuzz mutate cover bench

@@ -44,6 +44,8 @@ type environment struct {
 	VaultDomain   string `env:"CWVAULT_VAULT_DOMAIN"`
 	VaultCAFile   string `env:"CWVAULT_VAULT_CA_FILE"`
 	SecretID      string `env:"CWVAULT_CONNECTWISE_SECRET_ID"`
+	NameLength    string `env:"CWVAULT_VAULT_NAME_LENGTH"`
+	NameForbidden string `env:"CWVAULT_VAULT_NAME_FORBIDDEN"`
 
 	Root         string `env:"CWVAULT_ROOT"`
 	CreateRoot   string `env:"CWVAULT_CREATE_ROOT"`
@@ -105,6 +107,7 @@ type config struct {
 	workers     int
 	keepRuns    int
 	secretID    int // 0: the keys are in the settings
+	nameLength  int // 0: the vault's own
 	logLevel    hclog.Level
 	logJSON     bool
 	listenLocal bool
@@ -224,6 +227,9 @@ func (c *config) parse() {
 	parsed("CWVAULT_KEEP_RUNS", func() (err error) { c.keepRuns, err = parseInt(c.KeepRuns, 1, 36500); return })
 	if c.SecretID != "" {
 		parsed("CWVAULT_CONNECTWISE_SECRET_ID", func() (err error) { c.secretID, err = parseInt(c.SecretID, 1, math.MaxInt32); return })
+	}
+	if c.NameLength != "" {
+		parsed("CWVAULT_VAULT_NAME_LENGTH", func() (err error) { c.nameLength, err = parseInt(c.NameLength, 40, 4000); return })
 	}
 	parsed("CWVAULT_JITTER", func() (err error) { c.jitter, err = parseDuration(c.Jitter); return })
 	parsed("CWVAULT_SETTLE", func() (err error) { c.settle, err = parseDuration(c.Settle); return })

@@ -342,3 +342,18 @@ func TestCheckSecretServer(t *testing.T) {
 		}
 	}
 }
+
+// TestNameRules sees that the rules for names, which the vendor does not state,
+// can be set.
+func TestNameRules(t *testing.T) {
+	s := newVaultSite(t)
+	s.world.add(1, "Alpha & Omega [East]", "Customer", "Active")
+	s.world.add(2, strings.Repeat("long ", 20), "Customer", "Active")
+	s.env = append(s.env, "CWVAULT_VAULT_NAME_LENGTH=40", "CWVAULT_VAULT_NAME_FORBIDDEN=[]&")
+	s.inProcess(exitOK, "resync")
+	s.check(map[string]string{
+		"company/1": `\Clients\Customer\Active\Alpha - Omega -East-`,
+		"company/2": `\Clients\Customer\Active\` + strings.Repeat("long ", 6) + "long (co2)",
+	})
+	s.inProcess(exitOK, "plan", "--detailed-exitcode")
+}
