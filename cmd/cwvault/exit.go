@@ -70,6 +70,8 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, journal.ErrHeld):
 		return "wait for the other run to end, or stop it"
+	case errors.Is(err, journal.ErrLost):
+		return "another run may have taken over while this one was paused; it has changed nothing since, and the next run finishes the work"
 	case errors.Is(err, journal.ErrCorrupt):
 		return "the journal is an aid: move the file away, and the next run makes a new one from the marks in the vault"
 	case errors.Is(err, connectwise.ErrIncomplete):

@@ -22,6 +22,7 @@ type runReport struct {
 	Trigger string
 	Outcome string
 	Error   string
+	lost    error // set when the lease was
 	Started time.Time
 	Ended   time.Time
 	Results []stepResult // one for each step

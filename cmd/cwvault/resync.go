@@ -94,6 +94,8 @@ const (
 // code is the exit code that a run's report asks for.
 func (r runReport) code() error {
 	switch {
+	case r.lost != nil:
+		return codeError{exitLease, r.lost}
 	case r.Outcome != outcomeDone:
 		return resultCode(exitPartial)
 	case r.HeldByGuard():
@@ -210,7 +212,23 @@ func (s *session) holdingLease(ctx context.Context, f func(context.Context) erro
 		case <-ended:
 		}
 	}()
-	return f(ctx)
+	s.lease = lease
+	err = f(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, journal.ErrLost) {
+		if lost := s.lostLease(ctx); lost != nil {
+			err = codeError{exitLease, lost}
+		}
+	}
+	return err
+}
+
+// lostLease returns an error wrapping [journal.ErrLost] if the lease is lost.
+func (s *session) lostLease(ctx context.Context) error {
+	err := s.lease.Check(context.WithoutCancel(ctx))
+	if !errors.Is(err, journal.ErrLost) {
+		return nil // it is ours, as far as can be known
+	}
+	return err
 }
 
 // admit refuses a plan that is not the one that was reviewed or approved.
@@ -252,7 +270,7 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 		return nil, err
 	}
 	rec := &recorder{journal: s.journal, run: id, bar: s.bar, results: make([]stepResult, len(p.Steps))}
-	report := sync.Apply(ctx, s.vault, p.Plan, s.cfg.workers, rec)
+	report := sync.Apply(ctx, fencedVault{s.vault, s.lease}, p.Plan, s.cfg.workers, rec)
 	s.bar.stop()
 	r := &runReport{Plan: p.Plan, Run: id, Trigger: trigger, Started: started, Results: rec.results, Outcome: outcomeDone}
 	if report.Count(sync.StatusDone) < len(p.Steps) {
@@ -267,8 +285,15 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 			rec.results[i].Error = result.Err.Error()
 		}
 	}
-	// What was done is remembered even when the run was stopped.
-	if err := s.remember(context.WithoutCancel(ctx), p, report, r); err != nil {
+	// What was done is remembered even when the run was stopped, but not when
+	// another one has the lease: it has looked by itself.
+	if r.lost = s.lostLease(ctx); r.lost != nil {
+		r.Outcome, r.Error = outcomePartial, r.lost.Error()
+		err = s.journal.FinishRun(context.WithoutCancel(ctx), id, journal.Finish{Outcome: r.Outcome, Counts: countsOf(p.Counts), Error: r.Error})
+	} else {
+		err = s.remember(context.WithoutCancel(ctx), p, report, r)
+	}
+	if err != nil {
 		r.Outcome, r.Error = outcomePartial, err.Error()
 	}
 	r.Ended = time.Now()

@@ -24,6 +24,7 @@ type session struct {
 	vault   vaultHandle
 	address string // of the vault, for plans and the journal
 	journal *journal.Journal
+	lease   *journal.Lease // while one is held
 	bar     *progress
 
 	connected bool // with keys from the vault

@@ -38,7 +38,7 @@ func (s *session) openVault() (vaultHandle, string, error) {
 	v, err := secretserver.New(secretserver.Config{
 		URL: c.VaultURL, Username: c.VaultUsername, Password: string(c.VaultPassword), Domain: c.VaultDomain, CAFile: c.VaultCAFile,
 		MaxNameLength: c.nameLength, Forbidden: c.NameForbidden,
-		Root: c.Root, Access: c.environment.Access, MarkFallback: s.journalMarks, Workers: c.workers, Logger: s.app.log.Named("vault"),
+		Root: c.Root, Access: c.environment.Access, MarkFallback: s.journalMarks, BeforeChange: s.mayChange, Workers: c.workers, Logger: s.app.log.Named("vault"),
 	})
 	if err != nil {
 		return nil, "", inSettings("CWVAULT_", map[string]string{

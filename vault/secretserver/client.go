@@ -55,6 +55,7 @@ type client struct {
 	http                       *http.Client
 	log                        hclog.Logger
 	retry                      time.Duration // first pause
+	beforeChange               func(context.Context) error
 
 	// signIn is held by whoever signs in; the others wait for the result.
 	signIn chan struct{}
@@ -176,6 +177,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c *client) try(ctx context.Context, base, token string, r request, out any) *Error {
 	failed := &Error{Method: r.method, Path: r.path}
 	read := r.method == http.MethodGet || r.form != nil
+	if !read && c.beforeChange != nil {
+		if err := c.beforeChange(ctx); err != nil {
+			failed.cause = err
+			return failed
+		}
+	}
 
 	attempt, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -91,6 +91,11 @@ type Config struct {
 	Forbidden string
 	// Workers is how many pages are read at once; zero means 8.
 	Workers int
+	// BeforeChange is called before each request that changes something, and
+	// its error ends the call: whoever must not write any more, because another
+	// process does now, finds that out between the requests of one change too.
+	// It may be nil.
+	BeforeChange func(context.Context) error
 	// Logger may be nil.
 	Logger hclog.Logger
 }
@@ -159,7 +164,7 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		client: client{
 			address: address, username: cfg.Username, password: cfg.Password, domain: cfg.Domain,
-			log: log, retry: 250 * time.Millisecond, signIn: make(chan struct{}, 1),
+			log: log, retry: 250 * time.Millisecond, signIn: make(chan struct{}, 1), beforeChange: cfg.BeforeChange,
 			http: &http.Client{
 				// A redirect would send the token, and for a form the password, to
 				// wherever the answer says.

@@ -1,0 +1,272 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	gosync "sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cwvault/sync"
+	"cwvault/sync/journal"
+	"cwvault/vault/secretserver/secretservertest"
+)
+
+// pausedRun is a resync that was stopped, as a suspended machine stops it,
+// while it waited for Secret Server's answer.
+type pausedRun struct {
+	*vaultSite
+	cmd    *exec.Cmd
+	out    bytes.Buffer
+	answer func() // lets Secret Server do what was asked, and answer
+}
+
+// pause starts a resync and stops it when Secret Server gets the nth request
+// whose method is this and whose path and body contain these texts.
+func (s *vaultSite) pause(n int, method, path, text string) *pausedRun {
+	s.t.Helper()
+	p := &pausedRun{vaultSite: s}
+	arrived, release := make(chan struct{}), make(chan struct{})
+	p.answer = gosync.OnceFunc(func() { close(release) })
+	s.t.Cleanup(p.answer)
+	s.server.AddFault(secretservertest.Fault{
+		Match: func(r *http.Request) bool {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || r.Method != method || !strings.Contains(r.URL.Path, path) || !strings.Contains(string(body), text) {
+				return false
+			}
+			n--
+			return n == 0
+		},
+		Run: func() { close(arrived); <-release },
+	})
+	p.cmd = s.command(&p.out, "resync")
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // unless it has ended
+	select {
+	case <-arrived:
+	case <-time.After(time.Minute):
+		s.t.Fatalf("%s %s never came\n%s", method, path, &p.out)
+	}
+	p.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	for !status.Stopped() {
+		if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func (p *pausedRun) signal(signal syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wake lets the process go on, and returns its exit code and what it asks
+// Secret Server to change from then on.
+func (p *pausedRun) wake() (code int, changes []string) {
+	p.t.Helper()
+	p.server.ResetRequests()
+	p.signal(syscall.SIGCONT)
+	_ = p.cmd.Wait() // its error is the exit code
+	for _, q := range p.server.Requests() {
+		if changing(q) {
+			changes = append(changes, fmt.Sprintf("%s %s %s", q.Method, q.Path, q.Body))
+		}
+	}
+	return p.cmd.ProcessState.ExitCode(), changes
+}
+
+// TestPausedForTooLong stops runs in the middle of a step until their leases
+// have expired, lets another run do the work, and wakes them. They must not ask
+// for another change. What Secret Server had been asked before the pause may
+// still be done, at worst after the other run; the next one puts that right.
+func TestPausedForTooLong(t *testing.T) {
+	t.Parallel()
+	type paused struct {
+		*pausedRun
+		name string
+		late bool
+		want map[string]string
+	}
+	var runs []paused
+	for _, test := range []struct {
+		name         string
+		moves        bool // it is the second run, which moves and renames
+		n            int
+		method, path string
+		text         string
+	}{
+		{"reading", true, 1, http.MethodGet, "/v1/folders", ""},
+		{"making a folder", false, 2, http.MethodPost, "/v1/folders", ""},
+		{"marking it", false, 2, http.MethodPost, "/v1/metadata/Folder/", ""},
+		{"moving", true, 1, http.MethodPut, "/v1/folders/", "Gamma"},
+		{"taking a temporary name", true, 1, http.MethodPut, "/v1/folders/", "(moving"},
+		{"swapping names", true, 1, http.MethodPut, "/v1/folders/", "Alpha"},
+	} {
+		for _, late := range []bool{false, true} {
+			s := newVaultSite(t)
+			s.env = append(s.env, "CWVAULT_WORKERS=1")
+			s.killCompanies()
+			want := killFirst
+			if test.moves {
+				s.inProcess(exitOK, "resync")
+				s.killChanges()
+				want = killLast
+			}
+			p := paused{s.pause(test.n, test.method, test.path, test.text), test.name, late, want}
+			if p.late {
+				p.name += ", done after the other run"
+			} else {
+				p.answer()
+			}
+			runs = append(runs, p)
+		}
+	}
+
+	for _, p := range runs {
+		if out := p.must(exitLease, "resync"); !strings.Contains(out, fmt.Sprintf("process %d ", p.cmd.Process.Pid)) {
+			t.Errorf("%s: the second run does not name the first (%d):\n%s", p.name, p.cmd.Process.Pid, out)
+		}
+	}
+	if completely() {
+		time.Sleep(31 * time.Second)
+	} else {
+		for _, p := range runs { // a suspended machine's timers do not run either
+			p.inJournal(`UPDATE cwvault_lease SET expires = 1, uptime = 1`)
+		}
+	}
+
+	for _, p := range runs {
+		t.Run(p.name, func(t *testing.T) {
+			p.site.t = t
+			p.inProcess(exitOK, "resync")
+			if p.answer(); p.late {
+				p.answered()
+			}
+			code, changes := p.wake()
+			if code != exitLease || !strings.Contains(p.out.String(), "error: journal "+p.statePath()+": check the lease: the lease is lost") {
+				t.Errorf("exit code %d, want %d, and a word about the lease", code, exitLease)
+			}
+			for _, c := range changes {
+				t.Errorf("after the pause: %s", c)
+			}
+			p.inProcess(exitOK, "resync")
+			p.inProcess(exitOK, "plan", "--detailed-exitcode")
+			if p.check(p.want); t.Failed() {
+				t.Logf("it said:\n%s", &p.out)
+			}
+		})
+	}
+}
+
+// answered waits until Secret Server has answered all requests.
+func (s *vaultSite) answered() {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		open := 0
+		for _, q := range s.server.Requests() {
+			if q.Status == 0 {
+				open++
+			}
+		}
+		if open == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("%d requests are not answered", open)
+		}
+	}
+}
+
+// countingVault counts the changes that get through to it. An update goes on
+// until its context ends.
+type countingVault struct {
+	sync.Vault
+	calls    int
+	updating chan struct{}
+}
+
+func (v *countingVault) CreateRoot(context.Context) (f sync.Folder, err error) {
+	v.calls++
+	return f, nil
+}
+
+func (v *countingVault) Create(context.Context, string, string, sync.Mark) (f sync.Folder, err error) {
+	v.calls++
+	return f, nil
+}
+
+func (v *countingVault) Mark(context.Context, string, sync.Mark) error {
+	v.calls++
+	return nil
+}
+
+func (v *countingVault) Update(ctx context.Context, _, _, _ string) (f sync.Folder, err error) {
+	v.calls++
+	close(v.updating)
+	<-ctx.Done()
+	return f, context.Cause(ctx)
+}
+
+// TestFencedVault sees that every change asks for the lease, and that one under
+// way ends when the lease is lost.
+func TestFencedVault(t *testing.T) {
+	s := &site{t: t, env: []string{"CWVAULT_STATE=" + filepath.Join(t.TempDir(), "cwvault.db")}}
+	acquire := func() *journal.Lease {
+		j, err := journal.Open(t.Context(), s.statePath(), journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { j.Close() })
+		lease, err := j.Acquire(t.Context(), journal.Self())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lease
+	}
+	v := &countingVault{updating: make(chan struct{})}
+	f := fencedVault{v, acquire()}
+	changes := map[string]func() error{
+		"create root": func() error { _, err := f.CreateRoot(t.Context()); return err },
+		"create":      func() error { _, err := f.Create(t.Context(), "1", "x", sync.Mark{}); return err },
+		"mark":        func() error { return f.Mark(t.Context(), "1", sync.Mark{}) },
+	}
+	for what, change := range changes {
+		if err := change(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	changes["update"] = func() error { _, err := f.Update(t.Context(), "1", "1", "x"); return err }
+	ended := make(chan error)
+	go func() { ended <- changes["update"]() }()
+	<-v.updating
+	s.inJournal(`UPDATE cwvault_lease SET expires = 1, uptime = 1`)
+	acquire()
+	for what, change := range changes {
+		if err := change(); !errors.Is(err, journal.ErrLost) {
+			t.Errorf("%s with the lease lost: %v", what, err)
+		}
+	}
+	if err := <-ended; !errors.Is(err, journal.ErrLost) {
+		t.Errorf("the update under way: %v", err)
+	}
+	if v.calls != len(changes) {
+		t.Errorf("%d changes, want %d", v.calls, len(changes))
+	}
+}
