@@ -110,7 +110,7 @@ func (w *testWorld) edit(t *rapid.T) {
 	anyFolder := func(label string) string {
 		return rapid.SampledFrom(append([]string{w.vault.root}, slices.Sorted(maps.Keys(w.vault.folders))...)).Draw(t, label)
 	}
-	switch rapid.IntRange(0, 14).Draw(t, "edit") {
+	switch rapid.IntRange(0, 18).Draw(t, "edit") {
 	case 0, 1:
 		pick().Name = rapid.SampledFrom(names).Draw(t, "new name")
 	case 2, 3:
@@ -159,13 +159,13 @@ func (w *testWorld) edit(t *rapid.T) {
 		if w.vault.child(parent, "Copy", "") == nil && rapid.IntRange(0, 3).Draw(t, "rarely") == 0 {
 			w.vault.add(parent, "Copy", m)
 		}
-	case 12: // names go round
+	case 12, 15, 16: // names go round
 		first := w.src.Companies[0].Name
 		for i := range w.src.Companies[1:] {
 			w.src.Companies[i].Name = w.src.Companies[i+1].Name
 		}
 		w.src.Companies[len(w.src.Companies)-1].Name = first
-	case 13: // an unmanaged folder exactly where one will have to be
+	case 13, 17, 18: // an unmanaged folder exactly where one will have to be
 		if p := w.plan(t, w.src, w.vault.tree()); !p.Empty() {
 			to := rapid.SampledFrom(p.Steps).Draw(t, "place").To
 			cut := strings.LastIndex(to, `\`)
