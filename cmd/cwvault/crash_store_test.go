@@ -48,7 +48,7 @@ func newStoreStory(t *testing.T, git bool, settings ...string) *storeStory {
 		s.git("add", ".")
 		s.git("commit", "-q", "-m", "before")
 	}
-	for range 120 {
+	for range 80 {
 		s.add()
 	}
 	return s
@@ -212,7 +212,7 @@ func (s *storeStory) leftovers() (paths []string) {
 // tree, and each company with its secrets.
 func TestStoreKilled(t *testing.T) {
 	t.Parallel()
-	rounds := 2
+	rounds := 1
 	if completely() {
 		rounds = 8
 	}

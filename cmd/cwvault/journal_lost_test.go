@@ -38,40 +38,55 @@ var damagedJournals = map[string]func(before journalFiles) journalFiles{
 	},
 }
 
-// TestJournalLostInCrash kills a run on Secret Server and takes its journal
-// away, or puts an old one in its place, before the next.
-func TestJournalLostInCrash(t *testing.T) {
+// TestJournalLost kills a run on Secret Server and takes its journal away,
+// damages it, or puts an old one in its place, before the next.
+func TestJournalLost(t *testing.T) {
 	t.Parallel()
 	r := record(t)
-	r.env = append(r.env, "CWVAULT_WORKERS=8")
+	r.settings = append(r.settings, "CWVAULT_WORKERS=8")
+	for _, test := range []struct {
+		name string
+		run  func(*recording)
+	}{
+		{"in a crash", (*recording).losesJournal},
+		{"before a mark", (*recording).losesIntent},
+		{"damaged", (*recording).refusesJournal},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r.vaultSite.site.t = t
+			test.run(r)
+		})
+	}
+}
+
+// losesJournal tries each loss with crashes all over the run. The next run
+// finishes the work from the marks alone.
+func (r *recording) losesJournal() {
 	tried := 0
-	for _, what := range slices.Sorted(maps.Keys(lostJournals)) {
-		n := 0
+	for n, what := range slices.Sorted(maps.Keys(lostJournals)) {
+		every := len(r.instants)
+		if completely() {
+			every = 15
+		}
 		for i, at := range r.instants {
-			every := len(r.instants) / 3
-			if completely() {
-				every = 15
-			}
-			// While a new folder has no mark, the journal alone knows of it: see
-			// TestJournalLostBeforeTheMark.
-			if i%every != len(what)%every || r.marksNext(at) {
+			if i%every != (n+1)*len(r.instants)/(len(lostJournals)+1)%every {
 				continue
+			}
+			for r.marksNext(at) { // see losesIntent
+				at.request--
 			}
 			r.rewind(at.request, lostJournals[what](r.before, at.journal))
 			r.inProcess(exitOK, "resync")
-			r.checkFinished()
-			r.inProcess(exitOK, "plan", "--detailed-exitcode")
-			if t.Failed() {
-				t.Fatalf("journal %s, killed at request %d", what, i)
+			if r.checkFinished(); r.t.Failed() {
+				r.t.Fatalf("journal: %s; killed at request %d", what, i)
 			}
-			n++
+			tried++
 		}
-		if n == 0 {
-			t.Errorf("journal %s: not tried", what)
-		}
-		tried += n
 	}
-	t.Logf("%d crashes with %d kinds of loss: 0 duplicates, 0 lost, 0 unmarked", tried, len(lostJournals))
+	r.t.Logf("%d crashes with %d kinds of loss: 0 duplicates, 0 lost, 0 unmarked", tried, len(lostJournals))
+	if tried < len(lostJournals) {
+		r.t.Error("not every loss was tried")
+	}
 }
 
 // marksNext reports whether the request is the one that marks a new folder.
@@ -80,64 +95,54 @@ func (r *recording) marksNext(at instant) bool {
 	return q.Method == http.MethodPost && strings.Contains(q.Path, "/metadata/Folder/")
 }
 
-// TestJournalLostBeforeTheMark is the one crash that needs the journal: the
-// folder is made, its mark is not written, and the intent is lost. Then the
-// folder might be anybody's. It is reported, not taken, and there is no second
-// one; CWVAULT_ADOPT=path takes it.
-func TestJournalLostBeforeTheMark(t *testing.T) {
-	r := record(t)
-	n := 0
+// losesIntent is the one crash after which the journal is needed: the folder is
+// made, its mark is not written, and the intent is lost. For all that can be
+// seen the folder is somebody else's. It is reported and not taken, and there is
+// no second one; CWVAULT_ADOPT=path takes it.
+func (r *recording) losesIntent() {
 	for _, at := range r.instants {
 		if !r.marksNext(at) {
 			continue
 		}
-		if n++; n > 3 {
-			break
-		}
 		r.rewind(at.request, nil)
 		if out := r.inProcess(exitOK, "resync"); !strings.Contains(out, "unmanaged-folder") {
-			t.Errorf("it is not reported:\n%s", out)
+			r.t.Errorf("the folder is not reported:\n%s", out)
 		}
 		r.env = append(r.env, "CWVAULT_ADOPT=path")
 		r.inProcess(exitOK, "resync")
 		r.checkFinished()
+		return
 	}
-	if n < 3 {
-		t.Errorf("only %d marks", n)
-	}
+	r.t.Error("no folder was marked")
 }
 
-// TestJournalDamaged has a run refuse a journal that it cannot read, say what
-// to do, change nothing, and work once that is done.
-func TestJournalDamaged(t *testing.T) {
-	r := record(t)
+// refusesJournal finds a journal that cannot be read. The run says what to do,
+// changes nothing, and works once that is done.
+func (r *recording) refusesJournal() {
 	crash := r.instants[len(r.instants)/2]
 	for r.marksNext(crash) {
 		crash.request--
 	}
-	for what, damage := range damagedJournals {
-		t.Run(what, func(t *testing.T) {
-			r.vaultSite.site.t = t
-			r.rewind(crash.request, damage(r.before))
-			for _, command := range []string{"plan", "resync"} {
-				var out, errs bytes.Buffer
-				if code := run(t.Context(), []string{command}, r.env, &out, &errs); code != exitFailed {
-					t.Errorf("%s: exit code %d", command, code)
-				}
-				for _, want := range []string{r.statePath(), "move it away", "-wal"} {
-					if !strings.Contains(errs.String(), want) {
-						t.Errorf("%s does not say %q:\n%s", command, want, &errs)
-					}
+	for _, what := range slices.Sorted(maps.Keys(damagedJournals)) {
+		r.rewind(crash.request, damagedJournals[what](r.before))
+		for _, command := range []string{"plan", "resync"} {
+			var out, errs bytes.Buffer
+			if code := run(r.t.Context(), []string{command}, r.env, &out, &errs); code != exitFailed {
+				r.t.Errorf("%s: %s: exit code %d", what, command, code)
+			}
+			for _, want := range []string{r.statePath(), "move it away", "-wal"} {
+				if !strings.Contains(errs.String(), want) {
+					r.t.Errorf("%s: %s does not say %q:\n%s", what, command, want, &errs)
 				}
 			}
-			if n := len(r.server.Requests()); n != 0 {
-				t.Errorf("%d requests to Secret Server", n)
-			}
-			r.restore(nil) // moved away, with -wal and -shm
-			r.inProcess(exitOK, "resync")
-			r.checkFinished()
-		})
+		}
+		if n := len(r.server.Requests()); n != 0 {
+			r.t.Errorf("%s: %d requests to Secret Server", what, n)
+		}
 	}
+	r.restore(nil) // moved away, with -wal and -shm
+	r.inProcess(exitOK, "resync")
+	r.checkFinished()
 }
 
 // TestStoreJournalLost does the same to runs on a password store, whose folders

@@ -270,3 +270,68 @@ func TestFencedVault(t *testing.T) {
 		t.Errorf("%d changes, want %d", v.calls, len(changes))
 	}
 }
+
+// robbedVault loses the run's lease to another run during the first update.
+type robbedVault struct {
+	vaultHandle
+	rob     func()
+	updates int
+}
+
+func (v *robbedVault) Update(ctx context.Context, id, parentID, name string) (sync.Folder, error) {
+	if v.updates++; v.updates == 1 {
+		v.rob()
+	}
+	return v.vaultHandle.Update(ctx, id, parentID, name)
+}
+
+// TestLeaseLostInSwap loses the lease between the two halves of a swap in a
+// password store. The first folder must not even be given its old name back.
+func TestLeaseLostInSwap(t *testing.T) {
+	s := newSite(t)
+	s.world.add(1, "Alpha", "Customer", "Active")
+	s.world.add(2, "Beta", "Customer", "Active")
+	s.must(exitOK, "resync")
+	s.world.Rename(1, "Beta")
+	s.world.Rename(2, "Alpha")
+
+	a := &app{ctx: t.Context(), environ: s.env, stdout: io.Discard, stderr: io.Discard}
+	c, err := a.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := a.open(c, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.close()
+	v := &robbedVault{vaultHandle: first.vault, rob: func() {
+		s.inJournal(`UPDATE cwvault_lease SET expires = 1, uptime = 1`)
+		j, err := journal.Open(t.Context(), s.statePath(), journal.Options{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := j.Acquire(t.Context(), journal.Self()); err != nil {
+			t.Error(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}}
+	first.vault = v
+	report, err := first.resync(t.Context(), request{}, "manual")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := exitCode(report.code()); code != exitLease {
+		t.Errorf("exit code %d, want %d", code, exitLease)
+	}
+	if v.updates != 1 {
+		t.Errorf("%d updates, want only the one under way", v.updates)
+	}
+	s.must(exitOK, "resync")
+	if dir := s.marks()["company/1"]; filepath.Base(dir) != "Beta" {
+		t.Errorf("company 1 is at %s", dir)
+	}
+}

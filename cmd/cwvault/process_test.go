@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -123,72 +122,6 @@ func (s *site) marks() map[string]string {
 		s.t.Fatal(err)
 	}
 	return marks
-}
-
-// TestKilled kills resyncs at random moments until one gets through, in rounds
-// of creates and of renames and moves. In the end the store is as wanted, with
-// no folder twice and every secret with its company.
-func TestKilled(t *testing.T) {
-	s := newSite(t)
-	const companies = 150
-	for i := range companies {
-		s.world.add(100+i, fmt.Sprintf("Company %03d", i), "Prospect", "Active")
-	}
-	s.env = append(s.env, "CWVAULT_MAX_MOVES=off", "CWVAULT_MAX_RENAMES=off", "CWVAULT_WORKERS=4")
-	random := rand.New(rand.NewPCG(1, 2))
-	kills := 0
-	untilDone := func() {
-		t.Helper()
-		for tries := 0; ; tries++ {
-			var out bytes.Buffer
-			cmd := s.command(&out, "resync")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			timer := time.AfterFunc(time.Duration(20+random.IntN(250))*time.Millisecond+time.Duration(tries)*20*time.Millisecond,
-				func() { _ = cmd.Process.Kill() }) // it may have ended by itself
-			err := cmd.Wait()
-			timer.Stop()
-			if err == nil {
-				return
-			}
-			if cmd.ProcessState.ExitCode() != -1 { // not killed
-				t.Fatalf("resync after a kill: %v\n%s", err, out.String())
-			}
-			kills++
-		}
-	}
-	untilDone()
-	marks := s.marks()
-	if len(marks) != companies+2 {
-		t.Fatalf("%d folders, want %d", len(marks), companies+2)
-	}
-	for key, dir := range marks {
-		if err := os.WriteFile(filepath.Join(dir, "secret.gpg"), []byte(key), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range companies { // everybody is won, and every two swap names
-		s.world.SetTypes(100+i, s.world.types["Customer"])
-		s.world.Rename(100+i, fmt.Sprintf("Company %03d", i^1))
-	}
-	untilDone()
-	s.must(exitOK, "plan", "--detailed-exitcode")
-	for key, dir := range s.marks() {
-		if b, err := os.ReadFile(filepath.Join(dir, "secret.gpg")); err != nil && strings.HasPrefix(key, "company/") || err == nil && string(b) != key {
-			t.Errorf("%s: %s holds the secret of %q, %v", key, dir, b, err)
-		}
-		var id int
-		if n, _ := fmt.Sscanf(key, "company/%d", &id); n == 1 {
-			if want := filepath.Join(s.store, "Clients", "Customer", "Active", fmt.Sprintf("Company %03d", (id-100)^1)); dir != want {
-				t.Errorf("%s is at %s, want %s", key, dir, want)
-			}
-		}
-	}
-	t.Logf("%d runs were killed", kills)
-	if kills == 0 {
-		t.Error("no run was killed in time; the test did not meet its subject")
-	}
 }
 
 // TestTwoAtOnce holds one run up in ConnectWise and starts another, which has
