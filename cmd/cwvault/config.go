@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -67,17 +68,22 @@ type environment struct {
 	MaxDrop      string `env:"CWVAULT_MAX_SOURCE_DROP"`
 	Settle       string `env:"CWVAULT_SETTLE"`
 
-	State      string `env:"CWVAULT_STATE"`
-	KeepRuns   string `env:"CWVAULT_KEEP_RUNS"`
-	Schedule   string `env:"CWVAULT_SCHEDULE"`
-	TimeZone   string `env:"CWVAULT_TIMEZONE"`
-	Jitter     string `env:"CWVAULT_JITTER"`
-	RunOnStart string `env:"CWVAULT_RUN_ON_START"`
-	Listen     string `env:"CWVAULT_LISTEN"`
-	Token      secret `env:"CWVAULT_TOKEN"`
-	Workers    string `env:"CWVAULT_WORKERS"`
-	LogLevel   string `env:"CWVAULT_LOG_LEVEL"`
-	LogFormat  string `env:"CWVAULT_LOG_FORMAT"`
+	State          string `env:"CWVAULT_STATE"`
+	KeepRuns       string `env:"CWVAULT_KEEP_RUNS"`
+	Schedule       string `env:"CWVAULT_SCHEDULE"`
+	TimeZone       string `env:"CWVAULT_TIMEZONE"`
+	Jitter         string `env:"CWVAULT_JITTER"`
+	RunOnStart     string `env:"CWVAULT_RUN_ON_START"`
+	Listen         string `env:"CWVAULT_LISTEN"`
+	Token          secret `env:"CWVAULT_TOKEN"`
+	Gather         string `env:"CWVAULT_GATHER"`
+	Workers        string `env:"CWVAULT_WORKERS"`
+	Tickets        string `env:"CWVAULT_TICKETS"`
+	TicketBoard    string `env:"CWVAULT_TICKET_BOARD"`
+	TicketPriority string `env:"CWVAULT_TICKET_PRIORITY"`
+	TicketCompany  string `env:"CWVAULT_TICKET_COMPANY"`
+	LogLevel       string `env:"CWVAULT_LOG_LEVEL"`
+	LogFormat      string `env:"CWVAULT_LOG_FORMAT"`
 }
 
 // defaults are the settings of an empty environment.
@@ -86,7 +92,7 @@ var defaults = environment{
 	Adopt: "off", Drift: "restore", Access: "inherit", Departed: "keep", Archive: "_Archive",
 	MaxMoves: "20%", MaxRenames: "20%", MaxArchives: "5%", MaxDrop: "10%", Settle: "0s",
 	State: "cwvault.db", KeepRuns: "30", Schedule: "@every 30m", TimeZone: "UTC", Jitter: "0s", RunOnStart: "true",
-	Listen: "127.0.0.1:8377", Workers: "8", LogLevel: "info", LogFormat: "text",
+	Listen: "127.0.0.1:8377", Gather: "3s", Workers: "8", Tickets: "off", LogLevel: "info", LogFormat: "text",
 }
 
 // fromFile are the variables that may be given as NAME_FILE instead.
@@ -104,6 +110,8 @@ type config struct {
 	schedule    scheduler.Schedule
 	jitter      time.Duration
 	settle      time.Duration
+	gather      time.Duration // how long callbacks are gathered
+	tickets     bool
 	workers     int
 	keepRuns    int
 	secretID    int // 0: the keys are in the settings
@@ -233,6 +241,15 @@ func (c *config) parse() {
 	}
 	parsed("CWVAULT_JITTER", func() (err error) { c.jitter, err = parseDuration(c.Jitter); return })
 	parsed("CWVAULT_SETTLE", func() (err error) { c.settle, err = parseDuration(c.Settle); return })
+	parsed("CWVAULT_GATHER", func() (err error) { c.gather, err = parseDuration(c.Gather); return })
+	if c.gather > time.Minute {
+		bad("CWVAULT_GATHER", fmt.Errorf("%q is longer than a minute", c.Gather))
+	}
+	tickets, err := oneOf(c.Tickets, "off", "on")
+	bad("CWVAULT_TICKETS", err)
+	if c.tickets = tickets == "on"; c.tickets && c.TicketCompany == "" {
+		bad("CWVAULT_TICKET_COMPANY", errors.New("not set; CWVAULT_TICKETS=on needs the id or identifier of the company that tickets are for, mostly your own"))
+	}
 	zone, err := time.LoadLocation(c.TimeZone)
 	bad("CWVAULT_TIMEZONE", err)
 	if err == nil {
