@@ -31,11 +31,11 @@ func (cmd explainCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	text, err := s.explain(a, p, id)
+	last, err := s.lastChange(a, sync.CompanyKey(id))
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(a.stdout, text)
+	_, err = io.WriteString(a.stdout, newExplainer(p, p.Plan, s.cfg.settings.Structure).text(id)+explainLine("last change", orNone(last)))
 	return err
 }
 
@@ -57,18 +57,57 @@ func (cmd explainCmd) find(p *proposal) (int, error) {
 	return 0, err
 }
 
-func (s *session) explain(a *app, p *proposal, id int) (string, error) {
+// explainer explains companies from what was read and planned.
+type explainer struct {
+	wanted    sync.Wanted
+	structure sync.Structure
+	root      string
+	companies map[int]sync.Company
+	folders   map[int]sync.Folder // by company, those that are ours
+	paths     map[string]string
+	steps     map[sync.Key]sync.Step
+	held      map[sync.Key]sync.Held
+	departed  map[sync.Key]sync.Departed
+}
+
+// newExplainer explains by a plan that was made from p, or a part of it.
+func newExplainer(p *proposal, plan sync.Plan, structure sync.Structure) *explainer {
+	e := &explainer{
+		wanted: p.wanted, structure: structure, root: strings.TrimSuffix(plan.Root, `\`), paths: treePaths(p.tree),
+		companies: make(map[int]sync.Company, len(p.source.Companies)), folders: map[int]sync.Folder{},
+		steps: map[sync.Key]sync.Step{}, held: map[sync.Key]sync.Held{}, departed: map[sync.Key]sync.Departed{},
+	}
+	for _, c := range p.source.Companies {
+		e.companies[c.ID] = c
+	}
+	for _, f := range p.tree.Folders {
+		if id, ok := f.Mark.Key.CompanyID(); ok && f.Mark.Tenant == plan.Tenant {
+			e.folders[id] = f
+		}
+	}
+	for _, step := range plan.Steps {
+		e.steps[step.Key] = step
+	}
+	for _, h := range plan.Held {
+		e.held[h.Key] = h
+	}
+	for _, d := range plan.Departed {
+		e.departed[d.Key] = d
+	}
+	return e
+}
+
+// explainLine is one line of an explanation.
+func explainLine(what, text string) string { return fmt.Sprintf("%-13s %s\n", what, plain(text)) }
+
+// text says where a company's folder is, where it should be, and why.
+func (e *explainer) text(id int) string {
 	key := sync.CompanyKey(id)
 	var b strings.Builder
-	line := func(what, format string, args ...any) {
-		fmt.Fprintf(&b, "%-13s %s\n", what, plain(fmt.Sprintf(format, args...)))
-	}
-	choice, listed := p.wanted.Explain(id)
+	line := func(what, format string, args ...any) { b.WriteString(explainLine(what, fmt.Sprintf(format, args...))) }
+	choice, listed := e.wanted.Explain(id)
 	line("key", "%s", key)
-	for _, c := range p.source.Companies {
-		if c.ID != id {
-			continue
-		}
+	if c, ok := e.companies[id]; ok {
 		line("company", "%s (%s)", c.Name, c.Identifier)
 		line("status", "%s", refText(c.Status))
 		types := make([]string, len(c.Types))
@@ -86,44 +125,30 @@ func (s *session) explain(a *app, p *proposal, id int) (string, error) {
 	case choice.Out != "":
 		line("left out", "%s", choice.Out)
 	case choice.Path != "":
-		line("belongs in", "%s%s, by CWVAULT_FOLDER_STRUCTURE=%s", strings.TrimSuffix(p.Root, `\`), choice.Path, s.cfg.settings.Structure)
+		line("belongs in", "%s%s, by CWVAULT_FOLDER_STRUCTURE=%s", e.root, choice.Path, e.structure)
 	}
-	paths := treePaths(p.tree)
-	found := false
-	for _, f := range p.tree.Folders {
-		if f.Mark.Tenant == p.Tenant && f.Mark.Key == key {
-			line("folder", "%s (id %s)", paths[f.ID], f.ID)
-			found = true
-		}
-	}
-	if !found {
+	folder, found := e.folders[id]
+	if found {
+		line("folder", "%s (id %s)", e.paths[folder.ID], folder.ID)
+	} else {
 		line("folder", "none")
 	}
-	pending := false
-	for _, step := range p.Steps {
-		if step.Key == key {
-			line("next", "%s to %s: %s", step.Op, step.To, step.Reason)
-			pending = true
-		}
+	step, pending := e.steps[key]
+	if pending {
+		line("next", "%s to %s: %s", step.Op, step.To, step.Reason)
 	}
-	for _, h := range p.Held {
-		if h.Key == key {
-			line("held", "%s: %s", h.Code, h.Reason)
-			pending = true
-		}
+	if h, ok := e.held[key]; ok {
+		line("held", "%s: %s", h.Code, h.Reason)
+		pending = true
 	}
-	for _, d := range p.Departed {
-		if d.Key == key {
-			line("departed", "%s", d.Reason)
-			pending = true
-		}
+	if d, ok := e.departed[key]; ok {
+		line("departed", "%s", d.Reason)
+		pending = true
 	}
 	if !pending && found {
 		line("next", "nothing; the folder is where it should be")
 	}
-	last, err := s.lastChange(a, key)
-	line("last change", "%s", orNone(last))
-	return b.String(), err
+	return b.String()
 }
 
 // lastChange finds the newest step for a key in the runs that the journal keeps.

@@ -12,6 +12,8 @@ import (
 	gosync "sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"cwvault/sync"
 	"cwvault/sync/journal"
 )
@@ -23,6 +25,8 @@ type resyncCmd struct {
 	Approve  string     `placeholder:"ID" help:"Let the guards pass the plan with this id, and no other."`
 	Recreate []sync.Key `placeholder:"KEY" help:"Make the folder with this key again though it has disappeared from the vault."`
 	DryRun   bool       `help:"Only show the plan."`
+
+	Wait time.Duration `default:"0s" placeholder:"DURATION" help:"While another run is under way, wait this long for it to end, such as 10m."`
 }
 
 // Run makes one run now.
@@ -31,6 +35,9 @@ func (cmd resyncCmd) Run(a *app) error {
 		if !key.Valid() {
 			return usagef("--recreate %q: not a key; it looks like company/250", key)
 		}
+	}
+	if cmd.Wait < 0 {
+		return usagef("--wait: %v is negative", cmd.Wait)
 	}
 	c, err := a.load()
 	if err != nil {
@@ -44,6 +51,7 @@ func (cmd resyncCmd) Run(a *app) error {
 		return err
 	}
 	defer s.close()
+	s.leaseWait = cmd.Wait
 	req := request{only: cmd.Company, recreate: cmd.Recreate, approve: cmd.Approve}
 	if cmd.Plan != "" {
 		if req.saved, err = readPlan(cmd.Plan); err != nil {
@@ -192,7 +200,7 @@ func (s *session) resync(ctx context.Context, req request, trigger string) (r *r
 // holdingLease calls f while no other run can write. The context of f ends
 // when the lease is lost: whoever has lost it must not begin another step.
 func (s *session) holdingLease(ctx context.Context, f func(context.Context) error) error {
-	lease, err := s.journal.Acquire(ctx, journal.Self())
+	lease, err := acquire(ctx, s.journal, s.leaseWait, s.app.log)
 	if err != nil {
 		return err
 	}
@@ -220,6 +228,29 @@ func (s *session) holdingLease(ctx context.Context, f func(context.Context) erro
 		}
 	}
 	return err
+}
+
+// acquire takes the lease. While another run has it, it says once who that is
+// and waits; after wait the error is that of [journal.Journal.Acquire].
+func acquire(ctx context.Context, j *journal.Journal, wait time.Duration, log hclog.Logger) (*journal.Lease, error) {
+	const pause = 500 * time.Millisecond
+	deadline := time.Now().Add(wait)
+	for said := false; ; said = true {
+		lease, err := j.Acquire(ctx, journal.Self())
+		var held *journal.HeldError
+		left := time.Until(deadline)
+		if !errors.As(err, &held) || left <= 0 {
+			return lease, err
+		}
+		if !said {
+			log.Info("waiting for another run to end", "holder", plain(held.Owner.String()), "since", held.Since.UTC().Format(time.RFC3339), "at most", wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for %s to end its run: %w", held.Owner, ctx.Err())
+		case <-time.After(min(pause, left)):
+		}
+	}
 }
 
 // lostLease returns an error wrapping [journal.ErrLost] if the lease is lost.
@@ -269,7 +300,8 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 	if err != nil {
 		return nil, err
 	}
-	rec := &recorder{journal: s.journal, run: id, bar: s.bar, results: make([]stepResult, len(p.Steps))}
+	rec := &recorder{journal: s.journal, run: id, bar: s.bar, applied: s.watch.applied, results: make([]stepResult, len(p.Steps))}
+	rec.progress(0)
 	report := sync.Apply(ctx, fencedVault{s.vault, s.lease}, p.Plan, s.cfg.workers, rec)
 	s.bar.stop()
 	r := &runReport{Plan: p.Plan, Run: id, Trigger: trigger, Started: started, Results: rec.results, Outcome: outcomeDone}
@@ -371,7 +403,7 @@ func (s *session) noteWants(ctx context.Context, p *proposal) error {
 		errs = append(errs, s.journal.Wanted(ctx, w.Key, w.Place))
 	}
 	for key := range p.wants {
-		if !still[key] {
+		if !still[key] && !p.req.partial() { // a part of the plan says nothing of the other companies
 			errs = append(errs, s.journal.Unwanted(ctx, key))
 		}
 	}
@@ -388,6 +420,7 @@ type recorder struct {
 	journal *journal.Journal
 	run     int64
 	bar     *progress
+	applied func(run int64, done, total int)
 	mu      gosync.Mutex
 	ended   int
 	results []stepResult
@@ -398,6 +431,16 @@ func (r *recorder) record(s sync.Step) journal.StepRecord {
 	// The parent's key stands for the parent: an id may not exist yet, or mean
 	// nothing in the next run.
 	return journal.StepRecord{Op: string(s.Op), Key: s.Key, FolderID: s.FolderID, ParentID: string(place.Parent), Name: place.Name, From: s.From, To: s.To}
+}
+
+// progress shows how many steps have ended.
+func (r *recorder) progress(done int) {
+	if done > 0 {
+		r.bar.applied(done, len(r.results))
+	}
+	if r.applied != nil {
+		r.applied(r.run, done, len(r.results))
+	}
 }
 
 // Begin implements [sync.Recorder]. The journal refuses when the lease is lost.
@@ -416,7 +459,7 @@ func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.
 		r.results[index].Ended = time.Now()
 	}
 	r.ended++
-	r.bar.applied(r.ended, len(r.results))
+	r.progress(r.ended)
 	r.mu.Unlock()
 	text := ""
 	if result.Err != nil {

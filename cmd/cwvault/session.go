@@ -26,8 +26,20 @@ type session struct {
 	journal *journal.Journal
 	lease   *journal.Lease // while one is held
 	bar     *progress
+	watch   watch
 
-	connected bool // with keys from the vault
+	connected bool          // with keys from the vault
+	leaseWait time.Duration // how long to wait while another run has the lease
+}
+
+// watch is what the service wants to hear of a run while it goes on. Functions
+// that are nil are not called.
+type watch struct {
+	proposed func(*proposal)
+	// reached is told how each reading of ConnectWise ("connectwise") and of the
+	// vault ("vault") went, unless it was cut off.
+	reached func(server string, err error)
+	applied func(run int64, done, total int)
 }
 
 // open connects a command to both servers and the journal, without sending
@@ -100,16 +112,23 @@ func inSettings(prefix string, variables map[string]string, err error) error {
 
 // request says what a run is asked for.
 type request struct {
-	only     []string   // companies by id or identifier; empty means all
+	only     []string   // companies by id or identifier
+	ids      []int      // companies by id, whether ConnectWise still lists them or not
 	recreate []sync.Key // missing folders that may be made again
 	approve  string     // plan id that guards let through
 	saved    *savedPlan // apply only if it is this plan
 	count    bool       // count the secrets that move
 }
 
+// partial reports whether the run is about some companies and not all.
+func (r request) partial() bool { return len(r.only) > 0 || len(r.ids) > 0 }
+
 // proposal is a plan and what it was made from.
 type proposal struct {
 	sync.Plan
+	// full is the plan before guards and the like held parts of it.
+	full   sync.Plan
+	req    request
 	wanted sync.Wanted
 	source sync.Source
 	tree   sync.Tree
@@ -152,17 +171,20 @@ func (p *proposal) settledIntents(report sync.Report) []sync.Key {
 
 // propose reads both sides at once and decides what is to be done.
 func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
-	p := &proposal{}
+	p := &proposal{req: req}
 	if err := s.connect(ctx); err != nil {
+		s.reached(ctx, "vault", err)
 		return nil, err
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		p.source, err = s.cw.Source(gctx)
+		s.reached(gctx, "connectwise", err)
 		return wrap("read companies", err)
 	})
 	group.Go(func() (err error) {
 		p.tree, err = s.vault.Tree(gctx)
+		s.reached(gctx, "vault", err)
 		return wrap("read folders", err)
 	})
 	if v, ok := s.vault.(interface{ Ready(context.Context) error }); ok {
@@ -197,6 +219,7 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 	if plan, err = plan.WithAccess(audience); err != nil {
 		return nil, err
 	}
+	p.full = plan
 	hold := sync.Check(plan, s.cfg.settings, req.approve)
 	if err := s.holdMore(ctx, p, plan, req, hold); err != nil {
 		return nil, err
@@ -220,10 +243,21 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 	if n := len(plan.Learned()); n > 0 {
 		s.app.log.Warn("the journal did not know the places of folders that are right: it is new, older than the vault, or a run was cut off", "folders", n)
 	}
+	if s.watch.proposed != nil {
+		s.watch.proposed(p)
+	}
 	if req.count {
 		return p, s.countSecrets(ctx, p)
 	}
 	return p, nil
+}
+
+// reached tells the watch how the reading of a server went. That it was cut off,
+// by a signal or because the other server failed, says nothing.
+func (s *session) reached(ctx context.Context, server string, err error) {
+	if s.watch.reached != nil && (err == nil || ctx.Err() == nil) {
+		s.watch.reached(server, err)
+	}
 }
 
 // holdMore adds to hold what the journal's memory holds: a changed layout, and
@@ -367,8 +401,16 @@ func (s *session) world(ctx context.Context, p *proposal, req request) (sync.Wor
 	for _, key := range req.recreate {
 		w.Recreate[key] = true
 	}
-	w.Only, err = selectCompanies(req.only, p.source.Companies)
-	return w, err
+	if w.Only, err = selectCompanies(req.only, p.source.Companies); err != nil {
+		return w, err
+	}
+	for _, id := range req.ids {
+		if w.Only == nil {
+			w.Only = map[int]bool{}
+		}
+		w.Only[id] = true
+	}
+	return w, nil
 }
 
 // selectCompanies finds companies by id or identifier. Nil means all.
