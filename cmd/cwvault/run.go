@@ -16,14 +16,20 @@ import (
 // app is what every command gets: the world outside.
 type app struct {
 	ctx     context.Context
-	environ []string
+	process []string // the environment that the process was started with
+	envFile string   // --env-file, or empty
+	environ []string // process, and what the file adds to it
+	warning string   // what is wrong with the file, for the log
 	stdout  io.Writer
 	stderr  io.Writer
 	log     hclog.Logger
+	host    host
 }
 
 // commands is the command line.
 type commands struct {
+	EnvFile string `placeholder:"FILE" help:"Read settings from FILE, lines of NAME=VALUE. What the environment sets already wins."`
+
 	Plan    planCmd    `cmd:"" help:"Show what a resync would change. Changes nothing."`
 	Resync  resyncCmd  `cmd:"" help:"Bring the vault's folders in step with ConnectWise, now."`
 	Serve   serveCmd   `cmd:"" help:"Resync on a schedule until stopped."`
@@ -39,13 +45,19 @@ type commands struct {
 
 const description = `cwvault keeps the folder tree of a vault in step with the customers in ConnectWise PSA.
 
-It is set up by environment variables; see the README. Standard output carries the result and nothing else.
+It is set up by environment variables, or by a file of them; see the README. Standard output carries the result and nothing else.
 
 Exit codes: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 some steps failed, 4 held by a guard,
 5 the companies read are not to be trusted, 64 usage, 75 another run is under way, 77 not authorised, 78 settings.`
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) (code int) {
+	return runOn(ctx, host{}, args, environ, stdout, stderr)
+}
+
+// runOn is run for a process that something else than a shell or systemd has
+// started.
+func runOn(ctx context.Context, on host, args, environ []string, stdout, stderr io.Writer) (code int) {
 	var cli commands
 	exited := -1
 	parser, err := kong.New(&cli,
@@ -68,8 +80,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "cwvault: error: %s\ncwvault: hint: cwvault --help\n", plain(err.Error()))
 		return exitUsage
 	}
-	a := &app{ctx: ctx, environ: environ, stdout: stdout, stderr: stderr, log: hclog.NewNullLogger()}
-	err = parsed.Run(a)
+	a := &app{ctx: ctx, process: environ, envFile: cli.EnvFile, stdout: stdout, stderr: stderr, log: hclog.NewNullLogger(), host: on}
+	if a.environ, err = a.reload(); err == nil {
+		err = parsed.Run(a)
+	}
 	var result resultCode
 	if errors.As(err, &result) {
 		return int(result)
@@ -99,6 +113,9 @@ func (a *app) load() (*config, error) {
 	a.log = hclog.New(&hclog.LoggerOptions{
 		Name: "cwvault", Level: c.logLevel, JSONFormat: c.logJSON, Output: a.stderr,
 	})
+	if a.warning != "" {
+		a.log.Warn(a.warning, "file", plain(a.envFile))
+	}
 	for _, name := range unknownSettings(a.environ) {
 		a.log.Warn("unknown setting, ignored", "name", plain(name))
 	}
