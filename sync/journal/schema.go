@@ -108,6 +108,17 @@ CREATE TABLE cwvault_want (
 	place TEXT NOT NULL,
 	since BIGINT NOT NULL
 );
+`, `
+CREATE TABLE cwvault_ticket (
+	problem TEXT PRIMARY KEY,
+	ticket  BIGINT NOT NULL, -- 0 while there is none
+	since   BIGINT NOT NULL,
+	solved  BIGINT NOT NULL, -- 0 while it lasts
+	seen    BIGINT NOT NULL,
+	mark    TEXT NOT NULL,
+	items   TEXT NOT NULL, -- JSON
+	claimed BIGINT NOT NULL -- until when somebody works on it
+);
 `}
 
 type querier interface {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	gosync "sync"
 	"testing"
@@ -97,6 +98,9 @@ func TestJournalOfLayout1(t *testing.T) {
 			t.Errorf("fence %d, want 18", l.fence)
 		}
 		wantError(t, j.UsePlan(ctx, "beef"), ErrUsed)
+		if tickets, err := j.Tickets(ctx); len(tickets) > 0 || err != nil {
+			t.Errorf("tickets %v (%v), before there could be any", tickets, err)
+		}
 		if id := mustStart(t, j); id != 43 {
 			t.Errorf("the next run is %d, want 43", id)
 		}
@@ -107,6 +111,7 @@ func TestJournalOfLayout1(t *testing.T) {
 func TestReleasedLayoutsAreNotEdited(t *testing.T) {
 	for i, want := range []string{
 		"2468f5e2e1e9b0820650cd1b0e0e2798e6d3893a1e0f2642018764d693548766",
+		"409229413bb0d98b13bd3af2774267c0b54c3103c48cc81a077decf517438934",
 	} {
 		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(migrations[i]))); got != want {
 			t.Errorf("the way to layout %d was edited (its digest is %s); add another migration instead", i+1, got)
@@ -126,7 +131,8 @@ func TestMigrations(t *testing.T) {
 			return n
 		}
 		add := `ALTER TABLE cwvault_pause ADD COLUMN who TEXT NOT NULL DEFAULT 'nobody'; CREATE TABLE cwvault_more (x BYTES)`
-		broken := []string{migrations[0], add, `UPDATE cwvault_pause SET who = 'x'; DELETE FROM no_such_table`}
+		newer := append(slices.Clone(migrations), add)
+		broken := append(slices.Clone(newer), `UPDATE cwvault_pause SET who = 'x'; DELETE FROM no_such_table`)
 		if err := migrate(ctx, j.db, j.dialect, broken); err == nil {
 			t.Fatal("a broken migration succeeds")
 		}
@@ -138,13 +144,13 @@ func TestMigrations(t *testing.T) {
 		}
 
 		for range 2 { // the second time there is nothing to do
-			ok(t, migrate(ctx, j.db, j.dialect, []string{migrations[0], add}))
+			ok(t, migrate(ctx, j.db, j.dialect, newer))
 			if n := count(`SELECT count(*) FROM cwvault_pause WHERE who = 'nobody'`); n != 1 {
 				t.Errorf("%d pauses, want the one there was", n)
 			}
 		}
-		if v, err := schemaVersion(ctx, j.db, j.dialect, 9); v != 2 || err != nil {
-			t.Errorf("it is layout %d (%v), want 2", v, err)
+		if v, err := schemaVersion(ctx, j.db, j.dialect, 9); v != len(newer) || err != nil {
+			t.Errorf("it is layout %d (%v), want %d", v, err, len(newer))
 		}
 
 		// The present version meets the journal of a newer one.

@@ -1,0 +1,92 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// claimLife is how long a claim on a problem lasts at most. Whoever has not
+// come back by then was killed.
+const claimLife = time.Minute
+
+// Ticket is what is remembered of a problem for which a ticket is, was or may
+// have to be raised.
+type Ticket struct {
+	Problem string
+	ID      int       // of the ticket; 0 while there is none
+	Since   time.Time // when the problem was first seen
+	Solved  time.Time // when it was seen to be gone; zero while it lasts
+	Seen    int       // in how many runs in a row it was seen, where that matters
+	Mark    string    // tells one occurrence of the problem from another, where that matters
+	Items   []string  // the keys of what it is about
+}
+
+// Tickets returns all problems that are remembered, by name.
+func (j *Journal) Tickets(ctx context.Context) (map[string]Ticket, error) {
+	list, err := rows(ctx, j, "read tickets", scanTicket, `SELECT `+ticketColumns+` FROM cwvault_ticket`)
+	m := make(map[string]Ticket, len(list))
+	for _, t := range list {
+		m[t.Problem] = t
+	}
+	return m, err
+}
+
+const ticketColumns = `problem, ticket, since, solved, seen, mark, items`
+
+func scanTicket(scan func(...any) error) (Ticket, error) {
+	var t Ticket
+	var items text
+	err := scan((*text)(&t.Problem), &t.ID, (*stamp)(&t.Since), (*stamp)(&t.Solved), &t.Seen, (*text)(&t.Mark), &items)
+	if err == nil {
+		err = json.Unmarshal([]byte(items), &t.Items)
+	}
+	return t, err
+}
+
+// ClaimTicket takes the problem for this caller alone, until PutTicket or
+// ForgetTicket or for a minute, and returns what is remembered of it: of a new
+// problem the time. It reports false while another caller, of this process or
+// another, has the problem. It needs no lease.
+func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ours bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return Ticket{}, false, err
+	}
+	now := j.now()
+	// A claim for longer than it can last was made before the clock was set back.
+	n, err := j.exec(ctx, "claim a problem", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
+		VALUES ($1, 0, $2, 0, 0, '', '[]', $3) ON CONFLICT (problem) DO UPDATE SET claimed = excluded.claimed
+		WHERE cwvault_ticket.claimed <= $2 OR cwvault_ticket.claimed > $3`,
+		text(problem), stamp(now), stamp(now.Add(claimLife)))
+	if err != nil || n == 0 {
+		return Ticket{}, false, err
+	}
+	found, err := rows(ctx, j, "read a ticket", scanTicket, `SELECT `+ticketColumns+` FROM cwvault_ticket WHERE problem = $1`, text(problem))
+	if err != nil || len(found) == 0 {
+		return Ticket{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// PutTicket records what is known of a problem by now, and ends the claim. It
+// needs no lease.
+func (j *Journal) PutTicket(ctx context.Context, t Ticket) error {
+	if t.Items == nil {
+		t.Items = []string{}
+	}
+	items, err := json.Marshal(t.Items)
+	if err != nil {
+		return err
+	}
+	_, err = j.exec(ctx, "write a ticket", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (problem) DO UPDATE SET ticket = excluded.ticket, since = excluded.since,
+		solved = excluded.solved, seen = excluded.seen, mark = excluded.mark, items = excluded.items, claimed = 0`,
+		text(t.Problem), t.ID, stamp(t.Since), stamp(t.Solved), t.Seen, text(t.Mark), text(items))
+	return err
+}
+
+// ForgetTicket removes all memory of a problem. It needs no lease.
+func (j *Journal) ForgetTicket(ctx context.Context, problem string) error {
+	_, err := j.exec(ctx, "forget a ticket", false, `DELETE FROM cwvault_ticket WHERE problem = $1`, text(problem))
+	return err
+}
