@@ -54,21 +54,24 @@ var unneeded = []struct{ subject, path, right string }{
 //
 // A role that shows only some companies (Inquire = My, or a location below the
 // top) gives no error anywhere; that can only be told from their number.
-func (c *Client) Check(ctx context.Context) Report { return c.check(ctx, lookTimeout) }
+func (c *Client) Check(ctx context.Context, tickets *TicketSettings) Report {
+	return c.check(ctx, tickets, lookTimeout)
+}
 
-func (c *Client) check(ctx context.Context, limit time.Duration) Report {
+func (c *Client) check(ctx context.Context, tickets *TicketSettings, limit time.Duration) Report {
 	defer c.transport.CloseIdleConnections()
-	k := &checkup{c: c, limit: limit}
+	k := &checkup{c: c, tickets: tickets, limit: limit}
 	k.run(ctx)
 	return k.report
 }
 
 // checkup is a check under way.
 type checkup struct {
-	c      *Client
-	limit  time.Duration
-	at     site
-	report Report
+	c       *Client
+	tickets *TicketSettings // nil: not used
+	limit   time.Duration
+	at      site
+	report  Report
 }
 
 func (k *checkup) run(ctx context.Context) {
@@ -304,7 +307,7 @@ func (k *checkup) excess(ctx context.Context) {
 				url: k.at.base() + u.path, query: url.Values{"pageSize": {"1"}, "fields": {"id"}},
 				signed: true, accept: '[', limit: maxSmallBody,
 			}
-			return k.c.get(ctx, one, func(io.Reader, http.Header) error { return nil })
+			return k.c.send(ctx, one, func(io.Reader, http.Header) error { return nil })
 		})
 		var e *Error
 		switch {

@@ -86,7 +86,7 @@ func TestCheckGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report := c.Check(context.Background())
+	report := c.Check(context.Background(), nil)
 	want := []Finding{
 		{Subject: "address", Text: s.URL() + "/v4_6_release/apis/3.0"},
 		{Subject: "keys", Text: "accepted for the company id acmeinc"},
@@ -219,7 +219,7 @@ func TestCheck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := c.check(context.Background(), time.Second).Findings
+			got := c.check(context.Background(), nil, time.Second).Findings
 			if diff := cmp.Diff(test.want, brief(got)); diff != "" {
 				t.Errorf("(-want +got):\n%s\n%+v", diff, got)
 			}
@@ -262,7 +262,7 @@ func TestCheckNoServer(t *testing.T) {
 		s := newServer(t, 3)
 		c, _ := clientOf(t, s)
 		s.Close()
-		got := c.Check(context.Background()).Findings
+		got := c.Check(context.Background(), nil).Findings
 		if diff := cmp.Diff([]string{"fail address"}, brief(got)); diff != "" || !strings.Contains(got[0].Text, "refused") {
 			t.Errorf("%+v\n%s", got, diff)
 		}
@@ -273,7 +273,7 @@ func TestCheckNoServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := c.Check(context.Background()).Findings
+		got := c.Check(context.Background(), nil).Findings
 		if diff := cmp.Diff([]string{"fail address"}, brief(got)); diff != "" || !strings.Contains(got[0].Mend, "CA file") {
 			t.Errorf("%+v\n%s", got, diff)
 		}
@@ -287,7 +287,7 @@ func TestCheckShowsNoKeys(t *testing.T) {
 			s := newServer(t, 3)
 			s.on[path] = echo(status)
 			c, _ := clientOf(t, s)
-			findings := c.Check(context.Background()).Findings
+			findings := c.Check(context.Background(), nil).Findings
 			if len(s.requests(path)) == 0 || len(findings) == 0 {
 				t.Errorf("%s was not asked for: %v", path, brief(findings))
 			}

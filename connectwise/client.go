@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	gosync "sync"
@@ -43,6 +44,7 @@ type Client struct {
 	transport *http.Transport
 	log       hclog.Logger
 	progress  func(read, total int)
+	sent      func(retry bool) // may be nil
 	company   string
 	version   string // of the model that is asked for
 	given     site   // as the operator gave it
@@ -55,10 +57,14 @@ type Client struct {
 	// Tests shorten these.
 	tryTimeout time.Duration
 	sleep      func(context.Context, time.Duration) error
+	now        func() time.Time // for the keys of deliveries
+
+	fetching chan struct{} // held by whoever asks for the key of a delivery
 
 	mu      gosync.Mutex
 	site    site
 	located bool // site is certain enough to be asked: discovered, or given in full
+	keys    signingKeys
 }
 
 // Site returns the address of the API that is in use, such as
@@ -133,6 +139,27 @@ func (c *Client) follow(ctx context.Context, ask func(site) error) error {
 	}
 	if now.cloud {
 		err = hiddenUnauthorized(err)
+	}
+	return err
+}
+
+// ask sends r to the API's path, wherever the API is now. An error of which
+// [isGone] is true is about the record, and not about the API.
+func (c *Client) ask(ctx context.Context, path string, r request, read func(io.Reader, http.Header) error) error {
+	defer c.transport.CloseIdleConnections()
+	r.signed = true
+	var gone *Error
+	err := c.follow(ctx, func(at site) error {
+		r.url = at.base() + path
+		err := c.send(ctx, r, read)
+		if gone = nil; isGone(err) && errors.As(err, &gone) {
+			gone.Hint = ""
+			return nil // follow would look for the API elsewhere
+		}
+		return err
+	})
+	if err == nil && gone != nil {
+		return gone
 	}
 	return err
 }

@@ -48,6 +48,9 @@ type Config struct {
 	// number read so far and the number there should be, from the goroutine
 	// that reads. It starts from the first page when a reading is repeated.
 	Progress func(read, total int)
+	// Sent, if not nil, is called for each request that is sent, from the
+	// goroutine that sends it; retry says that the same request was sent before.
+	Sent func(retry bool)
 }
 
 // New checks cfg and returns a client. It sends nothing. An error names each
@@ -108,6 +111,7 @@ func New(cfg Config) (*Client, error) {
 		transport: newTransport(roots),
 		log:       log,
 		progress:  cfg.Progress,
+		sent:      cfg.Sent,
 		company:   cfg.CompanyID,
 		version:   version,
 		given:     given,
@@ -124,6 +128,8 @@ func New(cfg Config) (*Client, error) {
 		},
 		tryTimeout: 30 * time.Second,
 		sleep:      sleep,
+		now:        time.Now,
+		fetching:   make(chan struct{}, 1),
 		site:       start,
 		located:    full,
 	}, nil

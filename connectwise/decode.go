@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 
 	"cwvault/sync"
 )
@@ -71,10 +72,33 @@ func (w *wireCompany) company() sync.Company {
 	return c
 }
 
-// decodeRows reads a JSON array of companies and hands them to each, one by
-// one, in a value that is used again. An array that is not closed, that has
-// anything after it, or that has a row without a proper id is an error.
-func decodeRows(r io.Reader, each func(*wireCompany)) error {
+func (w *wireCompany) id() int { return w.ID }
+
+// record is a pointer to a record as ConnectWise sends it.
+type record[R any] interface {
+	*R
+	id() int
+}
+
+// decodeOne returns a function that reads one JSON object into out.
+func decodeOne[R any, P record[R]](out P) func(io.Reader, http.Header) error {
+	return func(body io.Reader, _ http.Header) error {
+		var read R
+		if err := json.NewDecoder(body).Decode(&read); err != nil {
+			return err
+		}
+		if P(&read).id() <= 0 {
+			return fmt.Errorf("%w: the record has no id", ErrIncomplete)
+		}
+		*out = read
+		return nil
+	}
+}
+
+// decodeRows reads a JSON array of records and hands them to each, one by one,
+// in a value that is used again. An array that is not closed, that has anything
+// after it, or that has a row without a proper id is an error.
+func decodeRows[R any, P record[R]](r io.Reader, each func(P) error) error {
 	dec := json.NewDecoder(r)
 	open, err := dec.Token()
 	if err != nil {
@@ -83,16 +107,18 @@ func decodeRows(r io.Reader, each func(*wireCompany)) error {
 	if open != json.Delim('[') {
 		return fmt.Errorf("%w: no list where one was due", ErrIncomplete)
 	}
-	var row wireCompany
+	var row, none R
 	for n := 1; dec.More(); n++ {
-		row = wireCompany{}
+		row = none
 		if err := dec.Decode(&row); err != nil {
 			return err
 		}
-		if row.ID <= 0 {
+		if P(&row).id() <= 0 {
 			return fmt.Errorf("%w: row %d of the list has no id", ErrIncomplete, n)
 		}
-		each(&row)
+		if err := each(&row); err != nil {
+			return err
+		}
 	}
 	if _, err := dec.Token(); err != nil { // the closing bracket
 		return err

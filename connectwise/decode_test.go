@@ -32,7 +32,7 @@ func FuzzCompanyJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got []sync.Company
-		err := decodeRows(bytes.NewReader(data), func(w *wireCompany) { got = append(got, w.company()) })
+		err := decodeRows(bytes.NewReader(data), func(w *wireCompany) error { got = append(got, w.company()); return nil })
 
 		var wires []wireCompany
 		trimmed := bytes.TrimLeft(data, " \t\r\n")
@@ -95,7 +95,7 @@ func BenchmarkDecode100k(b *testing.B) {
 	var companies []sync.Company
 	for b.Loop() {
 		companies = nil
-		if err := decodeRows(bytes.NewReader(data), func(w *wireCompany) { companies = append(companies, w.company()) }); err != nil {
+		if err := decodeRows(bytes.NewReader(data), func(w *wireCompany) error { companies = append(companies, w.company()); return nil }); err != nil {
 			b.Fatal(err)
 		}
 	}

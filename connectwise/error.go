@@ -1,6 +1,7 @@
 package connectwise
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type Error struct {
 	Err       error  // what the error counts as or comes from; may be nil
 
 	retry      bool          // the same request may succeed later
+	undone     bool          // the server has surely not done what it was asked for
 	retryAfter time.Duration // how long the server wants to be left alone; 0 if it does not say
 }
 
@@ -67,8 +69,11 @@ func (e *Error) Error() string {
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// explain fills e from the answer: body is its beginning.
-func (c *Client) explain(e *Error, header http.Header, body []byte) {
+// readingRights is what the role must allow for reading.
+const readingRights = `"Company Maintenance: Inquire = All" and "Table Setup: Inquire = All" for Company / Company Status and Company / Company Type`
+
+// explain fills e from the answer to r: body is its beginning.
+func (c *Client) explain(e *Error, r request, header http.Header, body []byte) {
 	c.quote(e, body)
 	text := strings.ToLower(e.Message)
 	switch {
@@ -80,7 +85,7 @@ func (c *Client) explain(e *Error, header http.Header, body []byte) {
 		e.Hint = "check the company id, the public and private key and the client id"
 	case e.Status == http.StatusForbidden:
 		e.Err = ErrUnauthorized
-		e.Hint = `the API member's role needs "Company Maintenance: Inquire = All" and "Table Setup: Inquire = All" for Company / Company Status and Company / Company Type; a missing client id can look like this too`
+		e.Hint = "the API member's role needs " + cmp.Or(r.right, readingRights) + "; a missing client id can look like this too"
 	case e.Status == http.StatusBadRequest && strings.Contains(text, "clientid"):
 		// Which status a missing client id has differs by server; that its
 		// name is in the text is what reports of it agree on.
@@ -92,7 +97,7 @@ func (c *Client) explain(e *Error, header http.Header, body []byte) {
 		e.Status == http.StatusNotFound:
 		e.Hint = "check the URL and the company id"
 	case e.Status == http.StatusTooManyRequests, e.Status >= 500:
-		e.retry = true
+		e.retry, e.undone = true, e.Status == http.StatusTooManyRequests
 		e.retryAfter = retryAfter(header.Get("Retry-After"), time.Now())
 	}
 }
@@ -108,12 +113,19 @@ func (c *Client) quote(e *Error, body []byte) {
 		Code    string `json:"code"`
 		Error   string `json:"error"` // instead of code, when there were too many requests
 		Message string `json:"message"`
+		Errors  []struct {
+			Message string `json:"message"`
+		} `json:"errors"` // what is wrong with a record that was sent
 	}
 	if err := json.Unmarshal(body, &told); err != nil || told.Code+told.Error+told.Message == "" {
 		e.Message = c.clean(string(body))
 		return
 	}
-	e.Code, e.Message = c.clean(told.Code+told.Error), c.clean(told.Message)
+	message := told.Message
+	for _, problem := range told.Errors {
+		message += ": " + problem.Message
+	}
+	e.Code, e.Message = c.clean(told.Code+told.Error), c.clean(message)
 }
 
 // clean makes remote text fit to be shown: without keys, on one line, without
@@ -145,6 +157,22 @@ func isMoved(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound ||
 		e.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(e.Message), "cannot route"))
+}
+
+// isGone reports whether err is the answer that there is no record of that
+// number, and not that there is no API.
+func isGone(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound && strings.EqualFold(e.Code, "NotFound")
+}
+
+// isUnclear reports whether the server may have done what it was asked for,
+// although it did not say so: there was no answer, or one that breaks off, or
+// it failed on the way. A redirect is among them: the cloud's proxy has
+// answered a POST so that had saved the record.
+func isUnclear(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !e.undone && (e.Status < 400 || e.Status == http.StatusRequestTimeout || e.Status >= 500)
 }
 
 // isBadRequest reports whether err is the server's complaint about the query

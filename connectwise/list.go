@@ -148,9 +148,9 @@ func (c *Client) page(ctx context.Context, l listing, query url.Values, header h
 	}
 	r := request{url: l.at.base() + l.path, query: query, header: header, signed: true, accept: '[', limit: maxListBody}
 	var p page
-	err := c.get(ctx, r, func(body io.Reader, header http.Header) error {
+	err := c.send(ctx, r, func(body io.Reader, header http.Header) error {
 		p = page{link: parseLink(header)}
-		return decodeRows(body, func(w *wireCompany) {
+		return decodeRows(body, func(w *wireCompany) error {
 			if p.received == 0 {
 				p.firstID = w.ID
 			}
@@ -159,6 +159,7 @@ func (c *Client) page(ctx context.Context, l listing, query url.Values, header h
 			if !w.Deleted {
 				p.rows = append(p.rows, w.company())
 			}
+			return nil
 		})
 	})
 	return p, err
@@ -188,7 +189,7 @@ func (c *Client) count(ctx context.Context, at site) (int, http.Header, error) {
 		url: at.base() + "/company/companies/count", query: url.Values{"conditions": {notDeleted}},
 		signed: true, accept: '{', limit: maxSmallBody,
 	}
-	err := c.get(ctx, r, func(body io.Reader, h http.Header) error {
+	err := c.send(ctx, r, func(body io.Reader, h http.Header) error {
 		answer.Count, header = nil, h
 		if err := json.NewDecoder(body).Decode(&answer); err != nil {
 			return err

@@ -153,7 +153,7 @@ func (c *Client) companyInfo(ctx context.Context) (companyInfo, error) {
 	scheme, host := c.given.origin()
 	address := scheme + "://" + host + "/login/companyinfo/" + url.PathEscape(c.company)
 	var info *companyInfo
-	err := c.get(ctx, request{url: address, accept: '{', limit: maxSmallBody}, func(body io.Reader, _ http.Header) error {
+	err := c.send(ctx, request{url: address, accept: '{', limit: maxSmallBody}, func(body io.Reader, _ http.Header) error {
 		info = nil
 		return json.NewDecoder(body).Decode(&info)
 	})

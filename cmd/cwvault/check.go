@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"cwvault/connectwise"
 	"cwvault/sync"
 	"cwvault/sync/journal"
 	"cwvault/vault"
@@ -138,7 +139,8 @@ func (k *inspection) run() []finding {
 // without sending anything; the journal is an empty one. Of a session with
 // problems, which are those of all settings, parts may be nil.
 func (a *app) openClients(c *config, bar *progress) (s *session, problems configError) {
-	s = &session{app: a, cfg: c, journal: new(journal.Journal), bar: bar}
+	own := *c // a vault may narrow what its settings allow
+	s = &session{app: a, cfg: &own, journal: new(journal.Journal), bar: bar}
 	problems = c.problems
 	public, private := c.ConnectWisePublic, c.ConnectWisePrivate
 	if c.secretID != 0 {
@@ -204,7 +206,11 @@ func (k *inspection) connectWise(ctx context.Context, s *session) sync.Source {
 		}
 		k.ok("ConnectWise keys", "read from secret %d of the vault", s.cfg.secretID)
 	}
-	report := s.cw.Check(ctx)
+	var tickets *connectwise.TicketSettings
+	if c := s.cfg; c.tickets {
+		tickets = &connectwise.TicketSettings{Company: c.TicketCompany, Board: c.TicketBoard, Priority: c.TicketPriority}
+	}
+	report := s.cw.Check(ctx, tickets)
 	for _, f := range report.Findings {
 		k.add("ConnectWise", finding(f))
 	}

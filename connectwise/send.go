@@ -3,6 +3,7 @@ package connectwise
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -35,28 +37,34 @@ const (
 	maxErrorBody = 64 << 10
 )
 
-// request is a GET.
+// request is one call.
 type request struct {
+	method string // empty: GET
 	url    string
 	query  url.Values
 	header http.Header // besides the keys
+	body   []byte      // JSON, or nil
 	signed bool        // with the keys
+	right  string      // what the role must allow for it; empty: to read companies
 	accept byte        // with which the JSON begins that is due: '[' or '{'
-	limit  int64       // of the body, in bytes
+	limit  int64       // of the answer, in bytes
 }
 
-// get sends r until it is answered, and hands the answer to read, which is
+// send sends r until it is answered, and hands the answer to read, which is
 // called again when an answer breaks off. Everything that goes wrong is an
 // *Error.
-func (c *Client) get(ctx context.Context, r request, read func(body io.Reader, header http.Header) error) error {
+//
+// A POST is sent again only where the server has surely not done it: it could
+// not be connected to, or it answered 429.
+func (c *Client) send(ctx context.Context, r request, read func(body io.Reader, header http.Header) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for try := 1; ; try++ {
-		err := c.try(ctx, r, read)
-		if err == nil {
+		err := c.try(ctx, r, try > 1, read)
+		if err == nil || r.method == http.MethodDelete && try > 1 && isGone(err) { // by the try before
 			return nil
 		}
-		if !err.retry || try == maxTries || ctx.Err() != nil {
+		if !err.retry || r.method == http.MethodPost && !err.undone || try == maxTries || ctx.Err() != nil {
 			return err
 		}
 		wait := backoff(err, try)
@@ -91,14 +99,19 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// try sends r once.
-func (c *Client) try(ctx context.Context, r request, read func(io.Reader, http.Header) error) *Error {
+// try sends r once; repeated says that it was sent before.
+func (c *Client) try(ctx context.Context, r request, repeated bool, read func(io.Reader, http.Header) error) *Error {
 	start := time.Now()
 	tryCtx, cancel := context.WithTimeout(ctx, c.tryTimeout)
 	defer cancel()
+	connected := false
+	tryCtx = httptrace.WithClientTrace(tryCtx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	})
 
-	e := &Error{Method: http.MethodGet, URL: r.url}
+	e := &Error{Method: cmp.Or(r.method, http.MethodGet), URL: r.url}
 	noAnswer := func(err error) *Error {
+		e.undone = !connected
 		if ctx.Err() != nil {
 			e.Err = ctx.Err()
 			return e
@@ -119,9 +132,9 @@ func (c *Client) try(ctx context.Context, r request, read func(io.Reader, http.H
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(tryCtx, e.Method, address, nil)
+	req, err := http.NewRequestWithContext(tryCtx, e.Method, address, bytes.NewReader(r.body))
 	if err != nil {
-		e.Err = errors.New("not an address")
+		e.Err, e.undone = errors.New("not an address"), true
 		return e
 	}
 	for name, values := range r.header {
@@ -129,8 +142,14 @@ func (c *Client) try(ctx context.Context, r request, read func(io.Reader, http.H
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "cwvault")
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	if r.signed {
 		c.sign(req)
+	}
+	if c.sent != nil {
+		c.sent(repeated)
 	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
@@ -139,12 +158,16 @@ func (c *Client) try(ctx context.Context, r request, read func(io.Reader, http.H
 	defer resp.Body.Close()
 	e.Status = resp.StatusCode
 	e.RequestID = c.clean(resp.Header.Get("X-Cw-Request-Id"))
-	c.log.Debug("request", "url", r.url, "page", r.query.Get("page")+r.query.Get("pageId"),
+	c.log.Debug("request", "method", e.Method, "url", r.url, "page", r.query.Get("page")+r.query.Get("pageId"),
 		"status", e.Status, "id", e.RequestID, "took", time.Since(start).Round(time.Millisecond))
 
-	if e.Status != http.StatusOK {
+	switch {
+	case e.Status == http.StatusOK, e.Status == http.StatusCreated && r.method == http.MethodPost:
+	case e.Status == http.StatusNoContent && r.method == http.MethodDelete:
+		return nil
+	default:
 		beginning, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		c.explain(e, resp.Header, beginning)
+		c.explain(e, r, resp.Header, beginning)
 		return e
 	}
 

@@ -1,0 +1,250 @@
+package connectwise
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// TicketSettings say where tickets are raised. Each is a number, which is an
+// id, or otherwise a name: the identifier of a company, the name of a board or
+// priority. Board and Priority may be empty, for the server's default.
+type TicketSettings struct {
+	Company, Board, Priority string
+}
+
+// Ticket is a service ticket.
+type Ticket struct {
+	ID      int
+	Summary string
+	XRef    string // externalXRef: what it was raised about, in the words of who raised it
+	Closed  bool
+}
+
+const (
+	// maxSummary and maxXRef are the widths of the fields, in UTF-16 units
+	// (OpenAPI: "Max length: 100").
+	maxSummary = 100
+	maxXRef    = 100
+	// maxText bounds a note: nobody reads more, and the API states no limit.
+	maxText = 20_000
+
+	ticketRights = `"Service Desk > Service Tickets: Add = My" and "Inquire = All"`
+	ticketFields = "id,summary,externalXRef,closedFlag"
+)
+
+// plainXRef has no character that means something in conditions.
+var plainXRef = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,` + strconv.Itoa(maxXRef) + `}$`)
+
+// CreateTicket raises a ticket. Of summary 100 characters are kept, on one
+// line; details become the ticket's first note. It can be found again by xref,
+// which is of letters, digits and ". _ : / -", at most 100.
+//
+// The request is never repeated blindly: the API knows no idempotency key.
+// When the answer leaves it open whether there is a ticket now, one is looked
+// for by xref, and returned if it is there. A server that finishes later than
+// that can still make one, so look with [Client.OpenTicket] before raising a
+// ticket again.
+func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, details, xref string) (Ticket, error) {
+	body := map[string]any{
+		"summary":            cut(oneLine(summary), maxSummary),
+		"initialDescription": cut(manyLines(details), maxText),
+		"externalXRef":       xref,
+		"company":            reference(s.Company, "identifier"),
+	}
+	if s.Board != "" {
+		body["board"] = reference(s.Board, "name")
+	}
+	if s.Priority != "" {
+		body["priority"] = reference(s.Priority, "name")
+	}
+	if !plainXRef.MatchString(xref) {
+		return Ticket{}, fmt.Errorf("raise a ticket: %q cannot be looked for", xref)
+	}
+	var made wireTicket
+	err := c.create(ctx, "/service/tickets", ticketRights, body, decodeOne(&made), func() (bool, error) {
+		t, found, err := c.OpenTicket(ctx, xref)
+		made = wireTicket{t.ID, t.Summary, t.XRef, t.Closed}
+		return found, err
+	})
+	if err != nil {
+		return Ticket{}, fmt.Errorf("raise a ticket: %w", err)
+	}
+	return Ticket(made), nil
+}
+
+// OpenTicket returns the newest ticket with this externalXRef that is not
+// closed, and whether there is one.
+func (c *Client) OpenTicket(ctx context.Context, xref string) (Ticket, bool, error) {
+	if !plainXRef.MatchString(xref) {
+		return Ticket{}, false, fmt.Errorf("look for a ticket: %q cannot be looked for", xref)
+	}
+	r := request{
+		query: url.Values{
+			"conditions": {`externalXRef="` + xref + `" and closedFlag=false`},
+			"orderBy":    {"id desc"}, "pageSize": {"10"}, "fields": {ticketFields},
+		},
+		right: ticketRights, accept: '[', limit: maxSmallBody,
+	}
+	var newest wireTicket
+	err := c.ask(ctx, "/service/tickets", r, func(body io.Reader, _ http.Header) error {
+		newest = wireTicket{}
+		return decodeRows(body, func(t *wireTicket) error {
+			switch {
+			case !strings.EqualFold(t.XRef, xref) || t.Closed:
+				// Believing it would raise the same ticket run after run.
+				return fmt.Errorf("%w: the server has overlooked the conditions", ErrIncomplete)
+			case t.XRef == xref && t.ID > newest.ID: // to the server case is all the same
+				newest = *t
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return Ticket{}, false, fmt.Errorf("look for a ticket: %w", err)
+	}
+	return Ticket(newest), newest.ID != 0, nil
+}
+
+// Ticket returns the ticket with this id, and whether it still exists.
+func (c *Client) Ticket(ctx context.Context, id int) (Ticket, bool, error) {
+	var t wireTicket
+	r := request{query: url.Values{"fields": {ticketFields}}, right: ticketRights, accept: '{', limit: maxSmallBody}
+	err := c.ask(ctx, "/service/tickets/"+strconv.Itoa(id), r, decodeOne(&t))
+	switch {
+	case isGone(err):
+		return Ticket{}, false, nil
+	case err == nil && t.ID != id:
+		err = fmt.Errorf("%w: asked for ticket %d, ConnectWise answers with %d", ErrIncomplete, id, t.ID)
+	}
+	if err != nil {
+		return Ticket{}, false, fmt.Errorf("read a ticket: %w", err)
+	}
+	return Ticket(t), true, nil
+}
+
+// NoteTicket adds a note to the description of a ticket. Like a ticket it is
+// not repeated blindly: when the answer leaves it open whether it is there, it
+// is looked for by its text.
+func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
+	text = cut(manyLines(text), maxText)
+	path := "/service/tickets/" + strconv.Itoa(id) + "/notes"
+	var made wireNote
+	err := c.create(ctx, path, ticketRights, map[string]any{"text": text, "detailDescriptionFlag": true}, decodeOne(&made), func() (found bool, err error) {
+		r := request{
+			query: url.Values{"orderBy": {"id desc"}, "pageSize": {"10"}, "fields": {"id,text"}},
+			right: ticketRights, accept: '[', limit: maxSmallBody,
+		}
+		err = c.ask(ctx, path, r, func(body io.Reader, _ http.Header) error {
+			found = false
+			return decodeRows(body, func(n *wireNote) error {
+				found = found || manyLines(n.Text) == text
+				return nil
+			})
+		})
+		return found, err
+	})
+	if err != nil {
+		return fmt.Errorf("note on ticket %d: %w", id, err)
+	}
+	return nil
+}
+
+// create posts body as a new record. If the answer leaves it open whether the
+// record was made, look finds that out, and whether it did is the result.
+func (c *Client) create(ctx context.Context, path, right string, body any, read func(io.Reader, http.Header) error, look func() (bool, error)) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	r := request{method: http.MethodPost, body: encoded, right: right, accept: '{', limit: maxSmallBody}
+	if err = c.ask(ctx, path, r, read); !isUnclear(err) {
+		return err
+	}
+	c.log.Info("looking whether ConnectWise has made it all the same", "path", path, "error", err)
+	if ended := c.sleep(ctx, firstWait); ended != nil { // it may be about to
+		return err
+	}
+	switch found, lookErr := look(); {
+	case lookErr != nil:
+		return fmt.Errorf("%w; whether it is there all the same is not known: %w", err, lookErr)
+	case found:
+		return nil
+	}
+	return err
+}
+
+type wireTicket struct {
+	ID      int    `json:"id"`
+	Summary string `json:"summary"`
+	XRef    string `json:"externalXRef"`
+	Closed  bool   `json:"closedFlag"`
+}
+
+func (t *wireTicket) id() int { return t.ID }
+
+type wireNote struct {
+	ID   int    `json:"id"`
+	Text string `json:"text"`
+}
+
+func (n *wireNote) id() int { return n.ID }
+
+// reference names a record as the API wants it, by id or by name.
+func reference(setting, name string) map[string]any {
+	if id, err := strconv.Atoi(setting); err == nil {
+		return map[string]any{"id": id}
+	}
+	return map[string]any{name: setting}
+}
+
+// oneLine makes text fit for one line: no control, formatting or other
+// invisible characters.
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, text)), " ")
+}
+
+// manyLines does the same line by line, and keeps the indentation.
+func manyLines(text string) string {
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	for i, line := range lines {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		lines[i] = line[:indent] + oneLine(line)
+		if lines[i] == line[:indent] {
+			lines[i] = ""
+		}
+	}
+	return strings.Trim(strings.Join(lines, "\n"), "\n")
+}
+
+// cut returns at most limit UTF-16 units of text, in which ConnectWise's
+// database counts, and says with the last one that something is missing.
+func cut(text string, limit int) string {
+	units, end := 0, 0 // end: where the text must end if it is too long
+	for i, r := range text {
+		if units < limit {
+			end = i
+		}
+		units++
+		if r > 0xffff {
+			units++
+		}
+	}
+	if units <= limit {
+		return text
+	}
+	return strings.TrimRight(text[:end], " \n") + "…"
+}
