@@ -56,6 +56,7 @@ type client struct {
 	log                        hclog.Logger
 	retry                      time.Duration // first pause
 	beforeChange               func(context.Context) error
+	sent                       func(retry bool) // may be nil
 
 	// signIn is held by whoever signs in; the others wait for the result.
 	signIn chan struct{}
@@ -102,6 +103,7 @@ func change(method, path string, body any) request {
 func (c *client) do(ctx context.Context, r request, out any) error {
 	own := "" // a token that this call signed in for
 	renewals := 0
+	repeated := false
 	for attempt := 1; ; attempt++ {
 		base, token := r.base, r.token
 		if base == "" {
@@ -111,7 +113,8 @@ func (c *client) do(ctx context.Context, r request, out any) error {
 			}
 			base, token = s.base+"/api", s.token
 		}
-		failed := c.try(ctx, base, token, r, out)
+		failed := c.try(ctx, base, token, r, repeated, out)
+		repeated = true
 		if r.base == "" && (failed == nil || failed.Status != 0 && !failed.expired) {
 			c.mu.Lock()
 			c.session.accepted = c.session.accepted || c.session.token == token
@@ -173,8 +176,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// try sends r once.
-func (c *client) try(ctx context.Context, base, token string, r request, out any) *Error {
+// try sends r once; repeated says that it was sent before.
+func (c *client) try(ctx context.Context, base, token string, r request, repeated bool, out any) *Error {
 	failed := &Error{Method: r.method, Path: r.path}
 	read := r.method == http.MethodGet || r.form != nil
 	if !read && c.beforeChange != nil {
@@ -222,6 +225,9 @@ func (c *client) try(ctx context.Context, base, token string, r request, out any
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 
+	if c.sent != nil {
+		c.sent(repeated)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return failed.broken(ctx, err, connected, read)

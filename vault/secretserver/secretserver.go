@@ -96,6 +96,9 @@ type Config struct {
 	// process does now, finds that out between the requests of one change too.
 	// It may be nil.
 	BeforeChange func(context.Context) error
+	// Sent, if not nil, is called for each request that is sent, from the
+	// goroutine that sends it; retry says that the same request was sent before.
+	Sent func(retry bool)
 	// Logger may be nil.
 	Logger hclog.Logger
 }
@@ -164,7 +167,7 @@ func New(cfg Config) (*Vault, error) {
 	return &Vault{
 		client: client{
 			address: address, username: cfg.Username, password: cfg.Password, domain: cfg.Domain,
-			log: log, retry: 250 * time.Millisecond, signIn: make(chan struct{}, 1), beforeChange: cfg.BeforeChange,
+			log: log, retry: 250 * time.Millisecond, signIn: make(chan struct{}, 1), beforeChange: cfg.BeforeChange, sent: cfg.Sent,
 			http: &http.Client{
 				// A redirect would send the token, and for a form the password, to
 				// wherever the answer says.
