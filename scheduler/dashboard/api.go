@@ -1,0 +1,414 @@
+package dashboard
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+
+	"cwvault/sync"
+)
+
+// What bodies and lists can be at most.
+const (
+	maxResync   = 64 << 10
+	maxCallback = 1 << 20 // a company of a real ConnectWise takes some tens of KB
+	maxList     = 1000
+	maxQuery    = 200 // of a search; no name is longer
+)
+
+func (h *handler) registerAPI(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/runs", h.read(h.runs))
+	mux.HandleFunc("GET /api/runs/{id}", h.read(h.oneOfFew(h.run)))
+	mux.HandleFunc("GET /api/plan", h.read(h.oneOfFew(h.plan)))
+	mux.HandleFunc("GET /api/companies", h.read(h.companies))
+	mux.HandleFunc("GET /api/companies/{id}", h.read(h.company))
+	mux.HandleFunc("POST /api/resync", h.resync)
+	mux.HandleFunc("GET /api/resync/{request}", h.read(h.asked))
+	mux.HandleFunc("POST /api/connectwise/callback", h.sameOrigin(h.callback))
+}
+
+// runs lists runs: ?limit=20&before=0.
+func (h *handler) runs(w http.ResponseWriter, r *http.Request) {
+	limit, ok := number(w, r, "limit", 20, 1, maxList)
+	if !ok {
+		return
+	}
+	before, ok := number(w, r, "before", 0, 0, 1<<62)
+	if !ok {
+		return
+	}
+	runs, err := h.Service.Runs(r.Context(), int(limit), before)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Runs []Run `json:"runs"`
+	}{append([]Run{}, runs...)})
+}
+
+// number returns a number of the query, or answers that it is none.
+func number(w http.ResponseWriter, r *http.Request, name string, unset, low, high int64) (int64, bool) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return unset, true
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < low || n > high {
+		writeError(w, r, http.StatusBadRequest, fmt.Sprintf("%s must be a number from %d to %d", name, low, high))
+		return 0, false
+	}
+	return n, true
+}
+
+// run answers with one run, as cwvault.run/1.
+func (h *handler) run(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		h.fail(w, r, ErrNotFound)
+		return
+	}
+	run, err := h.Service.Run(r.Context(), id)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	writeRaw(w, http.StatusOK, run.JSON)
+}
+
+var errNoLook = fmt.Errorf("%w: no run has looked at both sides since the service started", ErrNotFound)
+
+// plan answers with what is still to be done, as cwvault.plan/1.
+func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
+	look := h.Service.State().Look
+	if look == nil {
+		writeError(w, r, http.StatusNotFound, errNoLook.Error())
+		return
+	}
+	text, err := look.Pending.JSON()
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Last-Modified", look.At.UTC().Format(http.TimeFormat))
+	writeRaw(w, http.StatusOK, text)
+}
+
+// companyJSON is a company in the API.
+type companyJSON struct {
+	ID         int    `json:"id"`
+	Identifier string `json:"identifier"`
+	Name       string `json:"name"`
+	Path       string `json:"path"`
+	State      string `json:"state"`
+	Explain    string `json:"explain,omitempty"`
+}
+
+// companies searches: ?q=&limit=20.
+func (h *handler) companies(w http.ResponseWriter, r *http.Request) {
+	limit, ok := number(w, r, "limit", 20, 1, maxList)
+	if !ok {
+		return
+	}
+	look := h.Service.State().Look
+	if look == nil {
+		writeError(w, r, http.StatusNotFound, errNoLook.Error())
+		return
+	}
+	found, more := Search(look.Companies, r.URL.Query().Get("q"), int(limit))
+	body := struct {
+		Companies []companyJSON `json:"companies"`
+		More      bool          `json:"more"`
+	}{make([]companyJSON, len(found)), more}
+	for i, c := range found {
+		c.Explain = ""
+		body.Companies[i] = companyJSON(c)
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+// company answers with one company and its explanation.
+func (h *handler) company(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	look := h.Service.State().Look
+	if err != nil || look == nil {
+		h.fail(w, r, ErrNotFound)
+		return
+	}
+	i := slices.IndexFunc(look.Companies, func(c Company) bool { return c.ID == id })
+	if i < 0 {
+		h.fail(w, r, ErrNotFound)
+		return
+	}
+	writeJSON(w, http.StatusOK, companyJSON(look.Companies[i]))
+}
+
+// Search returns the first of the companies that query is about, at most limit,
+// and whether there are more. Every word of the query must be in the name, the
+// identifier or the path, whatever the case, or be the id. A company whose id or
+// identifier is the whole query comes first; the others keep their order.
+// Without words it is about all of them.
+func Search(companies []Company, query string, limit int) (found []Company, more bool) {
+	if len(query) > maxQuery {
+		return nil, false
+	}
+	query = strings.ToLower(query)
+	words := strings.Fields(query)
+	for _, c := range companies {
+		if !matches(c, words) {
+			continue
+		}
+		found = append(found, c)
+	}
+	exact := func(c Company) int {
+		if len(words) == 1 && (strconv.Itoa(c.ID) == words[0] || strings.ToLower(c.Identifier) == words[0]) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(found, func(a, b Company) int { return cmp.Compare(exact(a), exact(b)) })
+	if len(found) > limit {
+		return found[:max(limit, 0)], true
+	}
+	return found, false
+}
+
+func matches(c Company, words []string) bool {
+	if len(words) == 0 {
+		return true
+	}
+	id, text := strconv.Itoa(c.ID), strings.ToLower(c.Identifier+"\n"+c.Name+"\n"+c.Path)
+	for _, word := range words {
+		if word != id && !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// resync asks for a run. With a bearer token it takes JSON or nothing and
+// answers with JSON; from the page's form it takes the token as a field, and
+// sends the browser back to the page.
+func (h *handler) resync(w http.ResponseWriter, r *http.Request) {
+	if _, ok := bearer(r); !ok && contentType(r) == "application/x-www-form-urlencoded" {
+		h.sameOrigin(h.resyncForm)(w, r)
+		return
+	}
+	h.change(h.resyncJSON)(w, r)
+}
+
+func contentType(r *http.Request) string {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return kind
+}
+
+func (h *handler) resyncJSON(w http.ResponseWriter, r *http.Request) {
+	body, ok := h.body(w, r, maxResync)
+	if !ok {
+		return
+	}
+	var request Request
+	if len(bytes.TrimSpace(body)) > 0 {
+		if contentType(r) != "application/json" {
+			writeError(w, r, http.StatusUnsupportedMediaType, "the body must be JSON, with Content-Type: application/json")
+			return
+		}
+		if err := strictJSON(body, &request); err != nil {
+			writeError(w, r, http.StatusBadRequest, "the body is not what it should be: "+err.Error())
+			return
+		}
+	}
+	asked, ok := h.ask(w, r, request)
+	if !ok {
+		return
+	}
+	w.Header().Set("Location", "/api/resync/"+url.PathEscape(asked.ID))
+	writeJSON(w, http.StatusAccepted, asked)
+}
+
+// strictJSON reads one JSON value that has no unknown fields.
+func strictJSON(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
+}
+
+// resyncForm takes the fields token, companies (ids or identifiers, separated by
+// commas), approve and recreate (keys, separated by commas).
+func (h *handler) resyncForm(w http.ResponseWriter, r *http.Request) {
+	body, ok := h.strangersBody(w, r, maxResync)
+	if !ok {
+		return
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		writeError(w, r, http.StatusBadRequest, "this is not a form")
+		return
+	}
+	if !h.mayChange(w, r, form.Get("token")) {
+		return
+	}
+	request := Request{Companies: list(form["companies"]), Approve: strings.TrimSpace(form.Get("approve"))}
+	for _, key := range list(form["recreate"]) {
+		request.Recreate = append(request.Recreate, sync.Key(key))
+	}
+	if _, ok := h.ask(w, r, request); ok {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	}
+}
+
+// list returns what stands between the commas of values.
+func list(values []string) []string {
+	var all []string
+	for _, value := range values {
+		for entry := range strings.SplitSeq(value, ",") {
+			if entry = strings.TrimSpace(entry); entry != "" {
+				all = append(all, entry)
+			}
+		}
+	}
+	return all
+}
+
+// ask hands a request on, and answers if that cannot be done.
+func (h *handler) ask(w http.ResponseWriter, r *http.Request, request Request) (Asked, bool) {
+	asked, err := h.Service.Resync(r.Context(), request)
+	if err != nil {
+		h.fail(w, r, err)
+		return Asked{}, false
+	}
+	h.Logger.Info("a resync was asked for", "request", asked.ID, "peer", r.RemoteAddr, "companies", len(request.Companies), "approve", request.Approve != "")
+	return asked, true
+}
+
+// asked tells what became of a request.
+func (h *handler) asked(w http.ResponseWriter, r *http.Request) {
+	asked, err := h.Service.Asked(r.PathValue("request"))
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, asked)
+}
+
+// callback takes a delivery from ConnectWise. It says little: anybody can call
+// it. ConnectWise tries again after 429, and not after 5xx
+// (developer guide, "Callbacks").
+func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
+	signature := r.Header.Get("X-Content-Signature")
+	if signature == "" {
+		writeError(w, r, http.StatusForbidden, ErrForged.Error())
+		return
+	}
+	body, ok := h.strangersBody(w, r, maxCallback)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	switch err := h.Service.Callback(ctx, body, signature); {
+	case err == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, ErrUndecided):
+		w.WriteHeader(http.StatusAccepted)
+	case errors.Is(err, ErrForged):
+		writeError(w, r, http.StatusForbidden, ErrForged.Error())
+	case errors.Is(err, ErrInvalid):
+		writeError(w, r, http.StatusBadRequest, "this is not a callback")
+	case ctx.Err() != nil:
+		busy(w, r, http.StatusTooManyRequests)
+	default:
+		h.fail(w, r, err)
+	}
+}
+
+// strangersBody reads the body of somebody whom nothing is known of yet. Few
+// are read at a time, so that they cannot fill the memory.
+func (h *handler) strangersBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
+	select {
+	case h.strangers <- struct{}{}:
+		defer func() { <-h.strangers }()
+		return h.body(w, r, limit)
+	default:
+		busy(w, r, http.StatusTooManyRequests)
+		return nil, false
+	}
+}
+
+// body reads the body, or answers that it cannot be.
+func (h *handler) body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
+		return nil, false
+	case err != nil:
+		writeError(w, r, http.StatusRequestTimeout, "the body did not come, or not in time")
+		return nil, false
+	}
+	// The time for the body is not also the time for the answer.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.lim.work))
+	return body, true
+}
+
+// writeJSON answers with v as JSON.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("dashboard: internal error: " + err.Error())
+	}
+	writeRaw(w, status, append(text, '\n'))
+}
+
+func writeRaw(w http.ResponseWriter, status int, text []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// The other end may have gone; nobody is left to tell.
+	_, _ = w.Write(printable(text))
+}
+
+// printable writes characters that do not print, or change how others do, as
+// JSON does. In JSON, where these can only stand inside strings, it means the
+// same.
+func printable(text []byte) []byte {
+	hidden := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	if bytes.IndexFunc(text, hidden) < 0 {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		switch {
+		case !hidden(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
+}

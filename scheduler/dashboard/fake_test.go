@@ -1,0 +1,189 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"cwvault/scheduler"
+	"cwvault/sync"
+)
+
+// fakeService is a [Service] that shows what a test puts in, and keeps what it
+// is asked. Its fields are not to be touched while requests are under way, but
+// through set and requests.
+type fakeService struct {
+	mu        gosync.Mutex
+	state     State
+	reports   []RunReport // the newest first
+	asked     map[string]Asked
+	asks      []Request
+	delivered []delivery
+
+	runsErr     error // what Runs and Run return
+	resyncErr   error
+	callbackErr error
+	// callback, if set, is what Callback does besides.
+	callback func(context.Context)
+}
+
+type delivery struct{ body, signature string }
+
+// set changes the state, as a run would.
+func (f *fakeService) set(change func(*State)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.state)
+}
+
+// requests returns what was asked for so far.
+func (f *fakeService) requests() []Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asks)
+}
+
+func (f *fakeService) deliveries() []delivery {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.delivered)
+}
+
+func (f *fakeService) State() State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+func (f *fakeService) Runs(_ context.Context, limit int, before int64) ([]Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.runsErr != nil {
+		return nil, f.runsErr
+	}
+	var runs []Run
+	for _, r := range f.reports {
+		if len(runs) < limit && (before == 0 || r.Run.Run < before) {
+			runs = append(runs, r.Run)
+		}
+	}
+	return runs, nil
+}
+
+func (f *fakeService) Run(_ context.Context, id int64) (RunReport, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.runsErr != nil {
+		return RunReport{}, f.runsErr
+	}
+	for _, r := range f.reports {
+		if r.Run.Run == id {
+			return r, nil
+		}
+	}
+	return RunReport{}, ErrNotFound
+}
+
+func (f *fakeService) Resync(_ context.Context, r Request) (Asked, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.resyncErr != nil {
+		return Asked{}, f.resyncErr
+	}
+	f.asks = append(f.asks, r)
+	a := Asked{ID: fmt.Sprintf("r%d", len(f.asks)), State: "waiting"}
+	f.asked[a.ID] = a
+	return a, nil
+}
+
+func (f *fakeService) Asked(id string) (Asked, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a, ok := f.asked[id]
+	if !ok {
+		return Asked{}, ErrNotFound
+	}
+	return a, nil
+}
+
+func (f *fakeService) Callback(ctx context.Context, body []byte, signature string) error {
+	if f.callback != nil {
+		f.callback(ctx)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delivered = append(f.delivered, delivery{string(body), signature})
+	return f.callbackErr
+}
+
+// noon is the time in tests.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// hostile are names that do harm where they are not escaped: markup, script,
+// an end of a line, a colour, a direction override, an invisible character.
+const hostile = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\n\x1b[31m\u202egnp\u200b"
+
+// newFake returns a service in the midst of its life: a good run behind it, one
+// step failed, one held by a guard, one company departed, one of a hostile name.
+func newFake(t *testing.T) *fakeService {
+	t.Helper()
+	alovet := &sync.PlanCompany{ID: 250, Identifier: "alovet", Name: "Alovet, Inc."}
+	moved := sync.Step{
+		Op: sync.OpMove, Kind: sync.KindCompany, Key: "company/250", Company: alovet, FolderID: "21",
+		From: `\Clients\Prospect\Active\Alovet`, To: `\Clients\Customer\Active\Alovet, Inc.`, Reason: "type changed from Prospect to Customer",
+	}
+	evil := sync.Step{
+		Op: sync.OpCreate, Kind: sync.KindCompany, Key: "company/666",
+		Company: &sync.PlanCompany{ID: 666, Identifier: "evil", Name: hostile}, To: `\Clients\Customer\Active\` + hostile, Reason: "new company",
+	}
+	plan := sync.Plan{
+		Schema: sync.PlanSchema, ID: "0badc0de", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`,
+		Steps: []sync.Step{moved, evil},
+		Held: []sync.Held{
+			{Code: sync.HeldNoType, Key: "company/7", Company: &sync.PlanCompany{ID: 7, Identifier: "seven", Name: "Seven"}, Path: `\Clients\Seven`, Reason: "the company has no type"},
+			{Code: sync.HeldGuardMoves, Key: "company/250", Company: alovet, Path: moved.From, Reason: "21 of 50 folders would move"},
+		},
+		Departed: []sync.Departed{{Key: "company/9", FolderID: "9", Path: `\Clients\Customer\Active\Nine`, Reason: "deleted in ConnectWise"}},
+		Counts:   sync.Counts{Create: 1, Move: 1, Held: 2, Departed: 1, Unchanged: 48},
+	}
+	end := noon.Add(-9 * time.Minute)
+	report := RunReport{
+		Run: Run{
+			Run: 12, Start: noon.Add(-10 * time.Minute), End: &end, Trigger: "schedule", Outcome: "partial", Plan: plan.ID,
+			Counts: map[string]int{"create": 1, "move": 1, "held": 2, "departed": 1, "unchanged": 48}, Error: "the vault said: " + hostile,
+		},
+		JSON:  []byte("{\"schema\":\"cwvault.run/1\",\"run\":12}\n"),
+		Steps: []Step{{Step: moved}, {Step: evil, Status: "failed", Error: hostile}},
+		Held:  plan.Held,
+	}
+	good := RunReport{Run: Run{Run: 11, Start: noon.Add(-40 * time.Minute), End: &end, Trigger: "start", Outcome: "done"}, JSON: []byte("{\"run\":11}\n")}
+	return &fakeService{
+		asked:   map[string]Asked{},
+		reports: []RunReport{report, good},
+		state: State{
+			Now: noon, Version: "1.2.3", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`,
+			Schedule: "@every 30m", TimeZone: "UTC",
+			Scheduler: scheduler.Status{
+				Last:        scheduler.Run{Trigger: scheduler.OnSchedule, Start: noon.Add(-10 * time.Minute), End: end, Err: fmt.Errorf("run 12: some steps were not made")},
+				LastSuccess: noon.Add(-39 * time.Minute), Next: noon.Add(20 * time.Minute), Missed: 3,
+			},
+			LastAttempt: noon.Add(-10 * time.Minute), LastGood: noon.Add(-40 * time.Minute), Stale: noon.Add(50 * time.Minute), LastRun: 12,
+			ConnectWise: Reach{At: noon.Add(-10 * time.Minute)}, VaultServer: Reach{At: noon.Add(-10 * time.Minute)},
+			NotInStep: noon.Add(-10 * time.Minute), LastError: "run 12: some steps were not made",
+			Look: &Look{
+				Run: 12, At: noon.Add(-10 * time.Minute), Pending: plan,
+				Blocked: map[sync.Key]bool{"company/250": true}, Failed: map[sync.Key]string{"company/666": hostile},
+				Companies: []Company{
+					{666, "evil", hostile, evil.To, "pending", "Company  " + "666\nPath     to be made"},
+					{250, "alovet", "Alovet, Inc.", moved.To, "held", "Company  250\nType     Customer"},
+					{9, "nine", "Nine", `\Clients\Customer\Active\Nine`, "departed", "Company  9"},
+					{7, "seven", "Seven", `\Clients\Seven`, "held", "Company  7"},
+				},
+				Listed: 3, Managed: 49,
+			},
+		},
+	}
+}

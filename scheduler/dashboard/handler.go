@@ -1,0 +1,340 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Options are what [New] needs.
+type Options struct {
+	Service Service
+	// Metrics are what /metrics shows besides the state of the service; nil:
+	// only that.
+	Metrics *Metrics
+	// Token returns the token of the moment; nil or empty: there is none, and
+	// nothing can be changed.
+	Token func() string
+	// Local says that the listener can be reached from this machine only.
+	Local bool
+	// Logger gets what fails and what is asked for, never a token, a body or a
+	// query. Nil: nobody.
+	Logger hclog.Logger
+}
+
+// New returns everything that the service shows on the network.
+func New(opt Options) http.Handler { return newHandler(opt, defaultLimits) }
+
+// limits bound what one peer, or all of them, can take.
+type limits struct {
+	header, body, write, idle time.Duration // of a connection
+	work                      time.Duration // of a handler
+	wrong                     time.Duration // that somebody with a wrong token waits
+	shutdown                  time.Duration
+	conns                     int // connections at a time
+	heavy                     int // long answers in the making at a time
+	strangers                 int // bodies read at a time of which it is not known yet whose they are
+	guesses                   int // wrong tokens that wait at a time
+}
+
+var defaultLimits = limits{
+	header: 5 * time.Second, body: 5 * time.Second, write: 30 * time.Second, idle: time.Minute,
+	work: 10 * time.Second, wrong: 500 * time.Millisecond, shutdown: 5 * time.Second,
+	conns: 256, heavy: 4, strangers: 32, guesses: 16,
+}
+
+// handler answers all requests.
+type handler struct {
+	Options
+	lim       limits
+	mux       *http.ServeMux
+	origin    *http.CrossOriginProtection
+	heavy     chan struct{}
+	strangers chan struct{}
+	guesses   chan struct{}
+	refused   refusals
+}
+
+func newHandler(opt Options, lim limits) *handler {
+	if opt.Logger == nil {
+		opt.Logger = hclog.NewNullLogger()
+	}
+	if opt.Token == nil {
+		opt.Token = func() string { return "" }
+	}
+	h := &handler{
+		Options: opt, lim: lim, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
+		heavy: make(chan struct{}, lim.heavy), strangers: make(chan struct{}, lim.strangers), guesses: make(chan struct{}, lim.guesses),
+	}
+	h.mux.HandleFunc("GET /healthz", h.healthz)
+	h.mux.HandleFunc("GET /readyz", h.readyz)
+	h.mux.HandleFunc("GET /metrics", h.read(h.metrics()))
+	h.registerAPI(h.mux)
+	h.registerPages(h.mux)
+	return h
+}
+
+// contentPolicy lets a page use what comes from this service in files of its
+// own, and nothing else: no inline script or style, no frame around it.
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func secure(header http.Header) {
+	header.Set("Content-Security-Policy", contentPolicy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	// With "no-referrer" browsers say "Origin: null" when they send the page's
+	// own form, and over plain http that is all there is to tell it by. This
+	// one tells other sites as little.
+	header.Set("Referrer-Policy", "same-origin")
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	ctx, cancel := context.WithTimeout(r.Context(), h.lim.work)
+	defer cancel()
+	r = r.WithContext(ctx)
+	a := &answer{ResponseWriter: w}
+	defer h.recovered(a, r)
+	if r.ContentLength != 0 {
+		// What cannot set deadlines has no connection that could be kept waiting.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.lim.body))
+	}
+	h.route(a, r)
+}
+
+func (h *handler) route(w http.ResponseWriter, r *http.Request) {
+	// The mux would redirect to the clean path. Nothing that we link to needs it.
+	if r.URL.Path != path.Clean(r.URL.Path) {
+		writeError(w, r, http.StatusNotFound, "no such page")
+		return
+	}
+	found, pattern := h.mux.Handler(r)
+	if pattern != "" {
+		h.mux.ServeHTTP(w, r)
+		return
+	}
+	var status statusOnly
+	found.ServeHTTP(&status, r)
+	if status.code == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", status.Header().Get("Allow"))
+		writeError(w, r, status.code, "this is not done by "+methodName(r.Method))
+		return
+	}
+	writeError(w, r, http.StatusNotFound, "no such page")
+}
+
+// methodName is a request's method, fit to be shown.
+func methodName(method string) string {
+	if len(method) > 10 {
+		return "that method"
+	}
+	return method
+}
+
+// statusOnly takes what the mux says to requests that nothing is registered for.
+type statusOnly struct {
+	header http.Header
+	code   int
+}
+
+func (s *statusOnly) Header() http.Header {
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	return s.header
+}
+func (s *statusOnly) WriteHeader(code int)        { s.code = code }
+func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
+
+// answer knows whether something of it has been sent.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.begun = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for [http.ResponseController].
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// recovered keeps a panic in a handler from being more than a failed request.
+// The log gets the place and not the value, which may hold what was sent.
+func (h *handler) recovered(a *answer, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	cause := fmt.Sprintf("%T", v)
+	if err, ok := v.(runtime.Error); ok {
+		cause = err.Error()
+	}
+	h.Logger.Error("a request panicked", "method", methodName(r.Method), "pattern", r.Pattern, "cause", cause, "stack", string(debug.Stack()))
+	if a.begun {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	writeError(a, r, http.StatusInternalServerError, "something went wrong; the log says what")
+}
+
+// writeError answers with an error: as JSON in the API, and as text to people.
+func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		writeJSON(w, status, struct {
+			Error string `json:"error"`
+		}{message})
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, message)
+}
+
+// fail answers with an error of the [Service].
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		writeError(w, r, http.StatusNotFound, "not found")
+	case errors.Is(err, ErrInvalid):
+		writeError(w, r, http.StatusBadRequest, err.Error())
+	case errors.Is(err, ErrTooMany):
+		busy(w, r, http.StatusTooManyRequests)
+	case r.Context().Err() != nil:
+		busy(w, r, http.StatusServiceUnavailable)
+	default:
+		h.Logger.Error("a request failed", "method", r.Method, "pattern", r.Pattern, "error", string(printable([]byte(err.Error()))))
+		writeError(w, r, http.StatusInternalServerError, "something went wrong; the log says what")
+	}
+}
+
+func busy(w http.ResponseWriter, r *http.Request, status int) {
+	w.Header().Set("Retry-After", "5")
+	writeError(w, r, status, "too much is going on; try again in a few seconds")
+}
+
+// oneOfFew lets few answers be made at a time: those that take much memory.
+func (h *handler) oneOfFew(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case h.heavy <- struct{}{}:
+			defer func() { <-h.heavy }()
+			next(w, r)
+		case <-r.Context().Done():
+			busy(w, r, http.StatusServiceUnavailable)
+		}
+	}
+}
+
+// Serve answers on l until ctx is done, gives requests under way five seconds
+// to end, and closes l. It returns nil then, and the reason if it cannot go on.
+func Serve(ctx context.Context, l net.Listener, opt Options) error {
+	return serve(ctx, l, newHandler(opt, defaultLimits))
+}
+
+func serve(ctx context.Context, l net.Listener, h *handler) error {
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	peers := &crowd{limit: h.lim.conns, since: map[net.Conn]time.Time{}, active: map[net.Conn]bool{}}
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: h.lim.header,
+		ReadTimeout:       h.lim.header + h.lim.work,
+		WriteTimeout:      h.lim.write,
+		IdleTimeout:       h.lim.idle,
+		MaxHeaderBytes:    16 << 10,
+		ConnState:         peers.changed,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ErrorLog:          h.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+		// "OPTIONS *" gets the same answer as everything else that nobody needs.
+		DisableGeneralOptionsHandler: true,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		server.Close()
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(requests, h.lim.shutdown)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		h.Logger.Debug("requests were cut off at the end", "error", err)
+		cut()
+		server.Close()
+	}
+	<-ended
+	return nil
+}
+
+// crowd bounds how many connections are open. When there is one too many, the
+// one that has kept us waiting the longest is closed: peers that are slow on
+// purpose push out each other, and not those who come with a request.
+type crowd struct {
+	limit int
+
+	mu     gosync.Mutex
+	since  map[net.Conn]time.Time // the last change
+	active map[net.Conn]bool      // a whole request has come
+}
+
+// changed is called by the server before anything is read from a new connection.
+func (c *crowd) changed(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateClosed, http.StateHijacked:
+		delete(c.since, conn)
+		delete(c.active, conn)
+		return
+	case http.StateNew:
+		if len(c.since) >= c.limit {
+			c.closeOne()
+		}
+	default:
+		if _, ok := c.since[conn]; !ok {
+			return // closed by us, and the server does not know yet
+		}
+	}
+	c.since[conn] = time.Now()
+	c.active[conn] = state == http.StateActive
+}
+
+// closeOne closes the oldest of those that have sent no request, or else the
+// oldest.
+func (c *crowd) closeOne() {
+	var oldest net.Conn
+	for conn, since := range c.since {
+		if oldest == nil || c.active[oldest] && !c.active[conn] ||
+			c.active[oldest] == c.active[conn] && since.Before(c.since[oldest]) {
+			oldest = conn
+		}
+	}
+	delete(c.since, oldest)
+	delete(c.active, oldest)
+	oldest.Close()
+}

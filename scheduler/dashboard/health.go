@@ -1,0 +1,100 @@
+package dashboard
+
+import (
+	"net/http"
+	"time"
+)
+
+// healthz says that the service is alive, and when it did what. Like readyz it
+// names no customer, no error and no address: anybody may ask.
+func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
+	st := h.Service.State().Scheduler
+	body := struct {
+		Status      string     `json:"status"`
+		Running     bool       `json:"running"`
+		LastStart   *time.Time `json:"lastStart,omitempty"`
+		LastOK      *bool      `json:"lastOk,omitempty"`
+		LastSuccess *time.Time `json:"lastSuccess,omitempty"`
+		Next        *time.Time `json:"next,omitempty"`
+	}{Status: "alive", Running: !st.Running.Start.IsZero(), LastStart: timeOrNil(st.Last.Start),
+		LastSuccess: timeOrNil(st.LastSuccess), Next: timeOrNil(st.Next)}
+	if !st.Last.Start.IsZero() {
+		ok := st.Last.Err == nil
+		body.LastOK = &ok
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// A condition is one of those that make the service ready.
+type condition struct {
+	Code string `json:"code"`
+	OK   bool   `json:"ok"`
+	Text string `json:"text"`
+}
+
+// conditions returns what is required of a service that does its work.
+func conditions(st State) []condition {
+	return []condition{
+		fresh(st),
+		lease(st),
+		reached("connectwise", "ConnectWise", st.ConnectWise),
+		reached("vault", "The vault", st.VaultServer),
+	}
+}
+
+func fresh(st State) condition {
+	c := condition{Code: "last-good-run"}
+	switch {
+	case st.LastGood.IsZero():
+		c.Text = "No run has made all that it had to yet."
+	case isStale(st):
+		c.Text = "No run has made all that it had to for three intervals."
+	default:
+		c.OK, c.Text = true, "The last run that made all that it had to is younger than three intervals."
+	}
+	return c
+}
+
+// isStale reports whether the last good run is too long ago. [Service] has the
+// schedule, and says in State.Stale when that is.
+func isStale(st State) bool { return st.LastGood.IsZero() || !st.Now.Before(st.Stale) }
+
+func lease(st State) condition {
+	if st.Lease != "" {
+		return condition{Code: "lease", Text: "The last run could not begin because another one, elsewhere, held the lease."}
+	}
+	return condition{Code: "lease", OK: true, Text: "No other run is in the way."}
+}
+
+func reached(code, name string, r Reach) condition {
+	switch {
+	case r.At.IsZero():
+		return condition{Code: code, OK: true, Text: name + " has not been tried since the start."}
+	case r.Error != "":
+		return condition{Code: code, Text: name + " could not be reached, or did not answer as it should, at the last try."}
+	}
+	return condition{Code: code, OK: true, Text: name + " answered at the last try."}
+}
+
+// readyz says whether the service does its work, and if not, why.
+func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
+	body := struct {
+		Ready      bool        `json:"ready"`
+		Conditions []condition `json:"conditions"`
+	}{true, conditions(h.Service.State())}
+	for _, c := range body.Conditions {
+		body.Ready = body.Ready && c.OK
+	}
+	status := http.StatusOK
+	if !body.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, body)
+}
