@@ -22,8 +22,8 @@ const (
 )
 
 // Finding is one thing that [Client.Check] looked at. It is good with neither
-// Mend nor Err, a warning with Mend alone, and with Err a reason why no run can
-// succeed.
+// Mend nor Err, a warning with Mend alone, and with Err a reason why no run, or
+// no ticket, can succeed.
 type Finding struct {
 	Subject string // what was looked at, such as "keys"
 	Text    string // what was found
@@ -42,7 +42,7 @@ type Report struct {
 // unneeded is what the API member's role need not allow. It is told by reading
 // the id of one record, which a role without the right refuses.
 var unneeded = []struct{ subject, path, right string }{
-	{"tickets", "/service/tickets", "Service Desk > Service Tickets"},
+	{ticketSubject, ticketPath, "Service Desk > Service Tickets"},
 	{"members", "/system/members", "System > Member Maintenance"},
 	{"agreements", "/finance/agreements", "Finance > Agreements"},
 }
@@ -51,6 +51,13 @@ var unneeded = []struct{ subject, path, right string }{
 // member may read more than that. It sends eight requests, or a few more where
 // the API has moved or an answer is tried again. When nothing can be read at all
 // it stops at the reason, so that wrong keys are not used again and again.
+//
+// Unless tickets is nil it looks with up to four requests more at whether
+// tickets can be raised there. The right to add them cannot be proven without
+// adding one; Check sends what cannot become a ticket, without the two fields
+// that one must have, and takes it for proof that this is what ConnectWise
+// complains of. A server that looks at rights only afterwards would be
+// misjudged.
 //
 // A role that shows only some companies (Inquire = My, or a location below the
 // top) gives no error anywhere; that can only be told from their number.
@@ -117,6 +124,9 @@ func (k *checkup) run(ctx context.Context) {
 	if countErr == nil {
 		k.model(k.c.clean(header.Get("Api-Current-Version")))
 		k.clock(header.Get("Date"), received)
+	}
+	if k.tickets != nil {
+		k.ticketing(ctx, *k.tickets)
 	}
 	k.excess(ctx)
 }
@@ -300,15 +310,125 @@ func (k *checkup) clock(date string, received time.Time) {
 	}
 }
 
+// readable asks for one id below path.
+func (k *checkup) readable(ctx context.Context, path, right string) error {
+	return k.look(ctx, func(ctx context.Context) error {
+		one := request{
+			url: k.at.base() + path, query: url.Values{"pageSize": {"1"}, "fields": {"id"}},
+			signed: true, right: right, accept: '[', limit: maxSmallBody,
+		}
+		return k.c.send(ctx, one, func(io.Reader, http.Header) error { return nil })
+	})
+}
+
+const ticketSubject = "tickets"
+
+// ticketing looks at whether tickets can be raised, and where s says.
+func (k *checkup) ticketing(ctx context.Context, s TicketSettings) {
+	err := k.readable(ctx, ticketPath, ticketRights)
+	if err == nil {
+		err = k.addable(ctx)
+	}
+	switch {
+	case err == nil:
+		k.ok(ticketSubject, "can be read, and added as far as can be told without adding one")
+	case errors.Is(err, errTicketMade):
+		k.warn(ticketSubject, err.Error(), "delete the newest ticket")
+	default:
+		k.fail(ticketSubject, err)
+	}
+	k.named(ctx, "ticket company", "/company/companies", "identifier", s.Company, " and deletedFlag=false", readingRights)
+	const tableRights = `"Table Setup: Inquire = All" for Service / Service Board and Service / Priority`
+	k.named(ctx, "ticket board", "/service/boards", "name", s.Board, " and inactiveFlag=false and projectFlag=false", tableRights)
+	k.named(ctx, "ticket priority", "/service/priorities", "name", s.Priority, "", tableRights)
+}
+
+var errTicketMade = errors.New("ConnectWise has made a ticket of nothing")
+
+// addable asks to add a ticket that has none of what it must have.
+func (k *checkup) addable(ctx context.Context) error {
+	err := k.look(ctx, func(ctx context.Context) error {
+		nothing := request{
+			method: http.MethodPost, url: k.at.base() + ticketPath, body: []byte("{}"),
+			signed: true, right: ticketRights, accept: '{', limit: maxSmallBody,
+		}
+		return k.c.send(ctx, nothing, func(io.Reader, http.Header) error { return nil })
+	})
+	switch {
+	case err == nil:
+		return errTicketMade
+	case isBadRequest(err):
+		return nil
+	}
+	return err
+}
+
+// named looks for the record that a setting names, if it does.
+func (k *checkup) named(ctx context.Context, subject, path, field, setting, more, right string) {
+	if setting == "" {
+		return
+	}
+	condition, id, ok := condition(field, setting)
+	if !ok {
+		k.warn(subject, fmt.Sprintf("whether there is %s is not known: ConnectWise cannot be asked for a name with both kinds of quotes", setting), "use its id")
+		return
+	}
+	var found wireCompany // boards and priorities are the same, with fewer fields
+	err := k.look(ctx, func(ctx context.Context) error {
+		r := request{
+			url: k.at.base() + path, query: url.Values{"conditions": {condition + more}, "fields": {"id,identifier,name"}, "pageSize": {"10"}},
+			signed: true, right: right, accept: '[', limit: maxSmallBody,
+		}
+		return k.c.send(ctx, r, func(body io.Reader, _ http.Header) error {
+			found = wireCompany{}
+			return decodeRows(body, func(w *wireCompany) error {
+				is := w.ID == id
+				switch {
+				case id != 0:
+				case field == "identifier":
+					is = strings.EqualFold(w.Identifier, setting)
+				default:
+					is = strings.EqualFold(w.Name, setting)
+				}
+				if is {
+					found = *w
+				}
+				return nil
+			})
+		})
+	})
+	switch {
+	case err != nil:
+		text, mend := k.words(subject, err)
+		k.warn(subject, fmt.Sprintf("whether there is %s is not known: %s", setting, text), mend)
+	case found.ID == 0:
+		problem := fmt.Sprintf("there is no %s %s that can be used, or the API member cannot see it", strings.TrimPrefix(subject, "ticket "), strconv.Quote(setting))
+		k.add(Finding{Subject: subject, Text: problem, Mend: "correct the setting, or the role", Err: &sync.SettingsError{Problems: []string{problem}}})
+	default:
+		k.ok(subject, "%s (%d)", k.c.clean(found.Name), found.ID)
+	}
+}
+
+// condition returns the condition that a record is the one that a setting
+// names, and its id if that is how it does.
+func condition(field, setting string) (condition string, id int, ok bool) {
+	if id, err := strconv.Atoi(setting); err == nil {
+		return "id=" + strconv.Itoa(id), id, true
+	}
+	for _, quote := range []string{`"`, `'`} {
+		if !strings.Contains(setting, quote) {
+			return field + "=" + quote + setting + quote, 0, true
+		}
+	}
+	return "", 0, false // how a quote is written inside quotes, nobody says
+}
+
 func (k *checkup) excess(ctx context.Context) {
 	for _, u := range unneeded {
-		err := k.look(ctx, func(ctx context.Context) error {
-			one := request{
-				url: k.at.base() + u.path, query: url.Values{"pageSize": {"1"}, "fields": {"id"}},
-				signed: true, accept: '[', limit: maxSmallBody,
-			}
-			return k.c.send(ctx, one, func(io.Reader, http.Header) error { return nil })
-		})
+		if u.subject == ticketSubject && k.tickets != nil {
+			continue
+		}
+		err := k.readable(ctx, u.path, u.right)
 		var e *Error
 		switch {
 		case err == nil:

@@ -1,13 +1,23 @@
 // Package connectwise reads companies, their types and their statuses from
-// ConnectWise PSA (formerly Manage) over its REST API.
+// ConnectWise PSA (formerly Manage) over its REST API. Where it is asked to, it
+// raises tickets there, and registers and verifies callbacks.
 //
 // # Guarantees
 //
-//   - It only ever reads: every request is a GET.
+//   - Reading sends nothing but GETs. What changes something is sent only by
+//     [Client.CreateTicket], [Client.NoteTicket], [Client.RegisterCallback] and
+//     [Client.RemoveCallback], which add tickets, notes and callbacks and remove
+//     callbacks. No company is ever written.
+//   - A POST is never repeated blindly. It is sent again when the server has
+//     surely not done what it says; when that is open, it is looked for.
+//   - [Client.Check] sends one POST, if it is asked about tickets: one that
+//     cannot succeed.
 //   - The keys go to the host that the operator named, or, when that is one of
 //     ConnectWise's own, to another host of the same ConnectWise domain. Never
 //     to a third one: redirects are not followed, and the URLs that the server
 //     sends in a Link header are mined for a number and otherwise ignored.
+//   - The key of a delivery is fetched from such a host alone, too, and without
+//     the keys: a delivery can say what it wants.
 //   - A reading is complete or it is an error. Rows are checked against the
 //     count endpoint, a list that breaks off is not a shorter list.
 //   - Neither errors nor log lines hold a key, whatever the server answers.
@@ -35,7 +45,7 @@ import (
 // hundred pages of a few seconds each.
 const readingTimeout = time.Hour
 
-// Client reads from one ConnectWise tenant. Its methods may be called from
+// Client talks to one ConnectWise tenant. Its methods may be called from
 // several goroutines at once.
 type Client struct {
 	// transport instead of an http.Client, which would follow redirects and

@@ -2,7 +2,17 @@ package connectwise
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
 )
 
 // ErrForged: a delivery is not from ConnectWise, or not about this tenant's
@@ -11,13 +21,282 @@ var ErrForged = errors.New("not signed by ConnectWise")
 
 // Event is a change of a company, as a delivery tells of it.
 type Event struct {
-	Company int
+	Company int    // its id
 	Action  string // "added", "updated" or "deleted"
 }
 
-type signingKeys struct{}
+const (
+	// maxDelivery is far more than one company with all its fields takes.
+	maxDelivery = 1 << 20
+	maxKeyURL   = 2000
 
-// VerifyDelivery is not written yet.
+	// keyTimeout bounds one request for a key.
+	keyTimeout = 5 * time.Second
+	// keyLife is how long a key is believed without asking again.
+	keyLife = time.Hour
+	// keyDoubt is how long a key that did not fit is believed all the same:
+	// forged deliveries make one request in that time.
+	keyDoubt = time.Minute
+	// keyRetry is how long a server that gave no key is left alone.
+	keyRetry = 5 * time.Second
+	// maxKeys bounds the keys that are kept: one for each callback.
+	maxKeys = 16
+	// maxStrangers is how often in keyDoubt a key may be asked for of which no
+	// genuine delivery is known.
+	maxStrangers = 10
+)
+
+// VerifyDelivery finds out whether ConnectWise sent body, and of what it tells.
+// Signature is the header x-content-signature. An error wraps [ErrForged], or
+// says why it cannot be told yet: then the same delivery may be verified later.
+//
+// The signature is an HMAC of body under a key that is at an address in body
+// (Developer Guide, "Callbacks"). That address is believed only on the host
+// that the operator named, or another of the same ConnectWise domain, with
+// https, or with http where the operator's URL has it. No keys are sent there,
+// and the answer leads nowhere else. Keys are kept for an hour, so that one
+// Client should verify all deliveries; whatever is forged, ConnectWise is asked
+// for at most one key at a time and a few a minute.
+//
+// What a signature does not tell: when it was made, so that old deliveries can
+// be sent again; and, on ConnectWise's cloud, which tenant's callback signed,
+// so that another customer of ConnectWise could sign what names this tenant.
+// Believe of an event no more than that it is worth reading the company again.
 func (c *Client) VerifyDelivery(ctx context.Context, body []byte, signature string) (Event, error) {
-	return Event{}, ErrForged
+	event, keyURL, err := c.readDelivery(body)
+	if err != nil {
+		return Event{}, fmt.Errorf("%w: %w", ErrForged, err)
+	}
+	mac, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil || len(mac) != sha256.Size {
+		return Event{}, fmt.Errorf("%w: the signature has not the form of one", ErrForged)
+	}
+	address, err := c.keyAddress(keyURL)
+	if err != nil {
+		return Event{}, fmt.Errorf("%w: %w", ErrForged, err)
+	}
+	fits := func(key [sha256.Size]byte) bool {
+		want := hmac.New(sha256.New, key[:])
+		want.Write(body)
+		return hmac.Equal(want.Sum(nil), mac)
+	}
+
+	if key, known := c.keyAt(address); known && fits(key) {
+		c.proveKey(address)
+		return event, nil
+	}
+	select {
+	case c.fetching <- struct{}{}:
+		defer func() { <-c.fetching }()
+	case <-ctx.Done():
+		return Event{}, ctx.Err()
+	}
+	key, known := c.keyAt(address) // somebody else may have fetched it meanwhile
+	if !known || !fits(key) {
+		if err := c.mayFetch(address, known); err != nil {
+			return Event{}, err
+		}
+		if key, err = c.fetchKey(ctx, address); err != nil {
+			return Event{}, err
+		}
+	}
+	if !fits(key) {
+		return Event{}, fmt.Errorf("%w: the signature is wrong", ErrForged)
+	}
+	c.proveKey(address)
+	return event, nil
+}
+
+// readDelivery takes from a delivery what matters. Its errors say what is wrong
+// with it.
+func (c *Client) readDelivery(body []byte) (event Event, keyURL string, err error) {
+	if len(body) > maxDelivery {
+		return Event{}, "", fmt.Errorf("it is longer than %d bytes", maxDelivery)
+	}
+	var told struct {
+		Action    string
+		CompanyID string `json:"CompanyId"` // the tenant's
+		ID        int    // the record's
+		Type      string
+		Metadata  struct {
+			KeyURL string `json:"key_url"`
+		}
+	}
+	if err := json.Unmarshal(body, &told); err != nil {
+		return Event{}, "", errors.New("it has not the form of a delivery")
+	}
+	event = Event{Company: told.ID, Action: strings.ToLower(told.Action)}
+	switch {
+	case !strings.EqualFold(told.CompanyID, c.company):
+		err = errors.New("it is for another tenant")
+	case !strings.EqualFold(told.Type, "company"):
+		err = errors.New("it is not about a company")
+	case told.ID <= 0:
+		err = errors.New("it names no company")
+	case event.Action != "added" && event.Action != "updated" && event.Action != "deleted":
+		err = errors.New("it tells of no action")
+	}
+	return event, told.Metadata.KeyURL, err
+}
+
+// keyAddress checks the address of a key.
+func (c *Client) keyAddress(raw string) (address string, err error) {
+	u, err := url.Parse(raw)
+	if err != nil || len(raw) > maxKeyURL || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return "", errors.New("its key has no proper address")
+	}
+	scheme, given := c.given.origin()
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	if vendor := vendorDomain(given); vendor != "" && plainHost.MatchString(host) && vendorDomain(host) == vendor {
+		given = host
+	}
+	if u.Scheme != scheme || host != given {
+		return "", fmt.Errorf("its key is at %s, not at %s://%s", c.clean(u.Scheme+"://"+u.Host), scheme, given)
+	}
+	address = scheme + "://" + host + u.EscapedPath()
+	if query := u.Query().Encode(); query != "" {
+		address += "?" + query
+	}
+	return address, nil
+}
+
+// signingKeys are the keys of callbacks, by their addresses. [Client].mu guards
+// them.
+type signingKeys struct {
+	at        map[string]*signingKey
+	strangers []time.Time // when keys were asked for that nothing genuine is known of
+}
+
+type signingKey struct {
+	key     [sha256.Size]byte // for the HMAC: the hash of what ConnectWise serves
+	fetched time.Time
+	doubted time.Time // when it was last asked for again because it did not fit
+	failed  time.Time // when it was last asked for in vain
+	proven  time.Time // when it last fitted; zero: never
+}
+
+// keyAt returns the key at an address, if it is known and young enough.
+func (c *Client) keyAt(address string) (key [sha256.Size]byte, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.keys.at[address]
+	if k == nil || c.now().Sub(k.fetched) >= keyLife {
+		return key, false
+	}
+	return k.key, true
+}
+
+// proveKey notes that the key at an address has signed something genuine.
+func (c *Client) proveKey(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.keys.at[address]; k != nil {
+		k.proven = c.now()
+	}
+}
+
+// mayFetch decides whether ConnectWise may be asked for the key at an address.
+// Mismatch says that its present key does not fit.
+func (c *Client) mayFetch(address string, mismatch bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	k := c.keys.at[address]
+	if mismatch {
+		if now.Sub(k.doubted) < keyDoubt {
+			return fmt.Errorf("%w: the signature is wrong", ErrForged)
+		}
+		k.doubted = now
+	}
+	if k != nil && now.Sub(k.failed) < keyRetry {
+		return fmt.Errorf("the key of the delivery could not be had %v ago", now.Sub(k.failed).Round(time.Millisecond))
+	}
+	if k != nil && !k.proven.IsZero() {
+		return nil
+	}
+	recent := c.keys.strangers[:0]
+	for _, t := range c.keys.strangers {
+		if now.Sub(t) < keyDoubt {
+			recent = append(recent, t)
+		}
+	}
+	if c.keys.strangers = recent; len(recent) >= maxStrangers {
+		return fmt.Errorf("%d deliveries with unknown keys have come within %v; the next must wait", len(recent), keyDoubt)
+	}
+	c.keys.strangers = append(recent, now)
+	return nil
+}
+
+// fetchKey asks for the key at an address, once and without any keys of ours.
+func (c *Client) fetchKey(ctx context.Context, address string) (key [sha256.Size]byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	defer c.transport.CloseIdleConnections()
+	where, rawQuery, _ := strings.Cut(address, "?")
+	query, _ := url.ParseQuery(rawQuery) // of [Client.keyAddress], so it can be parsed
+	var answer struct {
+		Key string `json:"signing_key"`
+	}
+	failure := c.try(ctx, request{url: where, query: query, accept: '{', limit: maxSmallBody}, false, func(body io.Reader, _ http.Header) error {
+		if err := json.NewDecoder(body).Decode(&answer); err != nil {
+			return err
+		}
+		if answer.Key == "" {
+			return errNoKey
+		}
+		return nil
+	})
+	if failure != nil {
+		return key, c.noKey(address, failure)
+	}
+	key = sha256.Sum256([]byte(answer.Key))
+	c.keepKey(address, key)
+	return key, nil
+}
+
+var errNoKey = errors.New("the answer holds no key")
+
+// noKey says why a key could not be had: there is none, or there may be one
+// later.
+func (c *Client) noKey(address string, failure *Error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	failure.Hint = "" // those are for requests with keys
+	refused := failure.Status >= 300 && failure.Status < 500 &&
+		failure.Status != http.StatusRequestTimeout && failure.Status != http.StatusTooManyRequests
+	if refused || errors.Is(failure, errNoKey) {
+		delete(c.keys.at, address)
+		return fmt.Errorf("%w: there is no key for it: %v", ErrForged, failure)
+	}
+	if k := c.keys.at[address]; k != nil {
+		k.failed, k.doubted = c.now(), time.Time{}
+	}
+	return fmt.Errorf("ask for the key of a delivery: %v", failure)
+}
+
+// keepKey keeps a key. The one that was proven the longest ago, or never, makes
+// room for it.
+func (c *Client) keepKey(address string, key [sha256.Size]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.keys.at[address]; k != nil {
+		k.key, k.fetched, k.failed = key, c.now(), time.Time{}
+		return
+	}
+	if c.keys.at == nil {
+		c.keys.at = map[string]*signingKey{}
+	}
+	if len(c.keys.at) >= maxKeys {
+		oldest := ""
+		for at, k := range c.keys.at {
+			if oldest == "" || k.proven.Before(c.keys.at[oldest].proven) {
+				oldest = at
+			}
+		}
+		delete(c.keys.at, oldest)
+	}
+	c.keys.at[address] = &signingKey{key: key, fetched: c.now()}
 }

@@ -37,6 +37,7 @@ const (
 	// maxText bounds a note: nobody reads more, and the API states no limit.
 	maxText = 20_000
 
+	ticketPath   = "/service/tickets"
 	ticketRights = `"Service Desk > Service Tickets: Add = My" and "Inquire = All"`
 	ticketFields = "id,summary,externalXRef,closedFlag"
 )
@@ -70,7 +71,7 @@ func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, de
 		return Ticket{}, fmt.Errorf("raise a ticket: %q cannot be looked for", xref)
 	}
 	var made wireTicket
-	err := c.create(ctx, "/service/tickets", ticketRights, body, decodeOne(&made), func() (bool, error) {
+	err := c.create(ctx, ticketPath, ticketRights, body, decodeOne(&made), func() (bool, error) {
 		t, found, err := c.OpenTicket(ctx, xref)
 		made = wireTicket{t.ID, t.Summary, t.XRef, t.Closed}
 		return found, err
@@ -95,7 +96,7 @@ func (c *Client) OpenTicket(ctx context.Context, xref string) (Ticket, bool, err
 		right: ticketRights, accept: '[', limit: maxSmallBody,
 	}
 	var newest wireTicket
-	err := c.ask(ctx, "/service/tickets", r, func(body io.Reader, _ http.Header) error {
+	err := c.ask(ctx, ticketPath, r, func(body io.Reader, _ http.Header) error {
 		newest = wireTicket{}
 		return decodeRows(body, func(t *wireTicket) error {
 			switch {
@@ -118,7 +119,7 @@ func (c *Client) OpenTicket(ctx context.Context, xref string) (Ticket, bool, err
 func (c *Client) Ticket(ctx context.Context, id int) (Ticket, bool, error) {
 	var t wireTicket
 	r := request{query: url.Values{"fields": {ticketFields}}, right: ticketRights, accept: '{', limit: maxSmallBody}
-	err := c.ask(ctx, "/service/tickets/"+strconv.Itoa(id), r, decodeOne(&t))
+	err := c.ask(ctx, ticketPath+"/"+strconv.Itoa(id), r, decodeOne(&t))
 	switch {
 	case isGone(err):
 		return Ticket{}, false, nil
@@ -136,7 +137,7 @@ func (c *Client) Ticket(ctx context.Context, id int) (Ticket, bool, error) {
 // is looked for by its text.
 func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
 	text = cut(manyLines(text), maxText)
-	path := "/service/tickets/" + strconv.Itoa(id) + "/notes"
+	path := ticketPath + "/" + strconv.Itoa(id) + "/notes"
 	var made wireNote
 	err := c.create(ctx, path, ticketRights, map[string]any{"text": text, "detailDescriptionFlag": true}, decodeOne(&made), func() (found bool, err error) {
 		r := request{
