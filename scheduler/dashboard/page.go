@@ -1,6 +1,370 @@
 package dashboard
 
-import "net/http"
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	gosync "sync"
+	"time"
+	"weak"
 
-// registerPages adds what people look at.
-func (h *handler) registerPages(*http.ServeMux) {}
+	"cwvault/sync"
+)
+
+// How much a page shows at most.
+const (
+	treeLines      = 200
+	departedItems  = 20
+	searchItems    = 20
+	chartRuns      = 40
+	listedRuns     = 15
+	listedSteps    = 100
+	listedTroubles = 50
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// pages shows people what the service knows.
+type pages struct {
+	h         *handler
+	templates map[string]*template.Template
+
+	mu      gosync.Mutex
+	of      weak.Pointer[Look]
+	derived *derived
+}
+
+// derived is what is shown of a look: it changes only from run to run.
+type derived struct {
+	Plan         sync.Plan // without what its lists hold
+	Tree         tree
+	Steps        int
+	Held         []heldGroup
+	HeldTotal    int
+	Urgent       bool // a guard holds something
+	Departed     []sync.Departed
+	DepartedMore int
+}
+
+func (h *handler) registerPages(mux *http.ServeMux) {
+	p := &pages{h: h, templates: parseTemplates()}
+	mux.HandleFunc("GET /{$}", h.read(p.status))
+	mux.HandleFunc("GET /runs/{id}", h.read(h.oneOfFew(p.run)))
+	mux.HandleFunc("GET /companies/{id}", h.read(p.company))
+	assets, err := fs.ReadDir(assetFiles, "assets")
+	if err != nil {
+		panic("dashboard: " + err.Error()) // they are part of the program
+	}
+	for _, a := range assets {
+		mux.HandleFunc("GET /assets/"+a.Name(), h.read(asset("assets/"+a.Name())))
+	}
+}
+
+// asset serves a file of the program. Browsers keep it, and ask whether it is
+// still the same.
+func asset(name string) http.HandlerFunc {
+	body, err := assetFiles.ReadFile(name)
+	if err != nil {
+		panic("dashboard: " + err.Error())
+	}
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private, no-cache")
+		w.Header().Set("ETag", tag)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
+	}
+}
+
+// parseTemplates returns a set for each page: the layout, the parts and the
+// page itself.
+func parseTemplates() map[string]*template.Template {
+	base := template.Must(template.New("layout.html").Funcs(template.FuncMap{
+		"plain": plain, "short": short, "prose": prose, "number": thousands, "plural": plural,
+		"duration": duration, "relative": relative, "took": took, "stamp": stamp,
+		"utc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"changes": changeList,
+		"state":   func(s string) string { return strings.ReplaceAll(s, " ", "-") },
+		"join":    func(list []string) string { return strings.Join(list, ", ") },
+		"brief":   func(s string) string { return s[:min(12, len(s))] },
+	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
+	sets := map[string]*template.Template{}
+	for _, name := range []string{"status.html", "run.html", "company.html", "message.html"} {
+		sets[name] = template.Must(template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+name))
+	}
+	return sets
+}
+
+// frame is what all pages show around their content.
+type frame struct {
+	Title string // of the document, without the name of the program
+	State State
+	Query string // in the search field
+}
+
+// show writes a page.
+func (p *pages) show(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+	var b bytes.Buffer
+	if err := p.templates[name].Execute(&b, data); err != nil {
+		p.h.fail(w, r, fmt.Errorf("page %s: %w", name, err))
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // nobody is left to tell
+}
+
+// message shows a page with nothing but a title and a text.
+func (p *pages) message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
+	p.show(w, r, status, "message.html", struct {
+		frame
+		Text string
+	}{frame{Title: title, State: p.h.Service.State()}, text})
+}
+
+// derive returns what is shown of a look, and remembers it for the next time.
+// It does not keep the look itself in memory.
+func (p *pages) derive(look *Look) *derived {
+	if look == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.derived == nil || p.of != weak.Make(look) {
+		p.of, p.derived = weak.Make(look), deriveFrom(look)
+	}
+	return p.derived
+}
+
+func deriveFrom(look *Look) *derived {
+	plan := look.Pending
+	d := &derived{
+		Plan: plan, Steps: len(plan.Steps), HeldTotal: len(plan.Held), Urgent: plan.HeldByGuard(),
+		Tree: makeTree(look, treeLines), Held: heldGroups(plan.Held, heldItems),
+		Departed: slices.Clone(plan.Departed[:min(departedItems, len(plan.Departed))]),
+	}
+	d.DepartedMore = len(plan.Departed) - len(d.Departed)
+	d.Plan.Steps, d.Plan.Held, d.Plan.Departed = nil, nil, nil
+	return d
+}
+
+// statusPage is the first page.
+type statusPage struct {
+	frame
+	Glance  glance
+	Derived *derived // nil before the first look
+	Runs    []Run
+	Before  int64 // the runs listed are those below this one; 0: the newest
+	Older   int64 // where the next list begins; 0 if there is none
+	Chart   chart
+	Trouble string // why the runs cannot be shown
+	Found   []Company
+	More    bool // more were found than are shown
+	Token   bool // a token is configured, so that runs can be asked for
+}
+
+// Look returns what the last run saw; nil before the first.
+func (s statusPage) Look() *Look { return s.State.Look }
+
+func (p *pages) status(w http.ResponseWriter, r *http.Request) {
+	state := p.h.Service.State()
+	query := r.URL.Query()
+	page := statusPage{
+		frame:  frame{State: state, Query: strings.TrimSpace(query.Get("q"))},
+		Glance: glanceOf(state), Derived: p.derive(state.Look), Token: p.h.Token() != "",
+	}
+	page.Title = page.Glance.Title
+	if before, err := strconv.ParseInt(query.Get("before"), 10, 64); err == nil && before > 0 {
+		page.Before = before
+	}
+	if page.Query != "" && state.Look != nil {
+		page.Found, page.More = Search(state.Look.Companies, page.Query, searchItems)
+	}
+	runs, err := p.h.Service.Runs(r.Context(), chartRuns, page.Before)
+	if err != nil {
+		page.Trouble = err.Error()
+	}
+	page.Chart = makeChart(runs)
+	page.Runs = runs[:min(listedRuns, len(runs))]
+	if len(runs) > listedRuns {
+		page.Older = page.Runs[listedRuns-1].Run
+	}
+	p.show(w, r, http.StatusOK, "status.html", page)
+}
+
+// runPage is one run.
+type runPage struct {
+	frame
+	Run         Run
+	JSON        bool
+	Counts      []count    // steps by what became of them
+	Troubles    []stepLine // those that were not made
+	NotMade     int        // how many there are of them
+	Steps       []stepLine
+	First, Last int // numbers of the steps listed
+	Total       int
+	Earlier     string // links
+	Later       string
+	Held        []heldGroup
+	HeldTotal   int
+}
+
+// stepLine is a step of a run.
+type stepLine struct {
+	N int // from 1
+	change
+	To     string
+	Status string
+}
+
+func (p *pages) run(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil || id < 1 {
+		p.message(w, r, http.StatusNotFound, "No such run", "Runs have numbers.")
+		return
+	}
+	report, err := p.h.Service.Run(r.Context(), id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		p.message(w, r, http.StatusNotFound, "No such run", "The journal does not know run "+strconv.FormatInt(id, 10)+". It keeps runs for a limited time.")
+		return
+	case err != nil:
+		p.h.fail(w, r, err)
+		return
+	}
+	first, _ := strconv.Atoi(r.URL.Query().Get("from"))
+	page := makeRunPage(report, first)
+	page.frame = frame{Title: fmt.Sprintf("Run %d", id), State: p.h.Service.State()}
+	p.show(w, r, http.StatusOK, "run.html", page)
+}
+
+// makeRunPage shows the steps of a run from the first-th on, counted from 1.
+func makeRunPage(report RunReport, first int) runPage {
+	total := len(report.Steps)
+	first = max(1, min(first, total))
+	first -= (first - 1) % listedSteps
+	page := runPage{
+		Run: report.Run, JSON: len(report.JSON) > 0, First: first, Last: min(total, first+listedSteps-1), Total: total,
+		Held: heldGroups(report.Held, heldItems), HeldTotal: len(report.Held),
+	}
+	link := func(n int) string { return fmt.Sprintf("/runs/%d?from=%d#steps", report.Run.Run, n) }
+	if first > 1 {
+		page.Earlier = link(first - listedSteps)
+	}
+	if page.Last < total {
+		page.Later = link(page.Last + 1)
+	}
+	var made tally
+	for i, s := range report.Steps {
+		if s.Status == "done" {
+			made[kindOf(s.Op)]++
+		}
+		listed := i+1 >= page.First && i+1 <= page.Last
+		trouble := s.Status == "failed" || s.Status == "skipped" || s.Status == "interrupted"
+		if !listed && !trouble {
+			continue
+		}
+		line := lineOf(i+1, s)
+		if listed {
+			page.Steps = append(page.Steps, line)
+		}
+		if trouble {
+			page.NotMade++
+			if len(page.Troubles) < listedTroubles {
+				page.Troubles = append(page.Troubles, line)
+			}
+		}
+	}
+	page.Counts = made.list()
+	return page
+}
+
+func lineOf(n int, s Step) stepLine {
+	line := stepLine{N: n, To: s.To, Status: s.Status, change: change{
+		Kind: kindOf(s.Op), Name: last(levels(s.To)), Reason: s.Reason, Access: s.Access, Error: s.Error,
+	}}
+	line.Company, _ = s.Key.CompanyID()
+	if s.Secrets != nil {
+		line.Secrets = *s.Secrets
+	}
+	if s.From != s.To {
+		line.Other = s.From
+	}
+	return line
+}
+
+// companyPage is one company.
+type companyPage struct {
+	frame
+	Company Company
+	At      time.Time
+	Facts   []fact
+	Step    *change
+	Held    []heldGroup
+	Token   bool
+}
+
+func (p *pages) company(w http.ResponseWriter, r *http.Request) {
+	state := p.h.Service.State()
+	if state.Look == nil {
+		p.message(w, r, http.StatusNotFound, "Nothing is known yet", "The first run since the start of the service has not read the companies yet.")
+		return
+	}
+	id, err := strconv.Atoi(r.PathValue("id"))
+	i := -1
+	if err == nil {
+		i = slices.IndexFunc(state.Look.Companies, func(c Company) bool { return c.ID == id })
+	}
+	if i < 0 {
+		p.message(w, r, http.StatusNotFound, "No such company", "The last run saw no company with this number, neither in ConnectWise nor as a folder.")
+		return
+	}
+	page := makeCompanyPage(state.Look, state.Look.Companies[i])
+	page.frame, page.Token = frame{Title: short(page.Company.Name), State: state}, p.h.Token() != ""
+	p.show(w, r, http.StatusOK, "company.html", page)
+}
+
+func makeCompanyPage(look *Look, c Company) companyPage {
+	page := companyPage{Company: c, At: look.At, Facts: facts(c.Explain)}
+	key := sync.CompanyKey(c.ID)
+	m := &treeMaker{root: levels(look.Pending.Root), look: look}
+	for i := range look.Pending.Steps {
+		if s := &look.Pending.Steps[i]; s.Key == key {
+			page.Step = new(m.change(s))
+		}
+	}
+	for _, h := range look.Pending.Held {
+		if h.Key == key {
+			page.Held = heldGroups([]sync.Held{h}, 1)
+		}
+	}
+	return page
+}
+
+// changeList says in words what a run changed, held and saw departed.
+func changeList(counts map[string]int) []string {
+	var list []string
+	for _, c := range []struct{ key, word string }{
+		{"create", "created"}, {"adopt", "adopted"}, {"rename", "renamed"}, {"move", "moved"}, {"archive", "archived"},
+		{"held", "held"}, {"departed", "departed"},
+	} {
+		if n := counts[c.key]; n > 0 {
+			list = append(list, thousands(n)+" "+c.word)
+		}
+	}
+	return list
+}

@@ -1,0 +1,93 @@
+package dashboard
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// The chart has one column for each run, the oldest first, in two panels:
+// what it changed and how long it took. Everything in it is also in the table
+// below it, so that nobody needs the chart.
+const (
+	chartColumn = 12 // width of a column, in units of the drawing
+	chartBar    = 8  // width of its bar
+	chartHeight = 60
+)
+
+// chartBox is one rectangle.
+type chartBox struct {
+	X, Y, W, H int
+	Class      string // the outcome of the run
+	Title      string
+}
+
+// chart is the drawing, in units that the style sheet scales.
+type chart struct {
+	Width, Height int
+	Changes       []chartBox
+	Durations     []chartBox
+	Troubles      []chartBox // a mark below each run that did not do all that it had to
+	Most          int        // changes of the tallest column
+	Longest       time.Duration
+	Oldest        int64
+	Newest        int64
+}
+
+// makeChart draws runs, the newest first. Heights follow the square root, so
+// that a run of two changes can be seen beside one of ten thousand.
+func makeChart(runs []Run) chart {
+	c := chart{Width: len(runs) * chartColumn, Height: chartHeight}
+	for _, r := range runs {
+		c.Most = max(c.Most, changesOf(r))
+		c.Longest = max(c.Longest, took(r))
+	}
+	for i, r := range slices.Backward(runs) {
+		box := chartBox{
+			X: (len(runs)-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: r.Outcome,
+			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Run, stamp(r.Start), plain(r.Outcome), plural(changesOf(r), "change")),
+		}
+		if d := took(r); d > 0 {
+			box.Title += ", took " + duration(d)
+			c.Durations = append(c.Durations, box.tall(float64(d), float64(c.Longest)))
+		}
+		if n := changesOf(r); n > 0 {
+			c.Changes = append(c.Changes, box.tall(float64(n), float64(c.Most)))
+		}
+		if !slices.Contains([]string{"done", "running"}, r.Outcome) {
+			box.H = chartHeight
+			c.Troubles = append(c.Troubles, box)
+		}
+	}
+	if len(runs) > 0 {
+		c.Newest, c.Oldest = runs[0].Run, runs[len(runs)-1].Run
+	}
+	return c
+}
+
+// tall gives the box the height for n of at most most, and at least 2.
+func (b chartBox) tall(n, most float64) chartBox {
+	b.H = max(2, int(math.Round(chartHeight*math.Sqrt(n/most))))
+	b.Y = chartHeight - b.H
+	return b
+}
+
+// changesOf counts the changes of a run.
+func changesOf(r Run) int {
+	n := 0
+	for _, op := range changeWords {
+		n += r.Counts[op]
+	}
+	return n
+}
+
+var changeWords = []string{"create", "adopt", "rename", "move", "archive"}
+
+// took is how long a run took; 0 if it is not over, or its end is not known.
+func took(r Run) time.Duration {
+	if r.End == nil {
+		return 0
+	}
+	return max(0, r.End.Sub(r.Start))
+}

@@ -1,0 +1,143 @@
+package dashboard
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// plain shows what cannot be seen in text from elsewhere: control, direction
+// and invisible characters become \u and their number. It does not make text
+// safe for HTML; the templates do.
+func plain(s string) string {
+	if strings.IndexFunc(s, notPlain) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r > 0xffff && notPlain(r):
+			hi, lo := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
+		case notPlain(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func notPlain(r rune) bool {
+	return !unicode.IsPrint(r) || r == 0x2800 || r >= 0x80 && unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// prose is plain for what may have several lines, such as joined errors.
+func prose(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, line := range lines {
+		lines[i] = plain(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// nameLength is how much of a name or path a list shows. The page of a company
+// shows all of it.
+const nameLength = 160
+
+// short is plain for lists.
+func short(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > nameLength {
+			return plain(s[:i]) + "…"
+		}
+	}
+	return plain(s)
+}
+
+// stamp is a time without a reader's time zone.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// duration is a length of time for people: its two largest units.
+func duration(d time.Duration) string {
+	switch d = d.Abs(); {
+	case d < time.Second:
+		return "under 1 s"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	}
+	units := []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	for i, u := range units {
+		if d < u.unit {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", d/u.unit, u.name)
+		if rest := d % u.unit; i+1 < len(units) && rest >= units[i+1].unit {
+			text += fmt.Sprintf(" %d %s", rest/units[i+1].unit, units[i+1].name)
+		}
+		return text
+	}
+	return ""
+}
+
+// relative says how far t is from now, to the minute: the page must not change
+// every second.
+func relative(t, now time.Time) string {
+	d := t.Sub(now)
+	switch {
+	case d.Abs() < time.Minute:
+		return "now"
+	case d > 0:
+		return "in " + duration(d.Truncate(time.Minute))
+	}
+	return duration(d.Truncate(time.Minute)) + " ago"
+}
+
+// plural writes "1 folder", "2 folders", "1,200 companies".
+func plural(n int, noun string) string {
+	switch stem, y := strings.CutSuffix(noun, "y"); {
+	case n == 1:
+		return "1 " + noun
+	case y:
+		return thousands(n) + " " + stem + "ies"
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+// thousands writes 1234567 as 1,234,567.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// fact is a line of an explanation.
+type fact struct{ Name, Text string }
+
+// facts takes apart what `cwvault explain` prints: a word or two, at least two
+// spaces or the end of the column, and a text.
+func facts(explain string) []fact {
+	var list []fact
+	for line := range strings.Lines(explain) {
+		line = strings.TrimRight(line, "\n")
+		name, text, ok := strings.Cut(line, "  ")
+		if !ok {
+			name, text = "", line
+		}
+		if text = strings.TrimSpace(text); text != "" || name != "" {
+			list = append(list, fact{strings.TrimSpace(name), text})
+		}
+	}
+	return list
+}
