@@ -146,6 +146,45 @@ func (s *Server) callbackKey(id string) (*Response, error) {
 	return nil, htmlPage(http.StatusNotFound)
 }
 
+// callback returns a callback. One that does not exist is a mistake in the
+// caller.
+func (w *world) callback(id int) *callback {
+	i := slices.IndexFunc(w.callbacks, func(b *callback) bool { return b.id == id })
+	if i < 0 {
+		panic("connectwisetest: there is no callback " + strconv.Itoa(id))
+	}
+	return w.callbacks[i]
+}
+
+// RotateKey gives a callback another signing key.
+func (s *Server) RotateKey(callback int) {
+	s.edit(func(w *world) { w.callback(callback).signingKey = rand.Text() })
+}
+
+// DisableCallback makes a callback inactive, as days without a delivery that
+// succeeds do.
+func (s *Server) DisableCallback(callback int) {
+	s.edit(func(w *world) { w.callback(callback).inactive = true })
+}
+
+// Delivery returns the body that the callback would deliver if the action
+// ("added", "updated", "deleted") happened to the company now. Together with
+// [Server.Sign] that is for tests that deliver themselves: what is forged, and
+// what is genuine once more.
+func (s *Server) Delivery(callback, company int, action string) []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.payload(s.world, s.world.callback(callback), event{company: s.world.mustCompany(company), action: action})
+}
+
+// Sign returns the x-content-signature that the callback's present key gives a
+// body.
+func (s *Server) Sign(callback int, body []byte) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return sign(s.world.callback(callback).signingKey, body)
+}
+
 // wants reports whether the callback is about this change.
 func (b *callback) wants(e event) bool {
 	if b.inactive || !strings.EqualFold(b.kind, "company") || b.selfSilent && e.selfCaused {

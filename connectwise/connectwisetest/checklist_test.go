@@ -1,6 +1,7 @@
 package connectwisetest
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -591,6 +592,15 @@ func TestChecklist13Callbacks(t *testing.T) {
 		t.Errorf("signature %s, want %s", d.sign, want)
 	}
 
+	// Tests can make the same delivery themselves.
+	if again := s.Delivery(owner, id, "added"); !bytes.Equal(again, d.body) || s.Sign(owner, again) != d.sign {
+		t.Errorf("Delivery: %s\nwant %s", again, d.body)
+	}
+	s.RotateKey(owner)
+	if s.Sign(owner, d.body) == d.sign {
+		t.Error("the key is the same after it was rotated")
+	}
+
 	s.Rename(id, "Other")
 	if a := next().query.Get("action"); a != "updated" {
 		t.Errorf("action %s", a)
@@ -632,6 +642,10 @@ func TestChecklist13Callbacks(t *testing.T) {
 		}
 	}
 	status.Store(200)
+	s.DisableCallback(owner)
+	get(t, s, fmt.Sprintf("system/callbacks/%d", owner), "fields", "inactiveFlag").want(t, 200, `{"inactiveFlag":true}`)
+	before := len(s.Deliveries())
+	s.Rename(id, "Told to nobody")
 	remove(owner)
 
 	// Changes through the API are told as well, but for one's own when they are
@@ -641,7 +655,6 @@ func TestChecklist13Callbacks(t *testing.T) {
 		request{method: "POST", path: "system/callbacks", body: body}.send(t, s).want(t, 201)
 	}
 	plain := register(receiver+"/plain", "owner", 1)
-	before := len(s.Deliveries())
 	request{method: "PATCH", path: fmt.Sprintf("company/companies/%d", id), body: `[{"op":"replace","path":"name","value":"By API"}]`}.send(t, s).want(t, 200)
 	next()
 	s.Rename(id, "By hand")

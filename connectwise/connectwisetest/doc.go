@@ -43,6 +43,9 @@
 //   - the type models change with versions 2018.6 and 2020.1, lengths with
 //     2026.4; a version newer than the server's is a 400
 //   - a PATCH of customFields that leaves one out is refused
+//   - rights are looked at before the record that is sent, and the right to add
+//     tickets is the one to note and to change them
+//   - a note has a text and one of three flags; a ticket that is deleted is gone
 //   - a merge moves tickets and nothing else; a status that is deleted leaves
 //     its companies without one
 //   - callbacks: the query "id" and "action", a null Entity on delete, the

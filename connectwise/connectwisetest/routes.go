@@ -71,10 +71,10 @@ func newRoutes() []route {
 	add(callbackTable.right, "DELETE", "system/callbacks/{}", deleteCallback)
 
 	addTable("service/tickets", ticketTable)
-	add(ticketTable.right, "POST", "service/tickets", createTicket)
-	add(ticketTable.right, "PATCH", "service/tickets/{}", patchTicket)
+	add(ticketAdd, "POST", "service/tickets", createTicket)
+	add(ticketAdd, "PATCH", "service/tickets/{}", patchTicket)
 	addTable("service/tickets/{}/notes", noteTable)
-	add(ticketTable.right, "POST", "service/tickets/{}/notes", createNote)
+	add(ticketAdd, "POST", "service/tickets/{}/notes", createNote)
 	addTable("service/boards", boardTable)
 	addTable("service/boards/{}/statuses", boardStatusTable)
 	addTable("service/priorities", priorityTable)

@@ -76,6 +76,7 @@ type Role struct {
 	NoTables      bool // 403 for setup tables: statuses, types, boards, priorities
 	LimitedTables bool // setup tables show id and name alone
 	NoTickets     bool
+	NoTicketAdd   bool // tickets and notes can be read and not added or changed
 	NoCallbacks   bool
 	// Visible, unless nil, says which companies exist for this member; there
 	// is no error for the others. It must not call the server.

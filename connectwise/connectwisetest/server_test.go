@@ -243,11 +243,15 @@ func TestRole(t *testing.T) {
 		{"DELETE", "company/companies/250", Role{NoCompanies: true}}, {"POST", "company/companies/250/merge", Role{NoCompanies: true}},
 		{"POST", "company/companyTypeAssociations", Role{NoCompanies: true}}, {"DELETE", "company/companyTypeAssociations/1", Role{NoCompanies: true}},
 		{"POST", "service/tickets", Role{NoTickets: true}}, {"PATCH", "service/tickets/1", Role{NoTickets: true}}, {"POST", "service/tickets/1/notes", Role{NoTickets: true}},
+		{"POST", "service/tickets", Role{NoTicketAdd: true}}, {"PATCH", "service/tickets/1", Role{NoTicketAdd: true}}, {"POST", "service/tickets/1/notes", Role{NoTicketAdd: true}},
 		{"POST", "system/callbacks", Role{NoCallbacks: true}}, {"DELETE", "system/callbacks/1", Role{NoCallbacks: true}},
 	} {
 		role(c.right)
 		request{method: c.method, path: c.path, body: "{}"}.send(t, s).want(t, 403)
 	}
+
+	role(Role{NoTicketAdd: true})
+	get(t, s, "service/tickets").want(t, 200, "[]")
 
 	role(Role{LimitedTables: true})
 	get(t, s, "company/companies/statuses", "conditions", "id=1").want(t, 200, `[{"id":1,"name":"Active"}]`)
@@ -335,6 +339,7 @@ func TestTickets(t *testing.T) {
 		`{"company":{"id":250}}`: "summary",
 		`{"summary":"x"}`:        `company"`,
 		`{"summary":"` + strings.Repeat("x", 101) + `","company":{"id":250}}`:                    "summary",
+		`{"summary":"` + strings.Repeat("x", 99) + `😀","company":{"id":250}}`:                    "summary", // two UTF-16 units
 		`{"summary":"x","company":{"id":250},"externalXRef":"` + strings.Repeat("x", 101) + `"}`: "externalXRef",
 		`{"summary":"x","company":{"id":250},"board":{"name":"Nope"}}`:                           "board/id",
 		`{"summary":"x","company":{"id":250},"priority":{"id":9}}`:                               "priority/id",
@@ -375,6 +380,18 @@ func TestTickets(t *testing.T) {
 	send("PATCH", "service/tickets/2", `[{"op":"replace","path":"board","value":{"id":1}}]`).want(t, 200)
 	if got := s.Tickets()[1]; got.Board != "Service Desk" || got.Status != "New" {
 		t.Errorf("on another board: %+v", got)
+	}
+
+	s.CloseTicket(1)
+	if got := s.Tickets()[0]; got.Status != "Closed" || !got.Closed {
+		t.Errorf("closed: %+v", got)
+	}
+	get(t, s, "service/tickets/1", "fields", "closedFlag").want(t, 200, `{"closedFlag":true}`)
+	s.DeleteTicket(1)
+	get(t, s, "service/tickets/1").want(t, 404)
+	get(t, s, "service/tickets/1/notes").want(t, 404)
+	if got := s.Tickets(); len(got) != 1 || got[0].ID != 2 {
+		t.Errorf("after a ticket was deleted: %+v", got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 // BoardStatus is a status of a service board.
@@ -103,6 +104,24 @@ func (s *Server) Tickets() []Ticket {
 	return out
 }
 
+// CloseTicket gives a ticket the first closed status of its board. The caller
+// must name a ticket on a board that has one.
+func (s *Server) CloseTicket(id int) {
+	s.edit(func(w *world) {
+		t := w.mustTicket(id)
+		i := slices.IndexFunc(t.board.statuses, func(b *boardStatus) bool { return b.closed })
+		t.status, t.updated, t.updatedBy = t.board.statuses[i], w.clock(), w.updatedBy
+	})
+}
+
+// DeleteTicket removes a ticket with its notes: its id answers 404 from then on.
+func (s *Server) DeleteTicket(id int) {
+	s.edit(func(w *world) {
+		gone := w.mustTicket(id)
+		w.tickets = slices.DeleteFunc(w.tickets, func(t *ticket) bool { return t == gone })
+	})
+}
+
 var (
 	boardTable       = sliceTable("Service Board", tables, func(c *call) []*board { return c.w.boards }, boardFields, nil)
 	boardStatusTable = sliceTable("Service Status", tables, func(c *call) []*boardStatus {
@@ -133,6 +152,9 @@ const defaultPriority = 3
 
 func tables(r Role) bool  { return !r.NoTables }
 func tickets(r Role) bool { return !r.NoTickets }
+
+// ticketAdd is the right to add tickets and notes, and to change them.
+func ticketAdd(r Role) bool { return tickets(r) && !r.NoTicketAdd }
 
 // sliceTable declares a table of rows in a slice that is in order of the first
 // field, the id.
@@ -258,6 +280,14 @@ func (w *world) ticket(id int) *ticket {
 	return nil
 }
 
+func (w *world) mustTicket(id int) *ticket {
+	t := w.ticket(id)
+	if t == nil {
+		panic("connectwisetest: there is no ticket " + strconv.Itoa(id))
+	}
+	return t
+}
+
 func (w *world) addNote(t *ticket, kind, text string) *note {
 	n := &note{id: w.nextID("note"), ticket: t, text: text, kind: kind, made: w.clock(), by: w.updatedBy}
 	t.notes = append(t.notes, n)
@@ -348,7 +378,7 @@ func (d *ticketDraft) check() error {
 	for _, l := range []struct {
 		field, value string
 	}{{"summary", t.summary}, {"externalXRef", t.xref}} {
-		if len([]rune(l.value)) > 100 {
+		if len(utf16.Encode([]rune(l.value))) > 100 {
 			d.refuse("MaxLength", l.field, "The field %s must have at most 100 characters.", l.field)
 		}
 	}
