@@ -2,12 +2,12 @@ package dashboard
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -46,7 +46,7 @@ func (h *handler) runs(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	before, ok := number(w, r, "before", 0, 0, 1<<62)
+	before, ok := number(w, r, "before", 0, 0, math.MaxInt64)
 	if !ok {
 		return
 	}
@@ -162,41 +162,40 @@ func (h *handler) company(w http.ResponseWriter, r *http.Request) {
 // identifier is the whole query comes first; the others keep their order.
 // Without words it is about all of them.
 func Search(companies []Company, query string, limit int) (found []Company, more bool) {
+	words := strings.Fields(strings.ToLower(query))
 	if len(query) > maxQuery {
 		return nil, false
 	}
-	query = strings.ToLower(query)
-	words := strings.Fields(query)
+	limit = max(limit, 0)
+	var others []Company
 	for _, c := range companies {
-		if !matches(c, words) {
-			continue
+		switch exact, ok := matches(c, words); {
+		case exact:
+			found = append(found, c)
+		case ok && len(others) <= limit:
+			others = append(others, c)
 		}
-		found = append(found, c)
 	}
-	exact := func(c Company) int {
-		if len(words) == 1 && (strconv.Itoa(c.ID) == words[0] || strings.ToLower(c.Identifier) == words[0]) {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(found, func(a, b Company) int { return cmp.Compare(exact(a), exact(b)) })
-	if len(found) > limit {
-		return found[:max(limit, 0)], true
-	}
-	return found, false
+	found = append(found, others...)
+	return found[:min(limit, len(found))], len(found) > limit
 }
 
-func matches(c Company, words []string) bool {
+// matches reports whether all words are about c, and whether one names it.
+func matches(c Company, words []string) (exact, ok bool) {
 	if len(words) == 0 {
-		return true
+		return false, true
 	}
-	id, text := strconv.Itoa(c.ID), strings.ToLower(c.Identifier+"\n"+c.Name+"\n"+c.Path)
+	id, identifier := strconv.Itoa(c.ID), strings.ToLower(c.Identifier)
+	if len(words) == 1 && (words[0] == id || words[0] == identifier) {
+		return true, true
+	}
+	text := identifier + "\n" + strings.ToLower(c.Name) + "\n" + strings.ToLower(c.Path)
 	for _, word := range words {
 		if word != id && !strings.Contains(text, word) {
-			return false
+			return false, false
 		}
 	}
-	return true
+	return false, true
 }
 
 // resync asks for a run. With a bearer token it takes JSON or nothing and
@@ -359,13 +358,19 @@ func (h *handler) strangersBody(w http.ResponseWriter, r *http.Request, limit in
 
 // body reads the body, or answers that it cannot be.
 func (h *handler) body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var body []byte
+	var err error = &http.MaxBytesError{Limit: limit}
+	if r.ContentLength <= limit {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
+		w.Header().Set("Connection", "close")
 		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
 		return nil, false
 	case err != nil:
+		w.Header().Set("Connection", "close")
 		writeError(w, r, http.StatusRequestTimeout, "the body did not come, or not in time")
 		return nil, false
 	}

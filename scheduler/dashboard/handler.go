@@ -78,7 +78,7 @@ func newHandler(opt Options, lim limits) *handler {
 	}
 	h.mux.HandleFunc("GET /healthz", h.healthz)
 	h.mux.HandleFunc("GET /readyz", h.readyz)
-	h.mux.HandleFunc("GET /metrics", h.read(h.metrics()))
+	h.mux.HandleFunc("GET /metrics", h.read(h.oneOfFew(h.metrics)))
 	h.registerAPI(h.mux)
 	h.registerPages(h.mux)
 	return h
@@ -280,6 +280,7 @@ func serve(ctx context.Context, l net.Listener, h *handler) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	peers.closeWaiting()
 	grace, cancel := context.WithTimeout(requests, h.lim.shutdown)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
@@ -322,6 +323,18 @@ func (c *crowd) changed(conn net.Conn, state http.ConnState) {
 	}
 	c.since[conn] = time.Now()
 	c.active[conn] = state == http.StateActive
+}
+
+// closeWaiting closes those that have sent no request: browsers keep such
+// connections in reserve, and the end of the service is not to wait for them.
+func (c *crowd) closeWaiting() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.since {
+		if !c.active[conn] {
+			conn.Close()
+		}
+	}
 }
 
 // closeOne closes the oldest of those that have sent no request, or else the

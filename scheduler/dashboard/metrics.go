@@ -115,20 +115,19 @@ func (m *Metrics) CallbackTaken(result string) {
 }
 
 // metrics answers what has been counted, and the state of the moment.
-func (h *handler) metrics() http.HandlerFunc {
+func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 	state := prometheus.NewRegistry()
-	state.MustRegister(stateCollector{h.Service.State})
+	state.MustRegister(stateCollector{h.Service.State()})
 	all := prometheus.Gatherers{state}
 	if h.Metrics != nil {
 		all = append(all, h.Metrics.registry)
 	}
-	return promhttp.HandlerFor(all, promhttp.HandlerOpts{MaxRequestsInFlight: h.lim.heavy}).ServeHTTP
+	promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// stateCollector turns a [State] into metrics when they are asked for. What is
-// not known, because nothing has been looked at yet, is left out: an unknown
-// number is not 0.
-type stateCollector struct{ state func() State }
+// stateCollector turns a [State] into metrics. What is not known, because
+// nothing has been looked at yet, is left out: an unknown number is not 0.
+type stateCollector struct{ state State }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
@@ -164,7 +163,7 @@ func (c stateCollector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c stateCollector) Collect(out chan<- prometheus.Metric) {
-	st := c.state()
+	st := c.state
 	set := func(desc *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
