@@ -41,6 +41,8 @@ type commands struct {
 	Unpause unpauseCmd `cmd:"" help:"Let a company's folder follow ConnectWise again."`
 	Demo    demoCmd    `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	platformCommands
 }
 
 const description = `cwvault keeps the folder tree of a vault in step with the customers in ConnectWise PSA.
