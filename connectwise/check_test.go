@@ -305,3 +305,79 @@ func TestModelNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckTickets(t *testing.T) {
+	role := func(change func(*connectwisetest.Role)) func(*connectwisetest.Server) {
+		return func(s *connectwisetest.Server) {
+			s.Behave(func(b *connectwisetest.Behaviour) { change(&b.Role) })
+		}
+	}
+	fault := func(method, path string, f connectwisetest.Fault) func(*connectwisetest.Server) {
+		f.Match = connectwisetest.On(method, path)
+		return func(s *connectwisetest.Server) { s.AddFault(f) }
+	}
+	whole := TicketSettings{"c250", "service desk", "Priority 4 - Low"}
+	good := []string{"ok tickets", "ok ticket company", "ok ticket board", "ok ticket priority"}
+	var settings *sync.SettingsError
+	for name, test := range map[string]struct {
+		bend     func(*connectwisetest.Server)
+		tickets  TicketSettings
+		want     []string
+		wantText string // of the first one that is not ok
+		wantMend string
+		wantErr  any // nil, ErrUnauthorized or settings
+		requests int
+	}{
+		"by name":                {nil, whole, good, "", "", nil, 12},
+		"by id":                  {nil, TicketSettings{"250", "1", "4"}, good, "", "", nil, 12},
+		"the server's defaults":  {nil, TicketSettings{Company: "c250"}, good[:2], "", "", nil, 10},
+		"no right to add":        {role(func(r *connectwisetest.Role) { r.NoTicketAdd = true }), TicketSettings{Company: "c250"}, []string{"fail tickets", "ok ticket company"}, "POST", "Service Tickets: Add = My", ErrUnauthorized, 10},
+		"no right to read":       {role(func(r *connectwisetest.Role) { r.NoTickets = true }), TicketSettings{Company: "c250"}, []string{"fail tickets", "ok ticket company"}, "GET", "Inquire = All", ErrUnauthorized, 9},
+		"no such company":        {nil, TicketSettings{Company: "nobody"}, []string{"ok tickets", "fail ticket company"}, `no company "nobody"`, "correct the setting", settings, 10},
+		"a deleted company":      {nil, TicketSettings{Company: "253"}, []string{"ok tickets", "fail ticket company"}, `no company "253"`, "correct the setting", settings, 10},
+		"no such board":          {nil, TicketSettings{"250", "Service", ""}, []string{"ok tickets", "ok ticket company", "fail ticket board"}, `no board "Service"`, "correct the setting", settings, 11},
+		"no such priority":       {nil, TicketSettings{"250", "", "9"}, []string{"ok tickets", "ok ticket company", "fail ticket priority"}, `no priority "9"`, "correct the setting", settings, 11},
+		"one kind of quotes":     {nil, TicketSettings{Company: `a"b`}, []string{"ok tickets", "fail ticket company"}, "no company", "", settings, 10},
+		"both kinds of quotes":   {nil, TicketSettings{Company: `a"b'c`}, []string{"ok tickets", "warn ticket company"}, "is not known", "use its id", nil, 9},
+		"boards cannot be read":  {fault("GET", "/service/boards", connectwisetest.Fault{Status: 403, Body: `{"code":"X","message":"no"}`}), TicketSettings{"250", "1", ""}, []string{"ok tickets", "ok ticket company", "warn ticket board"}, "is not known: GET", "Service / Service Board", nil, 11},
+		"conditions overlooked":  {fault("GET", "/service/boards", connectwisetest.Fault{Status: 200, Body: `[{"id":7,"name":"Another"}]`}), TicketSettings{"250", "1", ""}, []string{"ok tickets", "ok ticket company", "fail ticket board"}, "no board", "correct", settings, 11},
+		"a ticket of nothing":    {fault("POST", "/service/tickets", connectwisetest.Fault{Status: 201, Body: `{"id":1}`}), TicketSettings{Company: "250"}, []string{"warn tickets", "ok ticket company"}, "made a ticket of nothing", "delete", nil, 10},
+		"an answer that is none": {fault("POST", "/service/tickets", connectwisetest.HTML(502)), TicketSettings{Company: "250"}, []string{"fail tickets", "ok ticket company"}, "502", "again later", nil, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := checkServer(t, connectwisetest.Options{})
+			s.Behave(func(b *connectwisetest.Behaviour) { b.Role.NoTickets = false })
+			if test.bend != nil {
+				test.bend(s)
+			}
+			c, err := New(checkConfig(s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := c.check(context.Background(), &test.tickets, time.Second).Findings
+			want := append(append(append([]string(nil), allGood[:8]...), test.want...), "ok members", "ok agreements")
+			if diff := cmp.Diff(want, brief(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%+v", diff, got)
+			}
+			if n := len(s.Tickets()); n != 0 {
+				t.Errorf("%d tickets were made", n)
+			}
+			if n := len(s.Requests()); n != test.requests {
+				t.Errorf("%d requests, want %d", n, test.requests)
+			}
+			for _, f := range got {
+				if level(f) == "ok" {
+					continue
+				}
+				if test.wantText == "" || !strings.Contains(f.Text, test.wantText) || !strings.Contains(f.Mend, test.wantMend) {
+					t.Errorf("%s: %q; %q, want %q; %q", f.Subject, f.Text, f.Mend, test.wantText, test.wantMend)
+				}
+				var problems *sync.SettingsError
+				if errors.Is(f.Err, ErrUnauthorized) != (test.wantErr == ErrUnauthorized) || errors.As(f.Err, &problems) != (test.wantErr == settings) {
+					t.Errorf("%s: error %v, want %v", f.Subject, f.Err, test.wantErr)
+				}
+			}
+		})
+	}
+}

@@ -817,3 +817,25 @@ func TestCertificates(t *testing.T) {
 		checkIDs(t, src, 1)
 	})
 }
+
+// Every request that reaches the server was told of, and which were repeats.
+func TestSentTellsOfEveryRequest(t *testing.T) {
+	s := newServer(t, 3)
+	s.on[countPath] = inTurn(answer(429, ""), answer(500, ""), s.good(countPath))
+	var first, repeats atomic.Int32
+	c, _ := clientOf(t, s, func(c *Config) {
+		c.Sent = func(retry bool) {
+			if retry {
+				repeats.Add(1)
+			} else {
+				first.Add(1)
+			}
+		}
+	})
+	if _, err := c.Source(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.requests("")); first.Load() != 5 || repeats.Load() != 2 || n != 7 {
+		t.Errorf("told of %d and %d again of %d, want 5 and 2 of 7", first.Load(), repeats.Load(), n)
+	}
+}

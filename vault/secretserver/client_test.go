@@ -303,6 +303,50 @@ func TestOneSignInForAllWorkers(t *testing.T) {
 	}
 }
 
+// Every request that reaches the server was told of: the health check, sign-in,
+// and each time that a call is sent again.
+func TestSentTellsOfEveryRequest(t *testing.T) {
+	tries := 0
+	f := newFake(t, routes{"GET /v1/folders/7": func(w http.ResponseWriter, r *http.Request) {
+		if tries++; tries < 3 {
+			reply(w, 503, "")
+			return
+		}
+		reply(w, 200, `{"id":7,"folderName":"x"}`)
+	}})
+	var first, repeats atomic.Int32
+	v := f.open(func(c *Config) {
+		c.Sent = func(retry bool) {
+			if retry {
+				repeats.Add(1)
+			} else {
+				first.Add(1)
+			}
+		}
+	})
+	call := func() {
+		t.Helper()
+		var out struct{ ID int }
+		if err := v.client.do(t.Context(), read("/v1/folders/7", nil), &out); err != nil || out.ID != 7 {
+			t.Errorf("%v, %v", out, err)
+		}
+	}
+	call()
+	if first.Load() != 3 || repeats.Load() != 2 {
+		t.Errorf("told of %d and %d again, want 3 and 2", first.Load(), repeats.Load())
+	}
+	f.mu.Lock()
+	f.valid = "another" // the token has run out
+	f.mu.Unlock()
+	call()
+	if first.Load() != 5 || repeats.Load() != 3 {
+		t.Errorf("told of %d and %d again, want 5 and 3: the call, sign-in, and the call again", first.Load(), repeats.Load())
+	}
+	if n := len(f.take()) + len(f.others); n != int(first.Load()+repeats.Load()) {
+		t.Errorf("%d requests came", n)
+	}
+}
+
 func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	f := newFake(t, routes{"POST /oauth2/token": answer(400, `{"error":"Login failed for pa$$word."}`)})
 	v := f.open()
