@@ -93,7 +93,7 @@ func asset(name string) http.HandlerFunc {
 // page itself.
 func parseTemplates() map[string]*template.Template {
 	base := template.Must(template.New("layout.html").Funcs(template.FuncMap{
-		"plain": plain, "short": short, "prose": prose, "number": thousands, "plural": plural,
+		"plain": plain, "short": short, "line": line, "prose": prose, "number": thousands, "plural": plural,
 		"duration": duration, "relative": relative, "took": took, "stamp": stamp,
 		"utc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"changes": changeList,

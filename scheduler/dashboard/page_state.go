@@ -77,7 +77,7 @@ func glanceOf(s State) glance {
 		}
 	}
 	if stale {
-		add(reason{Label: "Stale", Text: "three scheduled runs have not gone well; the last one that did began", At: s.LastGood})
+		add(reason{Label: "Stale", Text: "the last run that went well is more than three intervals ago", At: s.LastGood})
 	}
 	if g.Class == "ok" && len(g.Reasons) > 0 {
 		g.Class = "warn"

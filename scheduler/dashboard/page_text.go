@@ -40,8 +40,8 @@ func notPlain(r rune) bool {
 // prose is plain for what may have several lines, such as joined errors.
 func prose(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	for i, line := range lines {
-		lines[i] = plain(line)
+	for i := range lines {
+		lines[i] = plain(lines[i])
 	}
 	return strings.Join(lines, "\n")
 }
@@ -59,6 +59,15 @@ func short(s string) string {
 		}
 	}
 	return plain(s)
+}
+
+// line is the first line of what may have several.
+func line(s string) string {
+	first, _, more := strings.Cut(strings.TrimSpace(s), "\n")
+	if more {
+		return short(first) + " …"
+	}
+	return short(first)
 }
 
 // stamp is a time without a reader's time zone.
@@ -129,11 +138,11 @@ type fact struct{ Name, Text string }
 // spaces or the end of the column, and a text.
 func facts(explain string) []fact {
 	var list []fact
-	for line := range strings.Lines(explain) {
-		line = strings.TrimRight(line, "\n")
-		name, text, ok := strings.Cut(line, "  ")
+	for said := range strings.Lines(explain) {
+		said = strings.TrimRight(said, "\n")
+		name, text, ok := strings.Cut(said, "  ")
 		if !ok {
-			name, text = "", line
+			name, text = "", said
 		}
 		if text = strings.TrimSpace(text); text != "" || name != "" {
 			list = append(list, fact{strings.TrimSpace(name), text})

@@ -45,7 +45,7 @@ func (k kind) Sign() string { return [kinds]string{"+", "=", "~", ">", "v", "<",
 
 // Word is the kind for people.
 func (k kind) Word() string {
-	return [kinds]string{"new", "adopted", "renamed", "moved here", "archived", "moved away", "held by a guard", "failed"}[k]
+	return [kinds]string{"new", "adopted", "renamed", "moved", "archived", "moved away", "held by a guard", "failed"}[k]
 }
 
 func kindOf(op sync.Op) kind {
@@ -84,8 +84,9 @@ func (t tally) list() []count {
 type change struct {
 	Kind kind
 	Name string
-	// Other is the former name of what is renamed, the former path of what is
-	// moved, or where it goes. Paths are below the root.
+	// Other is the former name of what is renamed, and where from or to what is
+	// moved: the folder above it, or all of its path if its name changes too.
+	// Paths are below the root.
 	Other   string
 	Reason  string
 	Via     string
@@ -179,7 +180,7 @@ func makeTree(look *Look, limit int) tree {
 		}
 	}
 	m.sum(root)
-	for _, m.each = range []int{100, 50, 25, 12, 6, 3, 1} {
+	for _, m.each = range []int{40, 20, 10, 5, 3, 1} {
 		if m.lines(root) <= limit {
 			break
 		}
@@ -330,15 +331,27 @@ func (m *treeMaker) change(s *sync.Step) change {
 	case sync.OpRename:
 		c.Other = last(levels(s.From))
 	case sync.OpMove, sync.OpArchive:
-		c.Other = strings.Join(m.below(s.From), `\`)
+		c.Other = m.whence(s.From, to)
 	}
 	return c
 }
 
+// whence names the other end of a move, given the levels of the one.
+func (m *treeMaker) whence(other string, one []string) string {
+	path := m.below(other)
+	if last(path) != last(one) {
+		return strings.Join(path, `\`)
+	}
+	if above := path[:len(path)-1]; len(above) > 0 {
+		return strings.Join(above, `\`)
+	}
+	return m.look.Pending.Root
+}
+
 // leaves is a step seen from where its folder is now.
 func (m *treeMaker) leaves(s *sync.Step) change {
-	c := change{Kind: kindLeave, Name: last(levels(s.From)), Other: strings.Join(m.below(s.To), `\`),
-		Blocked: m.blocked(s)}
+	from := levels(s.From)
+	c := change{Kind: kindLeave, Name: last(from), Other: m.whence(s.To, from), Blocked: m.blocked(s)}
 	c.Company, _ = s.Key.CompanyID()
 	return c
 }
@@ -350,10 +363,13 @@ func last(levels []string) string {
 	return levels[len(levels)-1]
 }
 
-// compareChanges puts first what failed and what a guard holds.
+// compareChanges puts first what failed and what a guard holds, and last what
+// is told elsewhere too.
 func compareChanges(a, b change) int {
 	urgency := func(c change) int {
 		switch {
+		case c.Kind == kindLeave:
+			return 3
 		case c.Error != "":
 			return 0
 		case c.Blocked:

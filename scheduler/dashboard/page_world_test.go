@@ -1,0 +1,165 @@
+package dashboard
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cwvault/scheduler"
+	"cwvault/sync"
+)
+
+// newStep is a step as the planner makes it. A path of a company's folder ends
+// in its name.
+func newStep(op sync.Op, key sync.Key, from, to, reason string) sync.Step {
+	s := sync.Step{Op: op, Kind: sync.KindGroup, Key: key, From: from, To: to, Reason: reason}
+	if id, ok := key.CompanyID(); ok {
+		s.Kind = sync.KindCompany
+		s.Company = &sync.PlanCompany{ID: id, Identifier: fmt.Sprintf("c%d", id), Name: to[strings.LastIndex(to, `\`)+1:]}
+	}
+	return s
+}
+
+func newLook(steps ...sync.Step) *Look {
+	return &Look{
+		Run: 79, At: noon.Add(-10 * time.Minute), Listed: 327, Managed: 319,
+		Pending: sync.Plan{
+			Schema: sync.PlanSchema, ID: "3f9c0d5e7a11b2c4", Tenant: "acmeinc", Vault: "https://vault.example.com/SecretServer", Root: `\Clients`,
+			Steps: steps,
+		},
+		Blocked: map[sync.Key]bool{}, Failed: map[sync.Key]string{},
+	}
+}
+
+// inStep is the state of a service with nothing to do.
+func inStep() State {
+	look := newLook()
+	look.Companies = []Company{
+		{1, "alder", "Alder Family Practice", `\Clients\Customer\Active\Alder Family Practice`, "in step", "key           company/1\ncompany       Alder Family Practice (alder)\nnext          nothing; the folder is where it should be\n"},
+		{2, "blue", "Bluestone Family Practice", `\Clients\Customer\Active\Bluestone Family Practice`, "in step", "key           company/2\n"},
+	}
+	return State{
+		Now: noon, Version: "1.2.3", Tenant: "acmeinc", Vault: "https://vault.example.com/SecretServer", Root: `\Clients`,
+		Schedule: "@every 30m", TimeZone: "Europe/Berlin",
+		Scheduler:   scheduler.Status{Next: noon.Add(20 * time.Minute), LastSuccess: noon.Add(-9 * time.Minute)},
+		LastAttempt: noon.Add(-10 * time.Minute), LastGood: noon.Add(-10 * time.Minute), Stale: noon.Add(80 * time.Minute), LastRun: 79,
+		ConnectWise: Reach{At: noon.Add(-10 * time.Minute)}, VaultServer: Reach{At: noon.Add(-10 * time.Minute)},
+		Look: look,
+	}
+}
+
+// busyDay is the state of a service that has seen everything on one day.
+func busyDay() State {
+	const active, former = `\Clients\Customer\Active\`, `\Clients\Customer\Former\`
+	secrets := 12
+	moved := newStep(sync.OpMove, "company/250", `\Clients\Prospect\Active\Alovet`, active+"Alovet, Inc.", "type changed from Prospect to Customer; name changed")
+	moved.Secrets, moved.Access = &secrets, &sync.Access{Gains: []string{"Helpdesk (View)", "Field engineers (Edit)"}}
+	swapped := newStep(sync.OpRename, "company/33", active+"Ashdown Engineering", active+"Copperfield Insurance", "name changed")
+	swapped.Via = active + "Copperfield Insurance (moving #33)"
+	look := newLook(
+		newStep(sync.OpRename, "group/type:1/status:4", `\Clients\Customer\Inactive`, `\Clients\Customer\Former`, "status renamed from Inactive to Former"),
+		newStep(sync.OpCreate, "group/type:3", "", `\Clients\Vendor`, "group folder for type Vendor"),
+		newStep(sync.OpCreate, "group/type:3/status:1", "", `\Clients\Vendor\Active`, "group folder for type Vendor, status Active"),
+		newStep(sync.OpCreate, "company/301", "", active+"Alder Family Practice", "new company"),
+		newStep(sync.OpCreate, "company/302", "", active+"Müller & Söhne GmbH", "new company"),
+		newStep(sync.OpCreate, "company/303", "", active+"日本橋商店", "new company"),
+		newStep(sync.OpCreate, "company/304", "", active+"شركة النخيل", "new company"),
+		newStep(sync.OpCreate, "company/305", "", `\Clients\Vendor\Active\Thornbury Logistics`, "new company"),
+		newStep(sync.OpAdopt, "company/306", active+"Harbour Dental Care", active+"Harbour Dental Care", "an unmanaged folder sits exactly where it should be"),
+		swapped,
+		newStep(sync.OpRename, "company/34", active+"Copperfield Insurance", active+"Ashdown Engineering", "name changed"),
+		moved,
+		newStep(sync.OpMove, "company/251", `\Clients\Prospect\Active\Bluestone Family Practice`, active+"Bluestone Family Practice", "type changed from Prospect to Customer"),
+		newStep(sync.OpMove, "company/252", active+"Quayside Foods", former+"Quayside Foods", "status changed from Active to Former"),
+		newStep(sync.OpMove, "company/253", `\Clients\Customer\Inactive\Redfern Builders`, active+"Redfern Builders", "status changed from Former to Active"),
+		newStep(sync.OpCreate, "company/307", "", active+"The Very Long Named Association for the Advancement of Mutual Understanding between Chambers of Commerce, Industry, Crafts and Agriculture of the Northern and the Southern Provinces and All of Their Affiliated Members", "new company"),
+	)
+	for i := range 12 {
+		look.Pending.Steps = append(look.Pending.Steps, newStep(sync.OpArchive, sync.CompanyKey(400+i),
+			fmt.Sprintf(`%sKestrel Holdings %d`, active, i+1), fmt.Sprintf(`\Clients\_Archive\Kestrel Holdings %d`, i+1), "deleted in ConnectWise"))
+		look.Blocked[sync.CompanyKey(400+i)] = true
+		look.Pending.Held = append(look.Pending.Held, sync.Held{Code: sync.HeldGuardArchives, Key: sync.CompanyKey(400 + i),
+			Company: &sync.PlanCompany{ID: 400 + i, Name: fmt.Sprintf("Kestrel Holdings %d", i+1)}, Path: fmt.Sprintf(`%sKestrel Holdings %d`, active, i+1),
+			Reason: "12 folders of 319 would archive, more than CWVAULT_MAX_ARCHIVES=5% allows; to let this plan through: cwvault resync --approve 3f9c0d5e7a11b2c4"})
+	}
+	look.Failed["company/252"] = "PUT https://vault.example.com/SecretServer/api/v1/folders/812: 403 Access denied: the account lacks Edit Folder\nasked again: the same"
+	look.Pending.Held = append(look.Pending.Held,
+		sync.Held{Code: sync.HeldNoType, Key: "company/272", Company: &sync.PlanCompany{ID: 272, Identifier: "nobody", Name: "Nobody Knows What This Is"}, Reason: "the company has no type, and CWVAULT_MISSING names no group for that"},
+		sync.Held{Code: sync.HeldFolderMissing, Key: "company/88", Company: &sync.PlanCompany{ID: 88, Name: "Greyfriars Schools"}, Path: active + "Greyfriars Schools", Reason: `its folder "Greyfriars Schools" has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate company/88`},
+		sync.Held{Code: sync.HeldPaused, Key: "company/90", Company: &sync.PlanCompany{ID: 90, Name: "Foxglove Hospitality"}, Path: active + "Foxglove Hospitality", Reason: "paused by hand: audit"},
+	)
+	look.Pending.Departed = []sync.Departed{{Key: "company/9", FolderID: "9", Path: active + "Quayside Manufacturing", Reason: "deleted in ConnectWise, or no longer visible to the API member"}}
+	look.Pending.Counts = sync.Counts{Held: len(look.Pending.Held), Departed: 1}
+	for _, s := range look.Pending.Steps {
+		if s.Company != nil {
+			look.Companies = append(look.Companies, Company{s.Company.ID, s.Company.Identifier, s.Company.Name, s.To, "pending",
+				fmt.Sprintf("key           %s\ncompany       %s (%s)\nstatus        Active (1)\ntypes         Customer (1)\nbelongs in    \\Clients\\Customer\\Active, by CWVAULT_FOLDER_STRUCTURE=$TYPE\\$STATUS\nnext          %s to %s: %s\n", s.Key, s.Company.Name, s.Company.Identifier, s.Op, s.To, s.Reason)})
+		}
+	}
+	look.Companies = append(look.Companies, Company{272, "nobody", "Nobody Knows What This Is", `\Clients\Nobody Knows What This Is`, "held", "key           company/272\nheld          no-type: the company has no type\n"})
+
+	s := inStep()
+	s.Look = look
+	s.NotInStep = noon.Add(-26 * time.Hour)
+	s.LastGood, s.Stale = noon.Add(-26*time.Hour), noon.Add(-24*time.Hour)
+	s.LastError = "run 79: some steps were not made"
+	s.VaultServer.Error = "Get https://vault.example.com/SecretServer/api/v1/version: connection refused"
+	s.Scheduler.Missed = 2
+	return s
+}
+
+// manyRuns is a history of n runs up to run 79, the newest first.
+func manyRuns(n int) []RunReport {
+	var list []RunReport
+	for i := range n {
+		r := Run{Run: int64(79 - i), Start: noon.Add(time.Duration(-10-30*i) * time.Minute), Trigger: "schedule", Outcome: "done", Plan: "3f9c0d5e7a11b2c4", Counts: map[string]int{}}
+		end := r.Start.Add(time.Duration(4+i%7*3) * time.Second)
+		switch {
+		case i == 0:
+			r.Outcome, r.Error = "partial", ""
+			r.Counts = map[string]int{"create": 6, "rename": 3, "move": 4, "held": 15, "departed": 1}
+		case i == 5:
+			r.Outcome, r.Error = "failed", "list companies: GET https://na.myconnectwise.net/v4_6_release/apis/3.0/company/companies: 503 Service Unavailable\ntried 5 times"
+			end = r.Start.Add(95 * time.Second)
+		case i == 9:
+			r.Outcome, r.Trigger = "interrupted", "start"
+		case i == 12:
+			r.Outcome = "stopped"
+		case i == 20:
+			r.Counts = map[string]int{"create": 1200, "move": 33}
+			end = r.Start.Add(14 * time.Minute)
+		case i%4 == 0:
+			r.Counts = map[string]int{"create": i % 5, "move": i % 3}
+		}
+		if r.Outcome != "interrupted" {
+			r.End = &end
+		}
+		list = append(list, RunReport{Run: r, JSON: []byte("{}\n")})
+	}
+	return list
+}
+
+// newWorld returns a service in a state, with a history and a token.
+func newWorld(t *testing.T, state State) (*fakeService, *handler) {
+	t.Helper()
+	f := &fakeService{asked: map[string]Asked{}, reports: manyRuns(79), state: state}
+	if state.Look != nil {
+		for i, s := range state.Look.Pending.Steps {
+			status, problem := "done", ""
+			switch {
+			case state.Look.Failed[s.Key] != "":
+				status, problem = "failed", state.Look.Failed[s.Key]
+			case state.Look.Blocked[s.Key]:
+				continue
+			case i == 3:
+				status, problem = "skipped", "a step that it needs failed"
+			}
+			f.reports[0].Steps = append(f.reports[0].Steps, Step{Step: s, Status: status, Error: problem})
+		}
+		f.reports[0].Held = state.Look.Pending.Held
+	}
+	return f, newHandler(Options{Service: f, Token: func() string { return testToken }, Local: true}, defaultLimits)
+}
+
+const testToken = "correct horse battery staple"
