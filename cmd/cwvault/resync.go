@@ -26,7 +26,8 @@ type resyncCmd struct {
 	Recreate []sync.Key `placeholder:"KEY" help:"Make the folder with this key again though it has disappeared from the vault."`
 	DryRun   bool       `help:"Only show the plan."`
 
-	Wait time.Duration `default:"0s" placeholder:"DURATION" help:"While another run is under way, wait this long for it to end, such as 10m."`
+	Remote *string       `placeholder:"URL" help:"Ask the service at this address for the run, and show it. Needs CWVAULT_TOKEN, and no other setting."`
+	Wait   time.Duration `default:"0s" placeholder:"DURATION" help:"While another run is under way, wait this long for it to end, such as 10m."`
 }
 
 // Run makes one run now.
@@ -38,6 +39,9 @@ func (cmd resyncCmd) Run(a *app) error {
 	}
 	if cmd.Wait < 0 {
 		return usagef("--wait: %v is negative", cmd.Wait)
+	}
+	if cmd.Remote != nil {
+		return cmd.remote(a)
 	}
 	c, err := a.load()
 	if err != nil {
@@ -66,16 +70,18 @@ func (cmd resyncCmd) Run(a *app) error {
 }
 
 // printRun writes a run's report, and ends with the exit code that it asks for.
-func (a *app) printRun(r *runReport, format string) (err error) {
-	if format == "json" {
-		err = printJSON(a.stdout, r)
-	} else {
-		err = renderRun(a.stdout, *r, a.colours(a.stdout))
-	}
-	if err != nil {
+func (a *app) printRun(r *runReport, format string) error {
+	if err := a.showRun(r, format); err != nil {
 		return err
 	}
 	return r.code()
+}
+
+func (a *app) showRun(r *runReport, format string) error {
+	if format == "json" {
+		return printJSON(a.stdout, r)
+	}
+	return renderRun(a.stdout, *r, a.colours(a.stdout))
 }
 
 func (cmd resyncCmd) dryRun(a *app, c *config) error {
