@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"cwvault/connectwise"
 	"cwvault/sync"
 	"cwvault/vault"
 )
@@ -115,6 +116,9 @@ func failed(err error) []problem {
 		return nil
 	case code == exitUnauthorized:
 		p.key, p.summary = problemUnauthorized, "runs fail: not authorised"
+		if server := serverOf(err); server != "" {
+			p.summary += " by " + server
+		}
 		p.mend = "Look whether the account or API member was locked, changed or lost a right. `cwvault check` tests all rights, one line each."
 	case code == exitSource:
 		p.key, p.summary = problemSource, "runs fail: the companies read are not to be trusted"
@@ -124,9 +128,25 @@ func failed(err error) []problem {
 		p.mend = "Correct what is named above. `cwvault check` lists all that is wrong with the settings."
 	default:
 		p.key, p.summary = problemFailed, "runs fail"
+		if server := serverOf(err); server != "" {
+			p.summary += ": " + server + " does not answer as it should"
+		}
 		p.mend = "If a server did not answer, the next run may do by itself. `cwvault check` tests both connections and the journal, `cwvault history` lists the runs."
 	}
 	return []problem{p}
+}
+
+// serverOf names the server that an error is about, or returns "" where that
+// cannot be told.
+func serverOf(err error) string {
+	var answer *connectwise.Error
+	switch {
+	case errors.As(err, &answer):
+		return "ConnectWise"
+	case errors.Is(err, vault.ErrNotAllowed), errors.Is(err, vault.ErrUnavailable):
+		return "the vault"
+	}
+	return ""
 }
 
 // stepsFail is the problem of steps that do not work: those of this run, and

@@ -110,6 +110,8 @@ func (w *scriptWorld) add(id int, name, typ, status string) {
 //	cw fill N                      N customers, from id 1000
 //	cw lose PERCENT                so many companies vanish from sight
 //	cw fault html|truncated|count|repeat|none
+//	cw tickets                     prints every ticket with its notes
+//	cw close-ticket ID
 //	cw requests METHODS            fail unless all requests so far had one of these methods
 func cwCommand(ts *testscript.TestScript, neg bool, args []string) {
 	w := ts.Value(serverKey{}).(*scriptWorld)
@@ -175,6 +177,16 @@ func cwCommand(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		f.Match = companies
 		w.AddFault(f)
+	case "tickets":
+		for _, t := range w.Tickets() {
+			state := "open"
+			if t.Closed {
+				state = "closed"
+			}
+			fmt.Fprintf(ts.Stdout(), "%d %s: %s\n%s\n", t.ID, state, t.Summary, strings.Join(t.Notes, "\n--\n"))
+		}
+	case "close-ticket":
+		w.CloseTicket(id())
 	case "requests":
 		n := 0
 		for _, r := range w.Requests() {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 )
 
 const (
-	// alertTimeout bounds all that is done about tickets after one run.
-	alertTimeout = 30 * time.Second
+	// alertTimeout bounds the asking and telling about tickets after one run. A
+	// last entry in the journal may take 10 seconds more.
+	alertTimeout = 20 * time.Second
 	// maxRaised bounds the tickets that are raised after one run. The next run
 	// raises the rest.
 	maxRaised = 20
@@ -87,7 +89,7 @@ func (s *session) tell(ctx context.Context, a alerter, err error, problems []pro
 	a.cfg, a.address, a.log = s.cfg, s.address, s.app.log.Named("tickets")
 	remembered, bookErr := a.book.Tickets(ctx)
 	if bookErr != nil {
-		a.warn("", bookErr)
+		a.log.Warn("what was raised before is not known", "error", plain(bookErr.Error()), "mend", "see cwvault check")
 		a.book = noBook{}
 	}
 	var gone []string
@@ -103,15 +105,15 @@ func (s *session) tell(ctx context.Context, a alerter, err error, problems []pro
 	}
 	var refused *connectwise.Error
 	switch {
-	case errors.As(err, &refused) && refused.Status == 401:
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
 		a.log.Warn("no ticket is raised: ConnectWise does not accept the keys, and so would not take it either", "mend", "see cwvault check")
 		return
 	case s.cw == nil:
 		a.log.Warn("no ticket is raised: the settings for ConnectWise do not do", "mend", "see cwvault check")
 		return
 	}
-	if err := s.connect(ctx); err != nil {
-		a.warn("", err)
+	if err := s.connect(ctx); err != nil { // the vault has the keys
+		a.log.Warn("no ticket is raised: the keys of ConnectWise cannot be had", "error", plain(err.Error()), "mend", "see cwvault check")
 		return
 	}
 	a.desk = s.cw
@@ -260,7 +262,7 @@ func (a *alerter) raise(ctx context.Context, p problem, t *journal.Ticket) error
 // journal was lost, or the answer to an earlier try was.
 func (a *alerter) create(ctx context.Context, p problem, t *journal.Ticket) error {
 	if !t.Solved.IsZero() {
-		t.Since, t.Solved, t.Items = time.Now(), time.Time{}, nil
+		t.Since, t.Solved = time.Now(), time.Time{}
 	}
 	xref := p.xref(a.cfg.ConnectWiseCompany, a.address, a.cfg.Root)
 	now, found, err := a.desk.OpenTicket(ctx, xref)
@@ -286,7 +288,7 @@ func (a *alerter) create(ctx context.Context, p problem, t *journal.Ticket) erro
 		}
 		a.log.Info("ticket raised", "problem", p.key, "ticket", now.ID)
 	}
-	t.ID = now.ID
+	t.ID, t.Items = now.ID, nil
 	a.remember(p, t)
 	return nil
 }

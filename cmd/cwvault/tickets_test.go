@@ -389,7 +389,11 @@ func TestTicketOfPartAndFailure(t *testing.T) {
 
 	s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/company/companies/count"), Status: http.StatusForbidden, Body: "{}"})
 	s.run(exitUnauthorized, "resync")
-	s.says(s.expect("a run fails", 1, 1)[1], []string{"403", "`cwvault check`", "ended before its first step"}, nil)
+	ticket := s.expect("a run fails", 1, 1)[1]
+	if !strings.HasPrefix(ticket.Summary, "cwvault: runs fail: not authorised by ConnectWise (") {
+		t.Errorf("summary %q", ticket.Summary)
+	}
+	s.says(ticket, []string{"403", "`cwvault check`", "ended before its first step"}, nil)
 	s.run(exitUnauthorized, "resync", "--company", "co3")
 	s.expect("and another one", 1, 1)
 	s.world.ClearFaults()
@@ -705,7 +709,11 @@ func TestTicketWrongKeys(t *testing.T) {
 	}
 	s.env = append(s.env, "CWVAULT_CONNECTWISE_PRIVATE_KEY="+s.world.PrivateKey(), "CWVAULT_VAULT_PASSWORD=wrong")
 	s.run(exitUnauthorized, "resync")
-	s.says(s.expect("the vault's password", 1)[0], []string{"not authorised"}, []string{"wrong"})
+	ticket := s.expect("the vault's password", 1)[0]
+	if !strings.HasPrefix(ticket.Summary, "cwvault: runs fail: not authorised (") {
+		t.Errorf("summary %q", ticket.Summary)
+	}
+	s.says(ticket, []string{"sign in", "`cwvault check`"}, []string{"wrong"})
 }
 
 // Without the setting nothing is asked, and with nothing to say neither.
@@ -764,23 +772,43 @@ func TestTicketsEndWithTheRun(t *testing.T) {
 	}
 }
 
+// A check with tickets looks at the right to them and at the names.
 func TestTicketCheck(t *testing.T) {
-	s := newTicketSite(t)
-	lines := func(code int) (found []string) {
-		t.Helper()
-		out, _ := s.run(code, "check", "--format", "json")
-		var report struct {
-			Findings []struct{ Level, What, Detail string }
-		}
-		if err := json.Unmarshal([]byte(out), &report); err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range report.Findings {
-			if strings.Contains(f.What, "ticket") {
-				found = append(found, f.Level+" "+f.What)
+	for name, test := range map[string]struct {
+		env  []string
+		role connectwisetest.Role
+		code int
+		want []string
+	}{
+		"all there": {want: []string{"ok tickets", "ok ticket company", "ok ticket board", "ok ticket priority"}},
+		"off":       {env: []string{"CWVAULT_TICKETS=off"}, want: []string{"warn tickets"}}, // they can be read, and need not be
+		"no right":  {role: connectwisetest.Role{NoTicketAdd: true}, code: exitUnauthorized, want: []string{"fail tickets", "ok ticket company", "ok ticket board", "ok ticket priority"}},
+		"names": {env: []string{"CWVAULT_TICKET_BOARD=Surf", "CWVAULT_TICKET_PRIORITY=Never", "CWVAULT_TICKET_COMPANY=nobody"}, code: exitConfig,
+			want: []string{"ok tickets", "fail ticket company", "fail ticket board", "fail ticket priority"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTicketSite(t)
+			s.env = append(append(s.env, "CWVAULT_TICKET_BOARD=Service Desk", "CWVAULT_TICKET_PRIORITY=1"), test.env...)
+			s.world.Behave(func(b *connectwisetest.Behaviour) { b.Role = test.role })
+			out, _ := s.run(test.code, "check", "--format", "json")
+			var report struct {
+				Checks []struct{ Level, What, Detail string }
 			}
-		}
-		return found
+			if err := json.Unmarshal([]byte(out), &report); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range report.Checks {
+				if what, ok := strings.CutPrefix(f.What, "ConnectWise "); ok && strings.HasPrefix(what, "ticket") {
+					got = append(got, f.Level+" "+what)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%s", diff, out)
+			}
+			if n := len(s.world.Tickets()); n != 0 {
+				t.Errorf("the check has raised %d tickets", n)
+			}
+		})
 	}
-	t.Log(lines(exitOK))
 }
