@@ -27,7 +27,7 @@ const (
 	// say.
 	callbackRights = "the right to callbacks"
 	// maxCallbacks is more than any tenant has.
-	maxCallbacks = 100_000
+	maxCallbacks = 10_000
 	// maxDescription is the width of that field.
 	maxDescription = 100
 )

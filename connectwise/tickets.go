@@ -73,7 +73,7 @@ func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, de
 	var made wireTicket
 	err := c.create(ctx, ticketPath, ticketRights, body, decodeOne(&made), func() (bool, error) {
 		t, found, err := c.OpenTicket(ctx, xref)
-		made = wireTicket{t.ID, t.Summary, t.XRef, t.Closed}
+		made = wireTicket(t)
 		return found, err
 	})
 	if err != nil {
