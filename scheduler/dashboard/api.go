@@ -180,18 +180,20 @@ func Search(companies []Company, query string, limit int) (found []Company, more
 	return found[:min(limit, len(found))], len(found) > limit
 }
 
-// matches reports whether all words are about c, and whether one names it.
+// matches reports whether all words, which are in lower case, are about c, and
+// whether one alone names it.
 func matches(c Company, words []string) (exact, ok bool) {
 	if len(words) == 0 {
 		return false, true
 	}
-	id, identifier := strconv.Itoa(c.ID), strings.ToLower(c.Identifier)
-	if len(words) == 1 && (words[0] == id || words[0] == identifier) {
+	var digits [20]byte
+	id := strconv.AppendInt(digits[:0], int64(c.ID), 10)
+	if len(words) == 1 && (words[0] == string(id) || strings.EqualFold(words[0], c.Identifier)) {
 		return true, true
 	}
-	text := identifier + "\n" + strings.ToLower(c.Name) + "\n" + strings.ToLower(c.Path)
+	text := strings.ToLower(c.Identifier + "\n" + c.Name + "\n" + c.Path)
 	for _, word := range words {
-		if word != id && !strings.Contains(text, word) {
+		if word != string(id) && !strings.Contains(text, word) {
 			return false, false
 		}
 	}
