@@ -147,7 +147,7 @@ func (a *app) openClients(c *config, bar *progress) (s *session, problems config
 		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now; see connect
 	}
 	var err error
-	if s.cw, err = a.openConnectWise(c, public, private, s.bar); err != nil {
+	if s.cw, err = s.openConnectWise(public, private); err != nil {
 		problems = append(problems, strings.Split(err.Error(), "\n")...)
 	}
 	if s.vault, s.address, err = s.openVault(); err != nil {

@@ -252,12 +252,13 @@ func TestCheckKeysInVault(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k, lines := inspect(t, "CWVAULT_CONNECTWISE_URL="+server.URL(), "CWVAULT_CONNECTWISE_CLIENT_ID="+server.ClientID(), "CWVAULT_CONNECTWISE_SECRET_ID="+test.id)
-			cw, err := k.app.openConnectWise(k.cfg, "in-the-vault", "in-the-vault", nil)
-			if err != nil {
+			s := &session{app: k.app, cfg: k.cfg, vault: test.vault}
+			var err error
+			if s.cw, err = s.openConnectWise("in-the-vault", "in-the-vault"); err != nil {
 				t.Fatal(err)
 			}
 			server.ResetRequests()
-			source := k.connectWise(context.Background(), &session{app: k.app, cfg: k.cfg, vault: test.vault, cw: cw})
+			source := k.connectWise(context.Background(), s)
 			if got := lines(); !strings.HasPrefix(got[0], test.want) || worstCode(k.found) != test.code {
 				t.Errorf("%v, exit code %d, want %s, %d", got, worstCode(k.found), test.want, test.code)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cwvault/scheduler/dashboard"
 	"cwvault/sync/journal"
 )
 
@@ -38,7 +39,7 @@ func (cmd historyCmd) Run(a *app) error {
 		return err
 	}
 	if cmd.Format == "json" {
-		list := make([]runRow, len(runs))
+		list := make([]dashboard.Run, len(runs))
 		for i, r := range runs {
 			list[i] = newRunRow(r)
 		}
@@ -57,20 +58,9 @@ func (cmd historyCmd) Run(a *app) error {
 	return err
 }
 
-// runRow is a run in a list.
-type runRow struct {
-	Run     int64          `json:"run"`
-	Start   time.Time      `json:"start"`
-	End     *time.Time     `json:"end,omitempty"`
-	Trigger string         `json:"trigger"`
-	Outcome string         `json:"outcome"`
-	Plan    string         `json:"plan,omitempty"`
-	Counts  map[string]int `json:"counts,omitempty"`
-	Error   string         `json:"error,omitempty"`
-}
-
-func newRunRow(r journal.RunInfo) runRow {
-	return runRow{Run: r.ID, Start: r.Started.UTC(), End: timeOrNil(r.Finished), Trigger: r.Trigger, Outcome: orRunning(r.Outcome),
+// newRunRow is a run as lists have it.
+func newRunRow(r journal.RunInfo) dashboard.Run {
+	return dashboard.Run{Run: r.ID, Start: r.Started.UTC(), End: timeOrNil(r.Finished), Trigger: r.Trigger, Outcome: orRunning(r.Outcome),
 		Plan: r.PlanID, Counts: r.Counts, Error: r.Error}
 }
 
@@ -146,7 +136,7 @@ func (cmd historyCmd) steps(a *app, j *journal.Journal) error {
 	}
 	if cmd.Format == "json" {
 		return printJSON(a.stdout, struct {
-			runRow
+			dashboard.Run
 			Steps []stepRow `json:"steps"`
 		}{newRunRow(r), rows})
 	}

@@ -26,6 +26,19 @@ type runReport struct {
 	Started time.Time
 	Ended   time.Time
 	Results []stepResult // one for each step
+
+	lookAgain bool // the service has made another plan since
+}
+
+// leftSome reports whether the run made something, and not all.
+func (r runReport) leftSome() bool {
+	made := 0
+	for _, result := range r.Results {
+		if result.Status == sync.StatusDone {
+			made++
+		}
+	}
+	return made > 0 && (made < len(r.Results) || r.HeldByGuard())
 }
 
 // stepResult is how one step went, and when.
@@ -34,6 +47,8 @@ type stepResult struct {
 	Error  string
 	Began  time.Time // zero for a step that was skipped
 	Ended  time.Time
+
+	folderID string // of a folder that was made, in the process that made it
 }
 
 // MarshalJSON writes the report as the plan with what was done added to it.

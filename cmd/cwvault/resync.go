@@ -52,6 +52,7 @@ func (cmd resyncCmd) Run(a *app) error {
 	}
 	s, err := a.open(c, true)
 	if err != nil {
+		a.alertUnopened(a.ctx, c, err)
 		return err
 	}
 	defer s.close()
@@ -63,10 +64,11 @@ func (cmd resyncCmd) Run(a *app) error {
 		}
 	}
 	report, err := s.resync(a.ctx, req, "manual")
-	if err != nil {
-		return err
+	if err == nil {
+		err = a.printRun(report, cmd.Format)
 	}
-	return a.printRun(report, cmd.Format)
+	s.alert(a.ctx, ending{req, report, err})
+	return err
 }
 
 // printRun writes a run's report, and ends with the exit code that it asks for.
@@ -318,7 +320,7 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 		}
 	}
 	for i, result := range report.Results {
-		rec.results[i].Status = result.Status
+		rec.results[i].Status, rec.results[i].folderID = result.Status, result.FolderID
 		if result.Err != nil {
 			rec.results[i].Error = result.Err.Error()
 		}

@@ -40,6 +40,7 @@ type watch struct {
 	// vault ("vault") went, unless it was cut off.
 	reached func(server string, err error)
 	applied func(run int64, done, total int)
+	sent    func(server string, retry bool) // a request went out
 }
 
 // open connects a command to both servers and the journal, without sending
@@ -77,12 +78,13 @@ func (s *session) close() {
 }
 
 // openConnectWise makes the client, without sending anything yet.
-func (a *app) openConnectWise(c *config, public, private secret, bar *progress) (*connectwise.Client, error) {
+func (s *session) openConnectWise(public, private secret) (*connectwise.Client, error) {
+	c, log := s.cfg, s.app.log
 	cw, err := connectwise.New(connectwise.Config{
 		URL: c.ConnectWiseURL, CompanyID: c.ConnectWiseCompany,
 		PublicKey: string(public), PrivateKey: string(private), ClientID: c.ConnectWiseClientID,
 		Version: c.ConnectWiseVersion, CAFile: c.ConnectWiseCAFile,
-		Logger: a.log.Named("connectwise"), Progress: bar.read,
+		Logger: log.Named("connectwise"), Progress: s.bar.read, Sent: s.sent("connectwise"),
 	})
 	if err != nil {
 		return nil, inSettings("CWVAULT_CONNECTWISE_", fieldVariable, err)
@@ -127,11 +129,14 @@ func (r request) partial() bool { return len(r.only) > 0 || len(r.ids) > 0 }
 type proposal struct {
 	sync.Plan
 	// full is the plan before guards and the like held parts of it.
-	full   sync.Plan
-	req    request
-	wanted sync.Wanted
-	source sync.Source
-	tree   sync.Tree
+	full sync.Plan
+	req  request
+	// only are the companies that the run is about; nil means all.
+	only      map[int]bool
+	structure sync.Structure
+	wanted    sync.Wanted
+	source    sync.Source
+	tree      sync.Tree
 	// unfinished are the creates that earlier runs left open.
 	unfinished map[sync.Key]sync.Place
 	// failures are the steps that failed in the runs before.
@@ -171,7 +176,7 @@ func (p *proposal) settledIntents(report sync.Report) []sync.Key {
 
 // propose reads both sides at once and decides what is to be done.
 func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
-	p := &proposal{req: req}
+	p := &proposal{req: req, structure: s.cfg.settings.Structure}
 	if err := s.connect(ctx); err != nil {
 		s.reached(ctx, "vault", err)
 		return nil, err
@@ -208,6 +213,7 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.only = world.Only
 	plan, err := sync.MakePlan(p.wanted, world)
 	if err != nil {
 		return nil, err
@@ -250,6 +256,15 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 		return p, s.countSecrets(ctx, p)
 	}
 	return p, nil
+}
+
+// sent returns what counts the requests to a server for the watch.
+func (s *session) sent(server string) func(retry bool) {
+	return func(retry bool) {
+		if s.watch.sent != nil {
+			s.watch.sent(server, retry)
+		}
+	}
 }
 
 // reached tells the watch how the reading of a server went. That it was cut off,

@@ -38,7 +38,7 @@ func (s *session) openVault() (vaultHandle, string, error) {
 	v, err := secretserver.New(secretserver.Config{
 		URL: c.VaultURL, Username: c.VaultUsername, Password: string(c.VaultPassword), Domain: c.VaultDomain, CAFile: c.VaultCAFile,
 		MaxNameLength: c.nameLength, Forbidden: c.NameForbidden,
-		Root: c.Root, Access: c.environment.Access, MarkFallback: s.journalMarks, BeforeChange: s.mayChange, Workers: c.workers, Logger: s.app.log.Named("vault"),
+		Root: c.Root, Access: c.environment.Access, MarkFallback: s.journalMarks, BeforeChange: s.mayChange, Workers: c.workers, Logger: s.app.log.Named("vault"), Sent: s.sent("vault"),
 	})
 	if err != nil {
 		return nil, "", inSettings("CWVAULT_", map[string]string{
@@ -157,7 +157,7 @@ func (s *session) connect(ctx context.Context) error {
 		return configf("CWVAULT_CONNECTWISE_SECRET_ID: secret %d has no fields for the public key (%s) and the private key (%s)",
 			s.cfg.secretID, strings.Join(publicSlugs, ", "), strings.Join(privateSlugs, ", "))
 	}
-	cw, err := s.app.openConnectWise(s.cfg, public, private, s.bar)
+	cw, err := s.openConnectWise(public, private)
 	if err != nil {
 		return codeError{exitConfig, err}
 	}

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	gosync "sync"
+	"time"
+
+	"cwvault/scheduler/dashboard"
+	"cwvault/sync"
+	"cwvault/sync/journal"
+)
+
+// note takes over what a run found and did into what the service shows.
+func (v *service) note(b batch, r *runReport, p *proposal, started time.Time, err error) {
+	whole := !b.request.partial()
+	v.mu.Lock()
+	before := v.state.Look
+	v.mu.Unlock()
+	look := before
+	if p != nil {
+		look = newLook(p, r, before, started)
+	}
+	inStep := err == nil && r.Outcome == outcomeDone && len(look.Pending.Steps) == 0
+	v.update(func(st *dashboard.State) {
+		st.Look = look
+		switch {
+		case inStep:
+			st.NotInStep = time.Time{}
+		case st.NotInStep.IsZero():
+			st.NotInStep = started
+		}
+		switch {
+		case err != nil:
+			st.LastError = plain(err.Error())
+		case r.Outcome != outcomeDone:
+			st.LastError = orText(plain(r.Error), "some steps were not made")
+		default:
+			st.LastError = ""
+		}
+		if whole && err == nil && r.Outcome == outcomeDone {
+			st.LastGood = started
+		}
+		if r != nil {
+			st.LastRun = r.Run
+		}
+	})
+}
+
+func orText(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// newLook is what a run saw and left to be done. Without r nothing was done,
+// and r.lookAgain says that p was made after it. Of a run of some companies,
+// what is known of the others stays as it was.
+func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *dashboard.Look {
+	l := &dashboard.Look{At: at, Blocked: map[sync.Key]bool{}, Failed: map[sync.Key]string{}, Listed: len(p.source.Companies)}
+	tree, done := p.tree, map[sync.Key]bool{}
+	if r != nil {
+		l.Run = r.Run
+		for i, result := range r.Results {
+			switch key := r.Steps[i].Key; result.Status {
+			case sync.StatusDone:
+				done[key] = true
+			case sync.StatusFailed:
+				l.Failed[key] = plain(result.Error)
+			}
+		}
+		if r.lookAgain {
+			clear(done)
+		} else {
+			tree = treeAfter(tree, p.Tenant, r.Steps, r.Results)
+		}
+	}
+
+	pending := p.Plan
+	pending.Steps = nil
+	unchanged := p.Counts.Unchanged
+	allowed := map[sync.Key]bool{}
+	for _, step := range p.Steps {
+		allowed[step.Key] = true
+	}
+	for _, step := range p.full.Steps {
+		if done[step.Key] {
+			unchanged++
+			continue
+		}
+		pending.Steps = append(pending.Steps, step)
+		if !allowed[step.Key] {
+			l.Blocked[step.Key] = true
+		}
+	}
+	if p.req.partial() && before != nil {
+		pending = withOthers(pending, before, l, p, done)
+	}
+	pending.Counts = countsFor(pending, unchanged)
+	l.Pending = pending
+
+	e := newExplainer(&proposal{wanted: p.wanted, source: p.source, tree: tree}, pending, p.structure)
+	l.Managed = len(e.folders)
+	l.Companies = companiesOf(e)
+	return l
+}
+
+// withOthers adds to the plan of some companies what was pending for the others
+// before.
+func withOthers(pending sync.Plan, before *dashboard.Look, l *dashboard.Look, p *proposal, done map[sync.Key]bool) sync.Plan {
+	mine := map[sync.Key]bool{}
+	for id := range p.only {
+		mine[sync.CompanyKey(id)] = true
+	}
+	for _, step := range p.full.Steps {
+		mine[step.Key] = true
+	}
+	var steps []sync.Step
+	for _, step := range before.Pending.Steps {
+		if mine[step.Key] || done[step.Key] {
+			continue
+		}
+		steps = append(steps, step)
+		l.Blocked[step.Key] = before.Blocked[step.Key]
+		if text, failed := before.Failed[step.Key]; failed {
+			l.Failed[step.Key] = text
+		}
+	}
+	pending.Steps = append(steps, pending.Steps...)
+	of := func(key sync.Key) bool { return mine[key] }
+	pending.Held = append(slices.DeleteFunc(slices.Clone(before.Pending.Held), func(h sync.Held) bool { return of(h.Key) }),
+		slices.DeleteFunc(slices.Clone(pending.Held), func(h sync.Held) bool { return !of(h.Key) })...)
+	pending.Departed = append(slices.DeleteFunc(slices.Clone(before.Pending.Departed), func(d sync.Departed) bool { return of(d.Key) }),
+		slices.DeleteFunc(slices.Clone(pending.Departed), func(d sync.Departed) bool { return !of(d.Key) })...)
+	return pending
+}
+
+func countsFor(p sync.Plan, unchanged int) sync.Counts {
+	c := sync.Counts{Held: len(p.Held), Departed: len(p.Departed), Unchanged: unchanged}
+	for _, step := range p.Steps {
+		switch step.Op {
+		case sync.OpCreate:
+			c.Create++
+		case sync.OpAdopt:
+			c.Adopt++
+		case sync.OpRename:
+			c.Rename++
+		case sync.OpMove:
+			c.Move++
+		case sync.OpArchive:
+			c.Archive++
+		}
+	}
+	return c
+}
+
+// treeAfter returns the tree as it is when steps have been made.
+func treeAfter(t sync.Tree, tenant string, steps []sync.Step, results []stepResult) sync.Tree {
+	t.Folders = slices.Clone(t.Folders)
+	index := map[string]int{}
+	ids := map[sync.Key]string{}
+	for i, f := range t.Folders {
+		index[f.ID] = i
+		if f.Mark.Tenant == tenant {
+			ids[f.Mark.Key] = f.ID
+		}
+	}
+	for i, step := range steps {
+		id := cmp.Or(step.FolderID, results[i].folderID)
+		if results[i].Status != sync.StatusDone || id == "" {
+			continue
+		}
+		if step.Key == sync.RootKey {
+			t.Root.ID = id
+			continue
+		}
+		ids[step.Key] = id
+		if _, ok := index[id]; !ok {
+			index[id] = len(t.Folders)
+			t.Folders = append(t.Folders, sync.Folder{ID: id})
+		}
+		t.Folders[index[id]].Mark = sync.Mark{Tenant: tenant, Key: step.Key}
+	}
+	ids[sync.RootKey] = t.Root.ID
+	for i, step := range steps {
+		id := ids[step.Key]
+		if at, ok := index[id]; ok && results[i].Status == sync.StatusDone {
+			place := step.Place()
+			t.Folders[at].Name, t.Folders[at].ParentID = place.Name, ids[place.Parent]
+		}
+	}
+	return t
+}
+
+// companiesOf lists all companies with what is to be said of each.
+func companiesOf(e *explainer) []dashboard.Company {
+	list := make([]dashboard.Company, 0, len(e.companies))
+	add := func(id int, name, identifier string) {
+		key := sync.CompanyKey(id)
+		step, pending := e.steps[key]
+		_, held := e.held[key]
+		_, departed := e.departed[key]
+		choice, _ := e.wanted.Explain(id)
+		c := dashboard.Company{ID: id, Identifier: identifier, Name: name, State: "in step", Explain: e.text(id)}
+		switch {
+		case departed:
+			c.State = "departed"
+		case held:
+			c.State = "held"
+		case pending:
+			c.State = "pending"
+		case choice.Out != "":
+			c.State = "left out"
+		}
+		if folder, ok := e.folders[id]; ok {
+			c.Path = e.paths[folder.ID]
+		} else if pending {
+			c.Path = step.To
+		}
+		list = append(list, c)
+	}
+	for id, c := range e.companies {
+		add(id, c.Name, c.Identifier)
+	}
+	for key, d := range e.departed {
+		if id, ok := key.CompanyID(); ok {
+			if _, listed := e.companies[id]; !listed {
+				add(id, d.Path[strings.LastIndex(d.Path, `\`)+1:], "")
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b dashboard.Company) int {
+		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// runsCache keeps lists of runs for a moment, so that however many look at the
+// page, the journal is read once a second.
+type runsCache struct {
+	mu    gosync.Mutex
+	at    time.Time
+	lists map[[2]int64][]dashboard.Run
+}
+
+func (v *service) refreshRuns() {
+	v.runs.mu.Lock()
+	defer v.runs.mu.Unlock()
+	v.runs.lists = nil
+}
+
+// Runs implements [dashboard.Service].
+func (v *service) Runs(ctx context.Context, limit int, before int64) ([]dashboard.Run, error) {
+	c := &v.runs
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	const most = 16
+	if now := time.Now(); c.lists == nil || now.Sub(c.at) > runsFresh || len(c.lists) >= most {
+		c.lists, c.at = map[[2]int64][]dashboard.Run{}, now
+	}
+	asked := [2]int64{int64(limit), before}
+	if list, ok := c.lists[asked]; ok {
+		return list, nil
+	}
+	var list []dashboard.Run
+	err := v.withJournal(ctx, func(j *journal.Journal) error {
+		runs, err := j.Runs(ctx, limit, before)
+		for _, r := range runs {
+			list = append(list, newRunRow(r))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.lists[asked] = list
+	return list, nil
+}
+
+// Run implements [dashboard.Service].
+func (v *service) Run(ctx context.Context, id int64) (report dashboard.RunReport, err error) {
+	err = v.withJournal(ctx, func(j *journal.Journal) error {
+		info, err := j.Run(ctx, id)
+		if errors.Is(err, journal.ErrNotFound) {
+			return dashboard.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		r := runReport{Run: info.ID, Trigger: info.Trigger, Outcome: orRunning(info.Outcome), Error: info.Error, Started: info.Started, Ended: info.Finished}
+		if len(info.Plan) > 0 {
+			if err := json.Unmarshal(info.Plan, &r.Plan); err != nil {
+				return fmt.Errorf("the plan of run %d: %w", id, err)
+			}
+		}
+		r.Results = make([]stepResult, len(r.Steps))
+		for s, err := range j.Steps(ctx, id) {
+			if err != nil {
+				return err
+			}
+			if s.Seq < len(r.Results) {
+				r.Results[s.Seq] = stepResult{Status: sync.Status(s.Status), Error: s.Error, Began: s.Began, Ended: s.Ended}
+			}
+		}
+		report.Run = newRunRow(info)
+		report.Held = r.Held
+		for i, step := range r.Steps {
+			report.Steps = append(report.Steps, dashboard.Step{Step: step, Status: string(r.Results[i].Status), Error: r.Results[i].Error})
+		}
+		report.JSON, err = r.MarshalJSON()
+		return err
+	})
+	return report, err
+}
+
+// withJournal opens the journal for reading. It is not kept open: the file may
+// be replaced by a backup, and a service that idles should cost nothing.
+func (v *service) withJournal(ctx context.Context, read func(*journal.Journal) error) error {
+	j, err := journal.OpenReadOnly(ctx, v.config().State, journal.Options{})
+	if err != nil {
+		return fmt.Errorf("CWVAULT_STATE: %w", err)
+	}
+	defer j.Close()
+	return read(j)
+}
+
+// Resync implements [dashboard.Service].
+func (v *service) Resync(_ context.Context, r dashboard.Request) (dashboard.Asked, error) {
+	for _, key := range r.Recreate {
+		if !key.Valid() {
+			return dashboard.Asked{}, fmt.Errorf("%w: %q is not a key; it looks like company/250", dashboard.ErrInvalid, key)
+		}
+	}
+	return v.queue.add(r)
+}
+
+// Asked implements [dashboard.Service].
+func (v *service) Asked(id string) (dashboard.Asked, error) { return v.queue.get(id) }

@@ -1,0 +1,494 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	gosync "sync"
+	"time"
+
+	"cwvault/scheduler"
+	"cwvault/scheduler/dashboard"
+	"cwvault/sync/journal"
+)
+
+const (
+	// serviceLeaseWait is how long a run of the service waits for its turn. It
+	// is longer than most runs take, so that a resync by hand is not a failure.
+	serviceLeaseWait = 5 * time.Minute
+	// runsFresh is how long a list of runs is shown without looking again. Runs
+	// that other processes make beside the service are in the journal only.
+	runsFresh = time.Second
+)
+
+// service is `cwvault serve`: it runs when it is due or asked for, and is what
+// the dashboard shows.
+type service struct {
+	app      *app
+	metrics  *dashboard.Metrics
+	sched    *scheduler.Scheduler
+	queue    *queue
+	inbox    *receiver                  // of callbacks
+	listener net.Listener               // nil: nobody is to look
+	alerts   chan func(context.Context) // at most one waits
+	notifier *notifier
+
+	mu    gosync.Mutex
+	cfg   *config
+	state dashboard.State // but for what State adds
+	runs  runsCache
+}
+
+// newService opens everything once, so that wrong settings end it now and not
+// at the first run.
+func newService(a *app, c *config) (*service, error) {
+	s, err := a.open(c, true)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	v := &service{app: a, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier()}
+	v.state = dashboard.State{Version: versionText(), Tenant: c.ConnectWiseCompany, Vault: s.address, Root: c.Root}
+	past, err := s.past(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.state.LastRun, v.state.LastAttempt, v.state.LastGood = past.newest, past.attempt, past.good
+	v.state.NotInStep, v.state.LastError = past.notInStep, past.lastError
+	v.sched = scheduler.New(v.run, scheduler.Options{
+		Schedule: c.schedule, RunOnStart: c.runOnStart, Jitter: c.jitter, Logger: a.log.Named("scheduler"), LastRun: past.attempt,
+	})
+	v.queue = newQueue(func(reason string) { v.sched.Trigger(reason) })
+	return v, nil
+}
+
+func versionText() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	return versionOf(info)
+}
+
+// past is what the journal tells of the runs before the service started.
+type past struct {
+	newest        int64
+	attempt, good time.Time // when the newest run of all companies began, and the newest that made all it had to
+	notInStep     time.Time
+	lastError     string
+}
+
+// past looks through the journal. Runs of some companies only are no attempts.
+func (s *session) past(ctx context.Context) (p past, err error) {
+	const most = 1000 // a service that has not been well for so long is not well
+	for before, seen := int64(0), 0; p.good.IsZero() && seen < most; {
+		runs, err := s.journal.Runs(ctx, 100, before)
+		if err != nil || len(runs) == 0 {
+			return p, err
+		}
+		for _, r := range runs {
+			before, seen = r.ID, seen+1
+			if p.newest == 0 && r.Outcome != "" {
+				p.newest, p.lastError = r.ID, r.Error
+			}
+			if r.Trigger == onCallback {
+				continue
+			}
+			if p.attempt.IsZero() {
+				p.attempt = r.Started
+			}
+			if r.Outcome == outcomeDone {
+				p.good = r.Started
+				break
+			}
+			if r.Outcome != "" {
+				p.notInStep = r.Started
+			}
+		}
+	}
+	return p, nil
+}
+
+// serve runs the service until the app's context ends.
+func (v *service) serve() error {
+	ctx, cancel := context.WithCancel(v.app.ctx)
+	defer cancel()
+	if err := v.listen(ctx); err != nil {
+		return err
+	}
+	var err error
+	if v.inbox, err = v.newInbox(); err != nil {
+		return err
+	}
+	defer v.inbox.close()
+
+	var work gosync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	work.Go(func() { v.sendAlerts(ctx) })
+	work.Go(func() { v.watchStaleness(ctx) })
+	work.Go(func() { v.reloadOnHangUp(ctx) })
+
+	work.Go(func() { v.notifier.watchdog(ctx, func() bool { return !v.State().Now.IsZero() }) })
+
+	parts := []func() error{func() error { return v.sched.Run(ctx) }}
+	if v.listener != nil {
+		parts = append(parts, func() error {
+			return dashboard.Serve(ctx, v.listener, dashboard.Options{
+				Service: v, Metrics: v.metrics, Local: v.config().listenLocal, Logger: v.app.log.Named("http"),
+				Token: func() string { return string(v.config().Token) },
+			})
+		})
+	}
+	ended := make(chan error, len(parts))
+	for _, part := range parts {
+		go func() { ended <- part() }()
+	}
+	v.notifier.ready("waiting for the next run")
+	for range parts { // when one ends, the others are to end too: do not go on unseen
+		err = errors.Join(err, <-ended)
+		cancel()
+		v.notifier.stopping("")
+	}
+	return err
+}
+
+func (v *service) listen(ctx context.Context) (err error) {
+	c := v.config()
+	if c.Listen == "off" {
+		return nil
+	}
+	if v.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen); err != nil {
+		return configf("CWVAULT_LISTEN: %w", err)
+	}
+	v.app.log.Info("listening", "address", v.listener.Addr().String())
+	return nil
+}
+
+func (v *service) config() *config {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.cfg
+}
+
+// update changes the state.
+func (v *service) update(change func(*dashboard.State)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	change(&v.state)
+}
+
+// State implements [dashboard.Service].
+func (v *service) State() dashboard.State {
+	v.mu.Lock()
+	st, c := v.state, v.cfg
+	v.mu.Unlock()
+	st.Now, st.Scheduler = time.Now(), v.sched.Status()
+	st.Schedule, st.TimeZone = c.Schedule, c.TimeZone
+	st.Stale = staleAt(c.schedule, c.jitter, st.LastGood)
+	return st
+}
+
+// staleAt returns when a good run is too long ago: at the third time that is
+// due after it.
+func staleAt(schedule scheduler.Schedule, jitter time.Duration, good time.Time) time.Time {
+	if good.IsZero() {
+		return time.Time{}
+	}
+	at := good
+	for range 3 {
+		next := schedule.Next(at)
+		if next.IsZero() {
+			break
+		}
+		at = next
+	}
+	return at.Add(jitter)
+}
+
+// run is one run, for the scheduler. Its error is a failed run.
+func (v *service) run(ctx context.Context) error {
+	b := v.queue.next(scheduler.TriggerFrom(ctx))
+	if b.trigger == "" {
+		return nil
+	}
+	c := v.config()
+	started := time.Now()
+	whole := !b.request.partial()
+	if whole {
+		v.update(func(st *dashboard.State) { st.LastAttempt = started })
+	}
+	r, p, s, err := v.resync(ctx, c, b)
+	took := time.Since(started)
+	v.update(func(st *dashboard.State) { st.Progress = dashboard.Progress{} })
+	v.refreshRuns()
+	v.note(b, r, p, started, err)
+
+	code, text := exitCode(err), ""
+	if err != nil {
+		text = err.Error()
+		v.metrics.RunEnded(outcomeFailed, took)
+	} else {
+		code = exitCode(r.code())
+		var result resultCode
+		if errors.As(r.code(), &result) {
+			code = int(result)
+		}
+		text = r.Error
+		v.metrics.RunEnded(r.Outcome, took)
+		err = v.report(r)
+	}
+	var run int64
+	if r != nil {
+		run = r.Run
+	}
+	v.queue.over(b, run, code, text)
+	e := ending{request: b.request, report: r, err: err}
+	if s == nil {
+		v.alert(ctx, nil, func(ctx context.Context, _ *session) { v.app.alertUnopened(ctx, c, err) })
+	} else {
+		v.alert(ctx, s, func(ctx context.Context, s *session) { s.alert(ctx, e) })
+	}
+	// A reading of a large ConnectWise leaves much behind that the service, idle
+	// for most of the time, would otherwise keep.
+	debug.FreeOSMemory()
+	return err
+}
+
+// resync makes the run of a batch. The session is the caller's to close; it is
+// nil only with an error.
+func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *proposal, *session, error) {
+	s, err := v.app.open(c, true)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s.leaseWait = serviceLeaseWait
+	var p *proposal
+	s.watch = watch{
+		proposed: func(made *proposal) { p = made },
+		reached:  v.reached,
+		sent:     v.metrics.RequestSent,
+		applied: func(run int64, done, total int) {
+			v.queue.progress(b, run, done, total)
+			v.update(func(st *dashboard.State) { st.Progress = dashboard.Progress{Run: run, Done: done, Total: total} })
+		},
+	}
+	r, err := s.resync(ctx, b.request, b.trigger)
+	held := ""
+	if errors.Is(err, journal.ErrHeld) {
+		held = err.Error()
+	}
+	v.update(func(st *dashboard.State) { st.Lease = held })
+	if r != nil && p != nil && !b.request.partial() && r.leftSome() && ctx.Err() == nil {
+		// What remains is shown with the id that lets it through. Now that some
+		// of it is done, that is another one.
+		if again, err := s.propose(ctx, b.request); err == nil {
+			p, r.lookAgain = again, true
+		} else {
+			v.app.log.Warn("looking again after the run", "error", plain(err.Error()))
+		}
+	}
+	return r, p, s, err
+}
+
+// reached notes how reading a server went.
+func (v *service) reached(server string, err error) {
+	reach := dashboard.Reach{At: time.Now()}
+	if err != nil {
+		reach.Error = plain(err.Error())
+	}
+	v.update(func(st *dashboard.State) {
+		if server == "vault" {
+			st.VaultServer = reach
+		} else {
+			st.ConnectWise = reach
+		}
+	})
+}
+
+// report logs how a run went. Its error is a partial run.
+func (v *service) report(r *runReport) error {
+	log := v.app.log
+	log.Info("run over", "run", r.Run, "outcome", r.Outcome, "plan", r.ID,
+		"create", r.Counts.Create, "adopt", r.Counts.Adopt, "rename", r.Counts.Rename, "move", r.Counts.Move, "archive", r.Counts.Archive,
+		"held", r.Counts.Held, "departed", r.Counts.Departed, "unchanged", r.Counts.Unchanged)
+	for i, step := range r.Results {
+		v.metrics.StepEnded(r.Steps[i].Op, string(step.Status))
+		if step.Error != "" {
+			log.Warn("step not made", "key", r.Steps[i].Key, "status", step.Status, "error", plain(step.Error))
+		}
+	}
+	for _, h := range r.Held {
+		log.Warn("held", "key", h.Key, "code", h.Code, "reason", plain(h.Reason))
+	}
+	if r.Outcome == outcomePartial {
+		return fmt.Errorf("run %d: some steps were not made", r.Run)
+	}
+	return nil
+}
+
+// newInbox returns what takes callbacks.
+func (v *service) newInbox() (*receiver, error) {
+	// One client for all deliveries: it remembers the keys that they are signed
+	// with. The API's own keys are not needed for that.
+	s := &session{app: v.app, cfg: v.config(), watch: watch{sent: v.metrics.RequestSent}}
+	cw, err := s.openConnectWise("not-needed", "not-needed")
+	if err != nil {
+		return nil, err
+	}
+	return newReceiver(cw.VerifyDelivery, func() time.Duration { return v.config().gather }, v.queue.changed, v.app.log.Named("callbacks")), nil
+}
+
+// Callback implements [dashboard.Service].
+func (v *service) Callback(ctx context.Context, body []byte, signature string) error {
+	err := v.inbox.take(ctx, body, signature)
+	result := "taken"
+	switch {
+	case errors.Is(err, dashboard.ErrForged):
+		result = "forged"
+	case errors.Is(err, dashboard.ErrUndecided):
+		result = "undecided"
+	case err != nil:
+		result = "refused"
+	}
+	v.metrics.CallbackTaken(result)
+	return err
+}
+
+// alert raises tickets for what a run has left to a person, and closes the
+// session. ConnectWise may be slow; the next run does not wait for it. Should it
+// begin before the tickets of the last run are dealt with, they are left to it.
+func (v *service) alert(ctx context.Context, s *session, tell func(context.Context, *session)) {
+	closeIt := func() {}
+	if s != nil {
+		s.watch = watch{sent: v.metrics.RequestSent}
+		closeIt = s.close
+	}
+	job := func(ctx context.Context) {
+		defer closeIt()
+		if ctx.Err() == nil {
+			tell(ctx, s)
+		}
+	}
+	if ctx.Err() == nil {
+		select {
+		case v.alerts <- job:
+			return
+		default:
+		}
+	}
+	closeIt()
+}
+
+// sendAlerts does what alert leaves to it.
+func (v *service) sendAlerts(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case job := <-v.alerts:
+			job(ctx)
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case job := <-v.alerts: // to close its session
+		job(ctx)
+	default:
+	}
+}
+
+// watchStaleness raises the alarm when no run has been good for too long. It
+// does not depend on runs: those may be what does not happen.
+func (v *service) watchStaleness(ctx context.Context) {
+	const every = time.Minute
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var told time.Time // an open ticket is looked up again now and then only
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		st, c := v.State(), v.config()
+		stale := !st.Stale.IsZero() && st.Now.After(st.Stale)
+		if !stale || !c.tickets || st.Now.Sub(told) < time.Hour {
+			continue
+		}
+		told = st.Now
+		s, err := v.app.open(c, true)
+		if err != nil {
+			v.app.log.Warn("no ticket for staleness", "error", plain(err.Error()))
+			continue
+		}
+		v.alert(ctx, s, func(ctx context.Context, s *session) { s.alertStale(ctx, st.LastGood) })
+	}
+}
+
+// reloadOnHangUp reads the settings again when that is asked for.
+func (v *service) reloadOnHangUp(ctx context.Context) {
+	hangups, stop := v.app.hangups()
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			v.notifier.reloading()
+			v.reload(ctx)
+			v.notifier.ready("settings read")
+		}
+	}
+}
+
+// reload reads the settings again. Those that are wrong change nothing.
+func (v *service) reload(ctx context.Context) {
+	was := v.config()
+	now, err := v.readAgain(ctx, was)
+	if err != nil {
+		v.app.log.Error("the settings are wrong; going on with those before", "error", plain(err.Error()))
+		return
+	}
+	v.mu.Lock()
+	v.cfg = now
+	v.mu.Unlock()
+	v.app.log.SetLevel(now.logLevel)
+	if now.Schedule != was.Schedule || now.TimeZone != was.TimeZone || now.jitter != was.jitter {
+		v.sched.Reschedule(now.schedule, now.jitter)
+	}
+	v.app.log.Info("settings read again; the next run uses them")
+}
+
+// readAgain reads and checks the settings as at the start.
+func (v *service) readAgain(ctx context.Context, was *config) (*config, error) {
+	environ, err := v.app.reload()
+	if err != nil {
+		return nil, err
+	}
+	now, err := loadConfig(ctx, environ)
+	if err != nil {
+		return nil, err
+	}
+	for _, fixed := range []struct{ name, was, is string }{
+		{"CWVAULT_LISTEN", was.Listen, now.Listen},
+		{"CWVAULT_STATE", was.State, now.State},
+		{"CWVAULT_LOG_FORMAT", was.LogFormat, now.LogFormat},
+		{"CWVAULT_CONNECTWISE_URL", was.ConnectWiseURL, now.ConnectWiseURL},
+		{"CWVAULT_CONNECTWISE_COMPANY_ID", was.ConnectWiseCompany, now.ConnectWiseCompany},
+		{"CWVAULT_VAULT_URL", was.VaultURL, now.VaultURL},
+		{"CWVAULT_ROOT", was.Root, now.Root},
+	} {
+		if fixed.was != fixed.is {
+			now.problems = append(now.problems, fixed.name+": has changed; that needs a restart")
+		}
+	}
+	s, problems := v.app.openClients(now, nil)
+	s.close()
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return now, nil
+}
+
+var _ dashboard.Service = (*service)(nil)
