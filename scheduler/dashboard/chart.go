@@ -45,7 +45,7 @@ func makeChart(runs []Run) chart {
 	}
 	for i, r := range slices.Backward(runs) {
 		box := chartBox{
-			X: (len(runs)-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: r.Outcome,
+			X: (len(runs)-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: className(r.Outcome),
 			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Run, stamp(r.Start), plain(r.Outcome), plural(changesOf(r), "change")),
 		}
 		if d := took(r); d > 0 {

@@ -97,7 +97,7 @@ func parseTemplates() map[string]*template.Template {
 		"duration": duration, "relative": relative, "took": took, "stamp": stamp,
 		"utc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"changes": changeList,
-		"state":   func(s string) string { return strings.ReplaceAll(s, " ", "-") },
+		"class":   className,
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 		"brief":   func(s string) string { return s[:min(12, len(s))] },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
@@ -106,6 +106,16 @@ func parseTemplates() map[string]*template.Template {
 		sets[name] = template.Must(template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+name))
 	}
 	return sets
+}
+
+// className makes a class for the style sheet from a word such as "in step".
+func className(word string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 'a' || r > 'z' {
+			return '-'
+		}
+		return r
+	}, word)
 }
 
 // frame is what all pages show around their content.

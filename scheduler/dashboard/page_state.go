@@ -105,22 +105,20 @@ type heldItem struct {
 
 // heldGroup is what is held for one and the same reason.
 type heldGroup struct {
-	Code    sync.HoldCode
-	Title   string
-	Advice  string // what a person should do
-	Urgent  bool   // nothing goes on until a person decides
-	N       int
-	Reason  string // of all of them, if it is the same
-	Items   []heldItem
-	More    int
-	Passing bool // it goes away by itself
+	Code   sync.HoldCode
+	Title  string
+	Advice string // what a person should do
+	Urgent bool   // nothing goes on until a person decides
+	N      int
+	Reason string // of all of them, if it is the same
+	Items  []heldItem
+	More   int
 }
 
 // holdText is what there is to say about a hold code.
 type holdText struct {
 	code          sync.HoldCode
 	title, advice string
-	passing       bool
 }
 
 // holdTexts are in the order of the page: first where everything waits for a
@@ -160,11 +158,11 @@ var holdTexts = []holdText{
 		advice: "Give the company a parent in ConnectWise, or name a group for such companies with CWVAULT_MISSING."},
 	{code: sync.HeldPaused, title: "Paused by a person",
 		advice: "Nothing, until the reason is gone; then cwvault unpause."},
-	{code: sync.HeldFailedBefore, title: "Failed before, tried again later", passing: true,
+	{code: sync.HeldFailedBefore, title: "Failed before, tried again later",
 		advice: "Read the error. If it is a matter of permissions or names, correct it; the next try comes by itself."},
-	{code: sync.HeldSettling, title: "Waiting for the change to stand", passing: true,
+	{code: sync.HeldSettling, title: "Waiting for the change to stand",
 		advice: "Nothing; the folder moves when CWVAULT_SETTLE has passed."},
-	{code: sync.HeldExcluded, title: "Excluded by the settings", passing: true,
+	{code: sync.HeldExcluded, title: "Excluded by the settings",
 		advice: "Nothing, if CWVAULT_EXCLUDE is as meant."},
 }
 
@@ -176,7 +174,7 @@ func heldGroups(held []sync.Held, items int) []heldGroup {
 		if g == nil {
 			g = &heldGroup{Code: h.Code, Title: string(h.Code), Advice: "Read the reason.", Urgent: h.Code.ByGuard(), Reason: h.Reason}
 			if i := holdRank(h.Code); i < len(holdTexts) {
-				g.Title, g.Advice, g.Passing = holdTexts[i].title, holdTexts[i].advice, holdTexts[i].passing
+				g.Title, g.Advice = holdTexts[i].title, holdTexts[i].advice
 			}
 			byCode[h.Code] = g
 		}

@@ -1,1 +1,536 @@
 package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"html"
+	"net/http/httptest"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cwvault/sync"
+)
+
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                          "",
+		"Müller & Söhne 日本 ":        "Müller & Söhne 日本 ",
+		"a\tb\nc\x00":               `a\u0009b\u000ac\u0000`,
+		"\u202egnp.exe":             `\u202egnp.exe`,
+		"zero\u200bwidth\ufeff":     `zero\u200bwidth\ufeff`,
+		"filler\u3164braille\u2800": `filler\u3164braille\u2800`,
+		"tag\U000e0041":             `tag\udb40\udc41`,
+		"no\u00a0break":             `no\u00a0break`,
+		"bad\xff":                   `bad\xff`,
+		"\ufffd":                    "\ufffd",
+		"<b>":                       "<b>", // the template's task
+	} {
+		if got := plain(in); got != want {
+			t.Errorf("plain(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got := prose(" a\nb\tc\n"); got != "a\nb\\u0009c" {
+		t.Errorf("prose: %q", got)
+	}
+	if got := line("a\tb\nc"); got != `a\u0009b …` {
+		t.Errorf("line: %q", got)
+	}
+	if got := short(strings.Repeat("ä", 161)); got != strings.Repeat("ä", 160)+"…" {
+		t.Errorf("short: %q", got)
+	}
+	if long := strings.Repeat("ä", 160); short(long) != long {
+		t.Errorf("short: %q", short(long))
+	}
+}
+
+func TestWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "under 1 s", 999 * time.Millisecond: "under 1 s", time.Second: "1 s", 59 * time.Second: "59 s", time.Minute: "1 min",
+		95 * time.Second: "1 min 35 s", time.Hour: "1 h", 3661 * time.Second: "1 h 1 min", 3601 * time.Second: "1 h",
+		25 * time.Hour: "1 d 1 h", 24*time.Hour + time.Minute: "1 d", 999 * 24 * time.Hour: "999 d",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("duration(%v) = %q, want %q", d, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "now", 59 * time.Second: "now", -59 * time.Second: "now", 61 * time.Second: "in 1 min", -90 * time.Minute: "1 h 30 min ago",
+		-119 * time.Second: "1 min ago",
+	} {
+		if got := relative(noon.Add(d), noon); got != want {
+			t.Errorf("relative(%v) = %q, want %q", d, got, want)
+		}
+	}
+	for n, want := range map[int]string{0: "0 companies", 1: "1 company", 999: "999 companies", 1000: "1,000 companies", 1234567: "1,234,567 companies"} {
+		if got := plural(n, "company"); got != want {
+			t.Errorf("plural(%d) = %q, want %q", n, got, want)
+		}
+	}
+	if got := plural(2, "step"); got != "2 steps" {
+		t.Error(got)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	want := []fact{{"key", "company/250"}, {"belongs in", `\A  \B`}, {"last change", "none"}, {"", "said without a word"}, {"empty", ""}}
+	got := facts("key           company/250\nbelongs in    \\A  \\B\nlast change   none\n\nsaid without a word\nempty         \n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestGlance(t *testing.T) {
+	broken := errors.New("connection refused").Error()
+	for name, test := range map[string]struct {
+		change func(*State)
+		class  string
+		title  string
+		since  time.Time
+		labels []string
+	}{
+		"in step":       {func(*State) {}, "ok", "In step", time.Time{}, nil},
+		"after a start": {func(s *State) { s.Look = nil }, "ok", "In step", time.Time{}, nil},
+		"nothing yet":   {func(s *State) { *s = State{Now: noon} }, "none", "Nothing is known yet", time.Time{}, []string{""}},
+		"first run failed": {func(s *State) {
+			*s = State{Now: noon, LastAttempt: noon, NotInStep: noon, LastError: broken, ConnectWise: Reach{noon, broken}}
+		}, "bad", "Not in step", noon, []string{"Last run", "ConnectWise"}},
+		"no good run ever": {func(s *State) { *s = State{Now: noon, LastAttempt: noon, LastError: broken} },
+			"bad", "No run has gone well yet", time.Time{}, []string{"Last run"}},
+		"ConnectWise is down":     {func(s *State) { s.ConnectWise.Error = broken }, "warn", "In step", time.Time{}, []string{"ConnectWise"}},
+		"the vault is down":       {func(s *State) { s.VaultServer.Error = broken }, "warn", "In step", time.Time{}, []string{"Vault"}},
+		"another holds the lease": {func(s *State) { s.Lease = "pid 7 on host b" }, "warn", "In step", time.Time{}, []string{"Lease"}},
+		"stale":                   {func(s *State) { s.Stale = noon }, "bad", "Out of date", noon, []string{"Stale"}},
+		"not stale yet":           {func(s *State) { s.Stale = noon.Add(1) }, "ok", "In step", time.Time{}, nil},
+		"a guard holds": {func(s *State) {
+			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+			s.Look.Blocked["company/1"] = true
+		}, "warn", "Not in step", noon, []string{"Guard"}},
+		"steps are left": {func(s *State) {
+			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+		}, "warn", "Not in step", noon, []string{"Pending"}},
+		"a step failed": {func(s *State) {
+			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+			s.Look.Failed["company/1"] = broken
+		}, "bad", "Not in step", noon, []string{"Failed"}},
+		"all at once": {func(s *State) { *s = busyDay(); s.Lease = "x"; s.ConnectWise.Error = broken }, "bad", "Not in step", busyDay().NotInStep,
+			[]string{"Last run", "Failed", "Guard", "Pending", "Lease", "ConnectWise", "Vault", "Stale"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := inStep()
+			test.change(&s)
+			g := glanceOf(s)
+			var labels []string
+			for _, r := range g.Reasons {
+				labels = append(labels, r.Label)
+			}
+			if g.Class != test.class || g.Title != test.title || !g.Since.Equal(test.since) {
+				t.Errorf("%s, %q since %v", g.Class, g.Title, g.Since)
+			}
+			if diff := cmp.Diff(test.labels, labels); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestEveryHoldCodeIsExplained: for each code of the core the page says what a
+// person should do.
+func TestEveryHoldCodeIsExplained(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/plan.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "HoldCode" {
+				code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				codes = append(codes, code)
+			}
+		}
+		return true
+	})
+	var known []string
+	for _, text := range holdTexts {
+		known = append(known, string(text.code))
+		if text.title == "" || text.advice == "" {
+			t.Errorf("%s: %+v", text.code, text)
+		}
+	}
+	slices.Sort(codes)
+	slices.Sort(known)
+	if diff := cmp.Diff(codes, known); diff != "" || len(codes) < 20 {
+		t.Errorf("%d codes (-sync +page)\n%s", len(codes), diff)
+	}
+}
+
+func TestHeldGroups(t *testing.T) {
+	held := []sync.Held{
+		{Code: sync.HeldSettling, Key: "company/5", Reason: "wait"},
+		{Code: "from-the-future", Key: "company/6", Reason: "why not"},
+		{Code: sync.HeldNoType, Key: "company/3", Company: &sync.PlanCompany{ID: 3, Name: "Three"}, Reason: "no type"},
+		{Code: sync.HeldNoType, Key: "group/type:1", Path: `\A`, Reason: "another"},
+	}
+	for i := range 4 {
+		held = append(held, sync.Held{Code: sync.HeldGuardMoves, Key: sync.CompanyKey(10 + i), Reason: "4 folders of 5"})
+	}
+	got := heldGroups(held, 3)
+	text := func(code sync.HoldCode) holdText { return holdTexts[holdRank(code)] }
+	moves, noType, settling := text(sync.HeldGuardMoves), text(sync.HeldNoType), text(sync.HeldSettling)
+	want := []heldGroup{
+		{Code: sync.HeldGuardMoves, Title: moves.title, Advice: moves.advice, Urgent: true, N: 4, Reason: "4 folders of 5", More: 1, Items: []heldItem{
+			{Company: 10, Name: "company/10"}, {Company: 11, Name: "company/11"}, {Company: 12, Name: "company/12"}}},
+		{Code: sync.HeldNoType, Title: noType.title, Advice: noType.advice, N: 2, Items: []heldItem{
+			{Company: 3, Name: "Three", Reason: "no type"}, {Name: "group/type:1", Path: `\A`, Reason: "another"}}},
+		{Code: sync.HeldSettling, Title: settling.title, Advice: settling.advice, N: 1, Items: []heldItem{{Company: 5, Name: "company/5", Reason: "wait"}}},
+		{Code: "from-the-future", Title: "from-the-future", Advice: "Read the reason.", N: 1, Items: []heldItem{{Company: 6, Name: "company/6", Reason: "why not"}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestRunPage(t *testing.T) {
+	report := RunReport{Run: Run{Run: 7}, JSON: []byte("{}")}
+	for i := range 250 {
+		s := Step{Step: newStep(sync.OpCreate, sync.CompanyKey(i+1), "", fmt.Sprintf(`\Clients\%d`, i+1), ""), Status: "done"}
+		switch {
+		case i >= 240:
+			s.Status, s.Error = "failed", "no right"
+		case i >= 150 && i < 210:
+			s.Status = "skipped"
+		}
+		report.Steps = append(report.Steps, s)
+	}
+	for from, want := range map[int]string{
+		-5: "1-100 |/runs/7?from=101#steps", 0: "1-100 |/runs/7?from=101#steps", 100: "1-100 |/runs/7?from=101#steps",
+		101: "101-200 /runs/7?from=1#steps|/runs/7?from=201#steps", 250: "201-250 /runs/7?from=101#steps|", 1 << 40: "201-250 /runs/7?from=101#steps|",
+	} {
+		p := makeRunPage(report, from)
+		got := fmt.Sprintf("%d-%d %s|%s", p.First, p.Last, p.Earlier, p.Later)
+		if got != want || len(p.Steps) != p.Last-p.First+1 || p.Steps[0].N != p.First || p.Steps[len(p.Steps)-1].N != p.Last {
+			t.Errorf("from %d: %s, want %s; %d steps", from, got, want, len(p.Steps))
+		}
+		if len(p.Troubles) != 50 || p.NotMade != 70 || p.Troubles[0].N != 151 {
+			t.Errorf("%d troubles of %d", len(p.Troubles), p.NotMade)
+		}
+		if diff := cmp.Diff([]count{{kindCreate, 180}}, p.Counts); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+	if p := makeRunPage(RunReport{}, 3); len(p.Steps) != 0 || p.Total != 0 || p.Earlier+p.Later != "" || p.JSON {
+		t.Errorf("a run without steps: %+v", p)
+	}
+}
+
+// text is what a page says, without its markup.
+func text(w *httptest.ResponseRecorder) string {
+	visible := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(w.Body.String(), " ")
+	return strings.Join(strings.Fields(html.UnescapeString(visible)), " ")
+}
+
+// checkMarkup looks for what the policy would refuse, and for what came from
+// elsewhere as markup.
+func checkMarkup(t *testing.T, body string) {
+	t.Helper()
+	if n := strings.Count(body, "<script"); n != 1 || !strings.Contains(body, `<script src="/assets/page.js" defer></script>`) {
+		t.Errorf("%d scripts", n)
+	}
+	for _, tag := range regexp.MustCompile(`<[^>]*>`).FindAllString(body, -1) {
+		bare := regexp.MustCompile(`="[^"]*"`).ReplaceAllString(tag, "=")
+		if regexp.MustCompile(`(?i)\s(style|on\w+)\s*=|<(style|iframe|object|embed|base|meta http|img src=x)|"`).MatchString(bare) {
+			t.Errorf("markup that is not ours: %s", tag)
+		}
+		if m := regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindStringSubmatch(tag); m != nil && !strings.HasPrefix(m[1], "/") && !strings.HasPrefix(m[1], "#") {
+			t.Errorf("a link elsewhere: %s", tag)
+		}
+	}
+	ids := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\sid="([^"]*)"`).FindAllStringSubmatch(body, -1) {
+		if ids[m[1]] {
+			t.Errorf("two elements have the id %q", m[1])
+		}
+		ids[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?:aria-labelledby|for|href="#)="?([^" >]*)"`).FindAllStringSubmatch(body, -1) {
+		if !ids[m[1]] {
+			t.Errorf("nothing has the id %q", m[1])
+		}
+	}
+}
+
+// TestPagesOfEveryState asks for each page in each state of a service.
+func TestPagesOfEveryState(t *testing.T) {
+	running := inStep()
+	running.Scheduler.Running.Start, running.Scheduler.Running.Trigger = noon.Add(-time.Minute), "schedule"
+	running.Scheduler.Waiting = "api"
+	counted := running
+	counted.Progress = Progress{Run: 80, Done: 431, Total: 1200}
+	failed := inStep()
+	failed.NotInStep, failed.LastError = noon.Add(-time.Hour), "list companies: 503\ntried 5 times"
+	stale := inStep()
+	stale.Stale = noon.Add(-time.Hour)
+	large := inStep()
+	large.Look, large.NotInStep = largeLook(10000, 7), noon
+	for _, s := range large.Look.Pending.Steps {
+		large.Look.Blocked[s.Key] = true
+		large.Look.Pending.Held = append(large.Look.Pending.Held, sync.Held{Code: sync.HeldGuardMoves, Key: s.Key, Company: s.Company, Path: s.From, Reason: "too many"})
+		large.Look.Pending.Departed = append(large.Look.Pending.Departed, sync.Departed{Key: s.Key, Path: s.From, Reason: "gone"})
+	}
+	large.Look.Pending.Counts.Departed = 10000
+
+	for name, test := range map[string]struct {
+		state State
+		path  string
+		code  int
+		want  []string
+	}{
+		"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will tell", "none is due", "not tried yet"}},
+		"in step": {inStep(), "/", 200, []string{"In step", "as seen at 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
+			"327 in ConnectWise", "Nothing is to be done", "Nothing is held", "Runs 40 to 79", "Older runs", "Page of 2026-11-22 12:00 UTC"}},
+		"reading": {running, "/", 200, []string{"A run is under way", "by schedule", "reading both sides", "directly (api), then"}},
+		"running": {counted, "/", 200, []string{"run 80", "431 of 1,200 steps"}},
+		"failed":  {failed, "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
+		"stale":   {stale, "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals ago"}},
+		"a busy day": {busyDay(), "/", 200, []string{"12 steps wait until a person has approved the plan", "1 step did not work", "Vault: not reached", "connection refused",
+			"Too many departures at once 12", "What to do: Look whether ConnectWise still shows all", "and 2 more", "Nobody Knows What This Is",
+			"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets", "gives access to Helpdesk (View), Field engineers (Edit)",
+			"by way of the name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "let the plan 3f9c0d5e7a11 past the guards"}},
+		"10,000 steps":        {large, "/", 200, []string{"Pending plan 10,000", "Held 10,000", "Departed 10,000", "more here", "The whole plan as JSON", "and 9,990 more", "and 9,980 more"}},
+		"search":              {busyDay(), "/?q=family", 200, []string{"Companies for “ family ”", "Alder Family Practice", "Bluestone Family Practice"}},
+		"search for nothing":  {busyDay(), "/?q=xyzzy", 200, []string{"Companies for “ xyzzy ”", "None."}},
+		"search too early":    {State{Now: noon}, "/?q=family", 200, []string{"has not read the companies yet"}},
+		"search for much":     {large, "/?q=company", 200, []string{"There are more"}},
+		"older runs":          {inStep(), "/?before=50", 200, []string{"Runs before run 50", "Newest runs", "Older runs", "Runs 10 to 49"}},
+		"the oldest runs":     {inStep(), "/?before=2", 200, []string{"The last 1 runs before run 2", "Newest runs"}},
+		"no older runs":       {inStep(), "/?before=1", 200, []string{"None before run 1", "Newest runs"}},
+		"before nonsense":     {inStep(), "/?before=x", 200, []string{"Runs 40 to 79"}},
+		"a run":               {busyDay(), "/runs/79", 200, []string{"Run 79 partial", "Took 4 s", "Not made 2", "403 Access denied", "Steps 16", "Held in this run 15", "7 new"}},
+		"a run of many steps": {large, "/runs/79?from=1", 200, []string{"None."}},
+		"a run without steps": {inStep(), "/runs/74", 200, []string{"Run 74 failed", "503 Service Unavailable tried 5 times", "Steps 0 None."}},
+		"no such run":         {inStep(), "/runs/4711", 404, []string{"No such run"}},
+		"no number of a run":  {inStep(), "/runs/-1", 404, []string{"Runs have numbers"}},
+		"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
+			"cwvault explain 250", "Resync this company"}},
+		"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "No type 1", "Give the company a type"}},
+		"no such company":   {busyDay(), "/companies/4711", 404, []string{"No such company"}},
+		"no company id":     {busyDay(), "/companies/x", 404, []string{"No such company"}},
+		"company too early": {State{Now: noon}, "/companies/1", 404, []string{"Nothing is known yet"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, h := newWorld(t, test.state)
+			w := do(h, "GET", test.path, "")
+			if w.Code != test.code || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Fatalf("%d %s %s", w.Code, w.Header(), w.Body)
+			}
+			checkMarkup(t, w.Body.String())
+			said := text(w)
+			for _, want := range test.want {
+				if !strings.Contains(said, want) {
+					t.Errorf("%q is not in\n%s", want, said)
+				}
+			}
+			if n := w.Body.Len(); n > 200<<10 {
+				t.Errorf("%d bytes", n)
+			}
+			if w.Body.Len() != 0 && strings.Contains(w.Body.String(), rightToken) {
+				t.Error("the page holds the token")
+			}
+		})
+	}
+}
+
+// TestHostileNamesOnPages: what comes from elsewhere is text on every page, and shows
+// what it hides.
+func TestHostileNamesOnPages(t *testing.T) {
+	f := newFake(t)
+	h := newHandler(local(f), defaultLimits)
+	f.state.Tenant, f.state.Vault, f.state.Root, f.state.Lease = hostile, hostile, `\`+hostile, hostile
+	f.state.ConnectWise.Error, f.state.LastError, f.state.Schedule, f.state.TimeZone, f.state.Version = hostile, hostile, hostile, hostile, hostile
+	f.state.Scheduler.Running.Start, f.state.Scheduler.Running.Trigger, f.state.Scheduler.Waiting = noon, hostile, hostile
+	f.reports[0].Run.Trigger, f.reports[0].Run.Outcome, f.reports[0].Run.Plan = hostile, hostile, hostile
+	plan := &f.state.Look.Pending
+	for i := range plan.Steps {
+		s := &plan.Steps[i]
+		s.From, s.To, s.Reason, s.Via = `\`+hostile, `\`+hostile+strconv.Itoa(i), hostile, `\`+hostile
+		s.Access = &sync.Access{Gains: []string{hostile}, Loses: []string{hostile}}
+	}
+	for i := range plan.Held {
+		plan.Held[i].Path, plan.Held[i].Reason = hostile, hostile
+	}
+	plan.Departed[0].Path, plan.Departed[0].Reason = hostile, hostile
+	for i := range f.state.Look.Companies {
+		c := &f.state.Look.Companies[i]
+		c.Identifier, c.Name, c.Path, c.Explain = hostile, hostile, hostile, "company  "+hostile
+	}
+	for _, path := range []string{"/", "/?q=script", "/?q=" + "%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE%22", "/runs/12", "/companies/666", "/companies/250"} {
+		w := do(h, "GET", path, "")
+		if w.Code != 200 {
+			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+		}
+		checkMarkup(t, w.Body.String())
+		if !strings.Contains(text(w), `alert(1)`) || !strings.Contains(text(w), `\u202e`) {
+			t.Errorf("%s does not show the name:\n%s", path, text(w))
+		}
+		// What was searched for stays in its field as it is.
+		shown := regexp.MustCompile(`<input id="q"[^>]*>`).ReplaceAllString(w.Body.String(), "")
+		if i := strings.IndexFunc(shown, func(r rune) bool { return r != '\n' && notPlain(r) }); i >= 0 {
+			t.Errorf("%s: something invisible at %q", path, shown[i:min(i+80, len(shown))])
+		}
+	}
+}
+
+// TestPagesWithoutHistory: a journal that cannot be read does not take the state
+// away.
+func TestPagesWithoutHistory(t *testing.T) {
+	f, h := newWorld(t, inStep())
+	f.runsErr = errors.New("journal: disk I/O error")
+	w := do(h, "GET", "/", "")
+	if said := text(w); w.Code != 200 || !strings.Contains(said, "In step") || !strings.Contains(said, "The history cannot be read: journal: disk I/O error") {
+		t.Errorf("%d %s", w.Code, said)
+	}
+	if w := do(h, "GET", "/runs/79", ""); w.Code != 500 || strings.Contains(w.Body.String(), "disk") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestPageWithoutToken(t *testing.T) {
+	f, _ := newWorld(t, busyDay())
+	opt := local(f)
+	opt.Token = nil
+	h := newHandler(opt, defaultLimits)
+	for _, path := range []string{"/", "/companies/250"} {
+		w := do(h, "GET", path, "")
+		if said := text(w); !strings.Contains(said, "No token is configured") || strings.Contains(w.Body.String(), "password") {
+			t.Errorf("%s: %s", path, said)
+		}
+	}
+}
+
+// TestFormsAsk sends what the page's forms send, field by field.
+func TestFormsAsk(t *testing.T) {
+	f, h := newWorld(t, busyDay())
+	page := do(h, "GET", "/", "").Body.String()
+	for _, field := range []string{`name="token" type="password" autocomplete="off"`, `name="approve" value="3f9c0d5e7a11b2c4"`, `<form action="/api/resync" method="post"`} {
+		if !strings.Contains(page, field) {
+			t.Errorf("no %s", field)
+		}
+	}
+	if company := do(h, "GET", "/companies/250", "").Body.String(); !strings.Contains(company, `name="companies" value="250"`) {
+		t.Error("no companies in the company's form")
+	}
+	form := with("Content-Type", "application/x-www-form-urlencoded")
+	secret := "token=" + strings.ReplaceAll(rightToken, " ", "+")
+	for _, body := range []string{secret + "&approve=3f9c0d5e7a11b2c4", secret + "&companies=250"} {
+		if w := do(h, "POST", "/api/resync", body, form); w.Code != 303 || w.Header().Get("Location") != "/" {
+			t.Errorf("%d %s %s", w.Code, w.Header(), w.Body)
+		}
+	}
+	want := []Request{{Approve: "3f9c0d5e7a11b2c4"}, {Companies: []string{"250"}}}
+	if diff := cmp.Diff(want, f.requests()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestAssets(t *testing.T) {
+	_, h := newWorld(t, inStep())
+	for path, kind := range map[string]string{"/assets/page.css": "text/css; charset=utf-8", "/assets/page.js": "text/javascript; charset=utf-8", "/assets/favicon.svg": "image/svg+xml"} {
+		w := do(h, "GET", path, "")
+		tag := w.Header().Get("ETag")
+		if w.Code != 200 || w.Header().Get("Content-Type") != kind || tag == "" || w.Body.Len() < 100 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Header())
+		}
+		if w := do(h, "GET", path, "", with("If-None-Match", tag)); w.Code != 304 || w.Body.Len() != 0 {
+			t.Errorf("%s again: %d", path, w.Code)
+		}
+		// What is outside of the program must not be asked for.
+		if regexp.MustCompile(`https?://`).MatchString(strings.ReplaceAll(w.Body.String(), "http://www.w3.org/2000/svg", "")) {
+			t.Errorf("%s refers to another site", path)
+		}
+	}
+}
+
+// TestDerivedOnce: what follows from a look is worked out once, and neither
+// that nor the pages keep the look in memory when the service has let go of it.
+func TestDerivedOnce(t *testing.T) {
+	p := &pages{}
+	look := busyDay().Look
+	first := p.derive(look)
+	if p.derive(look) != first {
+		t.Error("worked out twice")
+	}
+	if p.derive(nil) != nil {
+		t.Error("something follows from nothing")
+	}
+	gone := make(chan bool)
+	runtime.AddCleanup(look, func(gone chan bool) { close(gone) }, gone)
+	look = nil
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		runtime.GC()
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			t.Fatal("the look is still in memory")
+		case <-time.After(10 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	if other := busyDay().Look; p.derive(other) == first {
+		t.Error("another look is taken for the first")
+	}
+}
+
+// BenchmarkPage renders the first page with 10,000 companies and a pending plan
+// of 10,000 steps: as it is with a look that was seen before, and with a new one.
+func BenchmarkPage(b *testing.B) {
+	state := inStep()
+	state.Look = largeLook(10000, 40)
+	f := &fakeService{asked: map[string]Asked{}, reports: manyRuns(79), state: state}
+	h := newHandler(local(f), defaultLimits)
+	get := func(b *testing.B, path string) {
+		if w := do(h, "GET", path, ""); w.Code != 200 || w.Body.Len() < 10000 {
+			b.Fatal(w.Code, w.Body.Len())
+		}
+	}
+	b.Run("Seen", func(b *testing.B) {
+		for b.Loop() {
+			get(b, "/")
+		}
+	})
+	b.Run("New", func(b *testing.B) {
+		for b.Loop() {
+			look := *state.Look
+			f.set(func(s *State) { s.Look = &look })
+			get(b, "/")
+		}
+	})
+	b.Run("Search", func(b *testing.B) {
+		for b.Loop() {
+			get(b, "/?q=company+9999")
+		}
+	})
+	b.Run("Company", func(b *testing.B) {
+		for b.Loop() {
+			if w := do(h, "GET", "/companies/10000", ""); w.Code != 200 {
+				b.Fatal(w.Code)
+			}
+		}
+	})
+}

@@ -159,7 +159,5 @@ func newWorld(t *testing.T, state State) (*fakeService, *handler) {
 		}
 		f.reports[0].Held = state.Look.Pending.Held
 	}
-	return f, newHandler(Options{Service: f, Token: func() string { return testToken }, Local: true}, defaultLimits)
+	return f, newHandler(local(f), defaultLimits)
 }
-
-const testToken = "correct horse battery staple"

@@ -342,7 +342,7 @@ func (m *treeMaker) whence(other string, one []string) string {
 	if last(path) != last(one) {
 		return strings.Join(path, `\`)
 	}
-	if above := path[:len(path)-1]; len(above) > 0 {
+	if above := path[:max(0, len(path)-1)]; len(above) > 0 {
 		return strings.Join(above, `\`)
 	}
 	return m.look.Pending.Root

@@ -1,0 +1,56 @@
+package dashboard
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestChart(t *testing.T) {
+	at := func(min int) time.Time { return noon.Add(time.Duration(min) * time.Minute) }
+	ended := func(min, sec int) *time.Time { end := at(min).Add(time.Duration(sec) * time.Second); return &end }
+	got := makeChart([]Run{ // the newest first
+		{Run: 9, Start: at(40), Outcome: "running"},
+		{Run: 8, Start: at(30), End: ended(30, 4), Outcome: "partial", Counts: map[string]int{"move": 3, "create": 1, "held": 50, "departed": 7, "unchanged": 900}},
+		{Run: 7, Start: at(20), Outcome: "interrupted", Counts: map[string]int{"create": 1}},
+		{Run: 5, Start: at(10), End: ended(10, 16), Outcome: "failed"},
+		{Run: 4, Start: at(0), End: ended(-5, 0), Outcome: "done", Counts: map[string]int{"archive": 16}}, // the clock was set back
+	})
+	const (
+		failedTitle      = "Run 5, 2026-11-22 12:10 UTC: failed, 0 changes, took 16 s"
+		interruptedTitle = "Run 7, 2026-11-22 12:20 UTC: interrupted, 1 change"
+		partialTitle     = "Run 8, 2026-11-22 12:30 UTC: partial, 4 changes, took 4 s"
+	)
+	want := chart{
+		Width: 60, Height: 60, Most: 16, Longest: 16 * time.Second, Oldest: 4, Newest: 9,
+		Changes: []chartBox{
+			{X: 2, Y: 0, W: 8, H: 60, Class: "done", Title: "Run 4, 2026-11-22 12:00 UTC: done, 16 changes"},
+			{X: 26, Y: 45, W: 8, H: 15, Class: "interrupted", Title: interruptedTitle},
+			{X: 38, Y: 30, W: 8, H: 30, Class: "partial", Title: partialTitle},
+		},
+		Durations: []chartBox{
+			{X: 14, Y: 0, W: 8, H: 60, Class: "failed", Title: failedTitle},
+			{X: 38, Y: 30, W: 8, H: 30, Class: "partial", Title: partialTitle},
+		},
+		Troubles: []chartBox{
+			{X: 14, W: 8, H: 60, Class: "failed", Title: failedTitle},
+			{X: 26, W: 8, H: 60, Class: "interrupted", Title: interruptedTitle},
+			{X: 38, W: 8, H: 60, Class: "partial", Title: partialTitle},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff(chart{Height: 60}, makeChart(nil)); diff != "" {
+		t.Errorf("without runs (-want +got)\n%s", diff)
+	}
+}
+
+// TestChartShowsTheLeast: one change stays visible beside a million.
+func TestChartShowsTheLeast(t *testing.T) {
+	c := makeChart([]Run{{Run: 2, Counts: map[string]int{"create": 1}}, {Run: 1, Counts: map[string]int{"create": 1_000_000}}})
+	if got := c.Changes[1]; got.H != 2 || got.Y != 58 {
+		t.Errorf("%+v", got)
+	}
+}
