@@ -30,17 +30,18 @@ type app struct {
 type commands struct {
 	EnvFile string `placeholder:"FILE" help:"Read settings from FILE, lines of NAME=VALUE. What the environment sets already wins."`
 
-	Plan    planCmd    `cmd:"" help:"Show what a resync would change. Changes nothing."`
-	Resync  resyncCmd  `cmd:"" help:"Bring the vault's folders in step with ConnectWise, now."`
-	Serve   serveCmd   `cmd:"" help:"Resync on a schedule until stopped."`
-	Check   checkCmd   `cmd:"" help:"Test both connections, the rights, the settings and the clock. Changes nothing."`
-	Explain explainCmd `cmd:"" help:"Say where a company's folder is, where it should be, and why."`
-	History historyCmd `cmd:"" help:"List the runs of the past, or the steps of one."`
-	Undo    undoCmd    `cmd:"" help:"Take back what a run renamed and moved. What it created stays."`
-	Pause   pauseCmd   `cmd:"" help:"Keep a company's folder as it is until unpaused."`
-	Unpause unpauseCmd `cmd:"" help:"Let a company's folder follow ConnectWise again."`
-	Demo    demoCmd    `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Plan      planCmd      `cmd:"" help:"Show what a resync would change. Changes nothing."`
+	Resync    resyncCmd    `cmd:"" help:"Bring the vault's folders in step with ConnectWise, now."`
+	Serve     serveCmd     `cmd:"" help:"Resync on a schedule until stopped."`
+	Check     checkCmd     `cmd:"" help:"Test both connections, the rights, the settings and the clock. Changes nothing."`
+	Explain   explainCmd   `cmd:"" help:"Say where a company's folder is, where it should be, and why."`
+	History   historyCmd   `cmd:"" help:"List the runs of the past, or the steps of one."`
+	Undo      undoCmd      `cmd:"" help:"Take back what a run renamed and moved. What it created stays."`
+	Callbacks callbacksCmd `cmd:"" help:"Let ConnectWise tell the service at once when a company changes."`
+	Pause     pauseCmd     `cmd:"" help:"Keep a company's folder as it is until unpaused."`
+	Unpause   unpauseCmd   `cmd:"" help:"Let a company's folder follow ConnectWise again."`
+	Demo      demoCmd      `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 
 	platformCommands
 }
