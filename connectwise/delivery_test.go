@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
@@ -269,6 +271,7 @@ func TestKeyAddress(t *testing.T) {
 		{"na.myconnectwise.net", `https://evil.example.com\.myconnectwise.net/k`, ""},
 		{"na.myconnectwise.net", "https://evil.example.com?.myconnectwise.net/k", ""},
 		{"na.myconnectwise.net", "https://evil.example.com#.myconnectwise.net/k", ""},
+		{"na.myconnectwise.net", "https://a$b.myconnectwise.net/k", ""},
 		{"na.myconnectwise.net", "https://x@na.myconnectwise.net/k", ""},
 		{"na.myconnectwise.net", "https://staging.connectwisedev.com/k", ""},
 		{"https://cw.example.com/v4_6_release/apis/3.0", "https://cw.example.com/k?x=1", "https://cw.example.com/k?x=1"},
@@ -372,6 +375,84 @@ func TestVerifyDeliveryKeyAnswers(t *testing.T) {
 	}
 	if len(elsewhere.requests("")) != 0 {
 		t.Error("a redirect was followed")
+	}
+}
+
+// The key comes over a connection as safe as all others.
+func TestVerifyDeliveryTLS(t *testing.T) {
+	s, err := connectwisetest.New(connectwisetest.Options{TLS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.AddCompany(connectwisetest.Company{Name: "Acme"})
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, s.CertPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := checkConfig(s)
+	careless, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.CAFile = file
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RegisterCallback(t.Context(), receiver, ""); err != nil {
+		t.Fatal(err)
+	}
+	body := s.Delivery(1, 250, "updated")
+	if got := verify(t, c, body, s.Sign(1, body)); got != "yes" {
+		t.Error(got)
+	}
+	if got := verify(t, careless, body, s.Sign(1, body)); got != "open" {
+		t.Errorf("a certificate that nobody trusts: %s", got)
+	}
+}
+
+// A key that changes while ConnectWise is down is found out as soon as it is up.
+func TestVerifyDeliveryNewKeyWhileDown(t *testing.T) {
+	s, c, now := receiving(t)
+	body := s.Delivery(1, 250, "updated")
+	if got := verify(t, c, body, s.Sign(1, body)); got != "yes" {
+		t.Fatal(got)
+	}
+	s.RotateKey(1)
+	down := connectwisetest.HTML(503)
+	down.Match = connectwisetest.On("GET", keyPath)
+	up := s.AddFault(down)
+	if got := verify(t, c, body, s.Sign(1, body)); got != "open" {
+		t.Errorf("while it is down: %s", got)
+	}
+	up()
+	now.add(keyRetry)
+	if got := verify(t, c, body, s.Sign(1, body)); got != "yes" {
+		t.Errorf("when it is up: %s", got)
+	}
+}
+
+// The key of a callback that was removed is not asked for with each delivery.
+func TestVerifyDeliveryRemovedCallback(t *testing.T) {
+	s, c, now := receiving(t)
+	body := s.Delivery(1, 250, "updated")
+	sign := s.Sign(1, body)
+	if got := verify(t, c, body, sign); got != "yes" {
+		t.Fatal(got)
+	}
+	if err := c.RemoveCallback(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	now.add(keyLife)
+	s.ResetRequests()
+	for range 50 {
+		if got := verify(t, c, body, sign); got == "yes" {
+			t.Errorf("%s", got)
+		}
+	}
+	if n := sentTo(s, "GET", keyPath); n == 0 || n > maxStrangers+1 {
+		t.Errorf("the key was asked for %d times", n)
 	}
 }
 

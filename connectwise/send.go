@@ -73,7 +73,7 @@ func (c *Client) send(ctx context.Context, r request, read func(body io.Reader, 
 		}
 		c.log.Warn("trying a request again", "try", try+1, "of", maxTries, "wait", wait.Round(time.Millisecond), "error", err)
 		if ended := c.sleep(ctx, wait); ended != nil {
-			return &Error{Method: err.Method, URL: err.URL, Err: ended}
+			return &Error{Method: err.Method, URL: err.URL, Err: ended, undone: err.undone}
 		}
 	}
 }

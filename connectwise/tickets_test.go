@@ -433,7 +433,7 @@ func TestNoteTicketOnce(t *testing.T) {
 		"too many requests":            {connectwisetest.Fault{Status: 429, Times: 1}, 2, 1, ""},
 	} {
 		s, c := simulated(t)
-		if _, err := c.CreateTicket(t.Context(), msp, "x", "", "x"); err != nil {
+		if _, err := c.CreateTicket(t.Context(), msp, "x", "another note", "x"); err != nil {
 			t.Fatal(err)
 		}
 		test.fault.Match = connectwisetest.On("POST", path)
@@ -445,7 +445,7 @@ func TestNoteTicketOnce(t *testing.T) {
 		if n := sentTo(s, "POST", path); n != test.posts {
 			t.Errorf("%s: %d POSTs, want %d", name, n, test.posts)
 		}
-		if n := len(s.Tickets()[0].Notes); n != test.notes {
+		if n := len(s.Tickets()[0].Notes) - 1; n != test.notes {
 			t.Errorf("%s: %d notes, want %d", name, n, test.notes)
 		}
 	}
