@@ -240,6 +240,13 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Signed returns the plan with the id that its content gives it. A part of a plan
+// needs an id of its own.
+func (p Plan) Signed() (Plan, error) {
+	err := p.sign()
+	return p, err
+}
+
 // sign sets the plan's id from its content. Counts of secrets do not enter:
 // they change without the plan changing.
 func (p *Plan) sign() error {

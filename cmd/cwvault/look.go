@@ -83,7 +83,7 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 	}
 
 	pending := p.Plan
-	pending.Steps = nil
+	pending.Steps = []sync.Step{}
 	unchanged := p.Counts.Unchanged
 	allowed := map[sync.Key]bool{}
 	for _, step := range p.Steps {
@@ -103,6 +103,11 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 		pending = withOthers(pending, before, l, p, done)
 	}
 	pending.Counts = countsFor(pending, unchanged)
+	if len(done) > 0 || p.req.partial() { // otherwise it is the plan that was made, with the id that guards ask for
+		if signed, err := pending.Signed(); err == nil { // it is encoded again wherever it is shown
+			pending = signed
+		}
+	}
 	l.Pending = pending
 
 	e := newExplainer(&proposal{wanted: p.wanted, source: p.source, tree: tree}, pending, p.structure)
@@ -121,7 +126,7 @@ func withOthers(pending sync.Plan, before *dashboard.Look, l *dashboard.Look, p 
 	for _, step := range p.full.Steps {
 		mine[step.Key] = true
 	}
-	var steps []sync.Step
+	steps := []sync.Step{}
 	for _, step := range before.Pending.Steps {
 		if mine[step.Key] || done[step.Key] {
 			continue

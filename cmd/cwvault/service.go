@@ -115,8 +115,10 @@ func (s *session) past(ctx context.Context) (p past, err error) {
 func (v *service) serve() error {
 	ctx, cancel := context.WithCancel(v.app.ctx)
 	defer cancel()
-	if err := v.listen(ctx); err != nil {
-		return err
+	if v.listener == nil {
+		if err := v.listen(ctx); err != nil {
+			return err
+		}
 	}
 	var err error
 	if v.inbox, err = v.newInbox(); err != nil {
