@@ -286,7 +286,12 @@ func TestServiceFailedStep(t *testing.T) {
 	}
 	s := serveHere(t, site.env)
 	s.over(s.ask(dashboard.Request{}))
-	id := site.folderIDs()["company/101"]
+	id := 0
+	for _, f := range site.server.Folders() {
+		if f.Name == "Company 1" {
+			id = f.ID
+		}
+	}
 	remove := site.server.AddFault(secretservertest.Fault{Match: secretservertest.On(http.MethodPut, fmt.Sprintf("/api/v1/folders/%d", id)), Status: http.StatusBadRequest})
 	site.world.Rename(101, "Alder")
 	site.world.Rename(102, "Birch")
@@ -295,7 +300,7 @@ func TestServiceFailedStep(t *testing.T) {
 		t.Errorf("a step that fails: %+v", asked)
 	}
 	look := s.State().Look
-	if len(look.Pending.Steps) != 0 || look.Pending.Counts.Held != 1 || look.Pending.Held[0].Code != sync.HeldFailedBefore || look.Failed["company/101"] == "" {
+	if len(look.Pending.Steps) != 1 || look.Pending.Steps[0].Key != "company/101" || look.Failed["company/101"] == "" {
 		t.Errorf("pending %+v, failed %v", look.Pending, look.Failed)
 	}
 	if s.State().NotInStep.IsZero() {
