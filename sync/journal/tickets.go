@@ -53,11 +53,12 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 		return Ticket{}, false, err
 	}
 	now := j.now()
-	// A claim for longer than it can last was made before the clock was set back.
+	// A claim for much longer than it can last was made before the clock was set
+	// back; one for a little longer by somebody who read the clock after this.
 	n, err := j.exec(ctx, "claim a problem", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
 		VALUES ($1, 0, $2, 0, 0, '', '[]', $3) ON CONFLICT (problem) DO UPDATE SET claimed = excluded.claimed
-		WHERE cwvault_ticket.claimed <= $2 OR cwvault_ticket.claimed > $3`,
-		text(problem), stamp(now), stamp(now.Add(claimLife)))
+		WHERE cwvault_ticket.claimed <= $2 OR cwvault_ticket.claimed > $4`,
+		text(problem), stamp(now), stamp(now.Add(claimLife)), stamp(now.Add(2*claimLife)))
 	if err != nil || n == 0 {
 		return Ticket{}, false, err
 	}
