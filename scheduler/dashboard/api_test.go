@@ -112,9 +112,9 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestHostileNames: whatever a name holds, an answer is JSON of printing
+// TestHostileNamesInJSON: whatever a name holds, an answer is JSON of printing
 // characters, and means what was meant.
-func TestHostileNames(t *testing.T) {
+func TestHostileNamesInJSON(t *testing.T) {
 	f := newFake(t)
 	nasty := hostile + "\u0000\u2028\U000e0041\xff"
 	f.state.Look.Companies[0].Name = nasty

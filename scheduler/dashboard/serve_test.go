@@ -251,7 +251,7 @@ func TestEndlessBody(t *testing.T) {
 // TestSlowHeader: who does not say what they want is not waited for.
 func TestSlowHeader(t *testing.T) {
 	lim := patient()
-	lim.header = 50 * time.Millisecond
+	lim.header = time.Second
 	addr, _ := listen(t, newHandler(local(newFake(t)), lim))
 	silent, slow := dial(t, addr), dial(t, addr)
 	io.WriteString(slow, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
@@ -296,13 +296,13 @@ func TestSlowBody(t *testing.T) {
 func TestTimeForTheAnswer(t *testing.T) {
 	f := newFake(t)
 	lim := patient()
-	lim.body = 300 * time.Millisecond
+	lim.body = 200 * time.Millisecond
 	var end error
 	f.callback = func(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			end = ctx.Err()
-		case <-time.After(600 * time.Millisecond):
+		case <-time.After(300 * time.Millisecond):
 		}
 	}
 	addr, _ := listen(t, newHandler(local(f), lim))
