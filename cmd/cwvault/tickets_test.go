@@ -216,6 +216,22 @@ func TestTicketTextIsClean(t *testing.T) {
 	}
 }
 
+func TestTicketLists(t *testing.T) {
+	p := problem{items: []problemItem{{"a", "one\ntwo\x1b"}, {"b", strings.Repeat("é", 1000)}}}
+	for i := range 30 {
+		p.items = append(p.items, problemItem{fmt.Sprint(i), "more"})
+	}
+	var b strings.Builder
+	p.list(&b, p.items)
+	want := "\n- one two\\u001b\n- " + strings.Repeat("é", 399) + "…\n" + strings.Repeat("- more\n", 18) + "- and 12 more\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := cut("a😀😀", 4); got != "a😀…" {
+		t.Errorf("half a character is cut: %q", got)
+	}
+}
+
 // ticketSite is a site whose problems become tickets for its own office.
 type ticketSite struct{ *vaultSite }
 
@@ -298,28 +314,41 @@ func TestTicketStory(t *testing.T) {
 	s.world.SetTypes(2, s.world.types["Customer"])
 	s.run(exitOK, "resync")
 	s.expect("it has shrunk", 2)
+	s.world.SetTypes(2)
+	s.run(exitOK, "resync")
+	s.says(s.expect("it has grown again", 3)[0], []string{"1 of 2 are new", "company 2"}, []string{"company 3"})
+	s.world.SetTypes(2, s.world.types["Customer"])
 	s.world.SetTypes(3, s.world.types["Customer"])
 	s.run(exitOK, "resync")
-	s.says(s.expect("it is gone", 3)[0], []string{"Solved: run 6 "}, nil)
+	s.says(s.expect("it is gone", 4)[0], []string{"Solved: run 7 "}, nil)
 	s.run(exitOK, "resync")
-	s.expect("it is gone still", 3)
+	s.expect("it is gone still", 4)
 
 	s.world.SetTypes(3)
 	s.run(exitOK, "resync")
-	s.says(s.expect("it is back", 4)[0], []string{"This is back.", "company 3"}, []string{"company 2"})
+	s.says(s.expect("it is back", 5)[0], []string{"This is back.", "company 3"}, []string{"company 2"})
 	s.run(exitOK, "resync")
-	s.expect("it is there still", 4)
+	s.expect("it is there still", 5)
 
 	s.world.CloseTicket(1)
 	s.run(exitOK, "resync")
-	s.says(s.expect("closed though it is there", 4, 1)[1], []string{"company 3"}, nil)
+	s.says(s.expect("closed though it is there", 5, 1)[1], []string{"company 3"}, nil)
 	s.world.CloseTicket(2)
 	s.world.SetTypes(3, s.world.types["Customer"])
 	s.run(exitOK, "resync")
-	s.expect("closed when it is gone", 4, 1)
+	s.expect("closed when it is gone", 5, 1)
 	s.world.SetTypes(3)
 	s.run(exitOK, "resync")
-	s.expect("back when the ticket is closed", 4, 1, 1)
+	s.expect("back when the ticket is closed", 5, 1, 1)
+
+	s.world.SetTypes(2)
+	s.run(exitOK, "resync")
+	s.expect("it has grown once more", 5, 1, 2)
+	s.world.CloseTicket(3)
+	s.run(exitOK, "resync", "--company", "co2")
+	s.says(s.expect("closed, and a part of it seen", 5, 1, 2, 1)[3], []string{"company 2"}, []string{"company 3"})
+	s.run(exitOK, "resync")
+	s.says(s.expect("the rest of it", 5, 1, 2, 2)[3], []string{"company 3"}, []string{"company 2"})
 }
 
 func TestTicketDeleted(t *testing.T) {
@@ -494,8 +523,14 @@ func TestTicketRepeat(t *testing.T) {
 	s.world.add(4, "Four", "Customer", "Active")
 	s.run(exitOK, "resync")
 	s.says(s.expect("another change alone", 2)[0], []string{"Solved"}, nil)
+	for range 3 {
+		s.run(exitOK, "resync")
+		s.expect("nothing to do", 2)
+		undo()
+		s.run(exitOK, "resync")
+		s.expect("taken back now and then", 2)
+	}
 	s.run(exitOK, "resync")
-	s.expect("nothing to do", 2)
 	for range 3 {
 		undo()
 		s.run(exitOK, "resync")
@@ -613,6 +648,18 @@ func TestTicketsAreBounded(t *testing.T) {
 		if n := len(s.world.Tickets()); n != want {
 			t.Errorf("%d tickets, want %d", n, want)
 		}
+	}
+}
+
+// What would go wrong with every ticket is said once.
+func TestTicketWarning(t *testing.T) {
+	s := newTicketSite(t)
+	s.world.Behave(func(b *connectwisetest.Behaviour) { b.Role.NoTicketAdd = true })
+	var log bytes.Buffer
+	session := s.session(&log)
+	session.tell(t.Context(), alerter{book: session.journal}, nil, []problem{{key: "one"}, {key: "two"}}, nil)
+	if n := strings.Count(log.String(), "[WARN]"); n != 1 || !strings.Contains(log.String(), "Service Tickets") {
+		t.Errorf("%d warnings:\n%s", n, &log)
 	}
 }
 
