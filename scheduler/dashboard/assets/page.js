@@ -157,7 +157,10 @@
         headers: { "Authorization": "Bearer " + fields.get("token"), "Content-Type": "application/json" },
       });
       let asked = await answer.json();
-      if (!answer.ok) return tell(plain(asked.error ?? answer.statusText));
+      if (!answer.ok) {
+        form.elements.token.select();
+        return tell(plain(asked.error ?? answer.statusText));
+      }
       form.reset();
       while (asked.state !== "over") {
         tell(progressOf(asked));
