@@ -112,7 +112,8 @@ func Open(ctx context.Context, state string, opt Options) (*Journal, error) {
 
 // OpenReadOnly opens the journal for commands that look: nothing is created or
 // changed, and all methods that write fail with [ErrReadOnly]. Where there is
-// no journal yet, all that is read is empty.
+// no journal yet, all that is read is empty. A journal that an earlier version
+// made is read as it is, so that one can look before the first run.
 func OpenReadOnly(ctx context.Context, state string, opt Options) (*Journal, error) {
 	j, err := open(ctx, state, opt, true)
 	if err != nil || j.db == nil {
@@ -126,9 +127,6 @@ func OpenReadOnly(ctx context.Context, state string, opt Options) (*Journal, err
 		err = j.Close()
 		j.db = nil
 		return j, err
-	case version < len(migrations):
-		err = fmt.Errorf("%w: layout %d, from before this version of cwvault; the next resync brings it up to date", ErrVersion, version)
-		return nil, errors.Join(j.fail("open", err), j.Close())
 	}
 	return j, nil
 }

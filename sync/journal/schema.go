@@ -21,8 +21,9 @@ type dialect struct {
 
 // migrations[i] turns layout i into layout i+1. A line once released is never
 // edited; a new layout is a new line, with a fixture of the one before it in
-// testdata. BYTES stands for the dialect's type. Times are Unix milliseconds,
-// 0 for none.
+// testdata. Commands that only look read any layout as it is, so what they ask
+// for must be the same in all. BYTES stands for the dialect's type. Times are
+// Unix milliseconds, 0 for none.
 var migrations = []string{`
 CREATE TABLE cwvault_meta (
 	name  TEXT PRIMARY KEY,

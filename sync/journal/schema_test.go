@@ -43,55 +43,23 @@ func raw(t *testing.T, state string) *Journal {
 	return j
 }
 
-// What any released version has written is read by this one.
+// What any released version has written is read by this one: as it is, and
+// after it was brought up to date.
 func TestJournalOfLayout1(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, state string) {
 		loadLayout1(t, state)
+		before, err := OpenReadOnly(t.Context(), state, Options{})
+		ok(t, err)
+		defer before.Close()
+		if v, err := schemaVersion(t.Context(), before.db, before.dialect, len(migrations)); v != 1 || err != nil {
+			t.Fatalf("looking made it layout %d (%v)", v, err)
+		}
+		readLayout1(t, before)
+		ok(t, before.Close())
+
 		ctx := t.Context()
 		j := mustOpen(t, state, nil)
-		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-		run, err := j.Run(ctx, 41)
-		ok(t, err)
-		if diff := cmp.Diff(RunInfo{
-			ID: 41, Run: Run{Trigger: "schedule", PlanID: "beef", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, Plan: []byte(`{"steps":[]}`)},
-			Started: at, Finished: at.Add(time.Minute), Finish: Finish{Outcome: "done", Good: true, Companies: 812, Counts: map[string]int{"create": 1}},
-		}, run); diff != "" {
-			t.Errorf("run (-want +got):\n%s", diff)
-		}
-		var steps []StepInfo
-		for s, err := range j.Steps(ctx, 41) {
-			ok(t, err)
-			steps = append(steps, s)
-		}
-		if diff := cmp.Diff([]StepInfo{{Seq: 0, StepRecord: StepRecord{Op: "create", Key: "company/250", FolderID: "21", ParentID: "7", Name: "Alovet", To: `\Clients\Alovet`},
-			Status: "done", Began: at, Ended: at}}, steps); diff != "" {
-			t.Errorf("steps (-want +got):\n%s", diff)
-		}
-		intents, err := j.Intents(ctx)
-		if diff := cmp.Diff([]Intent{{RunID: 42, Seq: 3, Key: "company/9", ParentID: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}}, intents); diff != "" || err != nil {
-			t.Errorf("intents (-want +got), error %v:\n%s", err, diff)
-		}
-		places, err := j.Places(ctx)
-		if diff := cmp.Diff(map[sync.Key]Place{"company/250": {Key: "company/250", FolderID: "21", ParentKey: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`, GoneSince: at}}, places); diff != "" || err != nil {
-			t.Errorf("places (-want +got), error %v:\n%s", err, diff)
-		}
-		pauses, err := j.Pauses(ctx)
-		if diff := cmp.Diff(map[sync.Key]Pause{"company/250": {Key: "company/250", Reason: "contract", Since: at}}, pauses); diff != "" || err != nil {
-			t.Errorf("pauses (-want +got), error %v:\n%s", err, diff)
-		}
-		failures, err := j.Failures(ctx)
-		if diff := cmp.Diff(map[sync.Key]Failure{"company/3": {Key: "company/3", Count: 2, First: at, Last: at, Next: at.Add(time.Hour), Error: "no"}}, failures); diff != "" || err != nil {
-			t.Errorf("failures (-want +got), error %v:\n%s", err, diff)
-		}
-		wants, err := j.Wants(ctx)
-		if diff := cmp.Diff(map[sync.Key]Want{"company/4": {Key: "company/4", Place: "x", Since: at}}, wants); diff != "" || err != nil {
-			t.Errorf("wants (-want +got), error %v:\n%s", err, diff)
-		}
-		print, found, err := j.Fingerprint(ctx)
-		if diff := cmp.Diff(Fingerprint{Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, RootID: "7", Layout: "abc"}, print); diff != "" || !found || err != nil {
-			t.Errorf("fingerprint (-want +got), error %v:\n%s", err, diff)
-		}
+		readLayout1(t, j)
 		l, err := j.Acquire(ctx, Self())
 		ok(t, err)
 		if l.fence != 18 {
@@ -105,6 +73,55 @@ func TestJournalOfLayout1(t *testing.T) {
 			t.Errorf("the next run is %d, want 43", id)
 		}
 	})
+}
+
+// readLayout1 expects what loadLayout1 has written.
+func readLayout1(t *testing.T, j *Journal) {
+	t.Helper()
+	ctx := t.Context()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+	run, err := j.Run(ctx, 41)
+	ok(t, err)
+	if diff := cmp.Diff(RunInfo{
+		ID: 41, Run: Run{Trigger: "schedule", PlanID: "beef", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, Plan: []byte(`{"steps":[]}`)},
+		Started: at, Finished: at.Add(time.Minute), Finish: Finish{Outcome: "done", Good: true, Companies: 812, Counts: map[string]int{"create": 1}},
+	}, run); diff != "" {
+		t.Errorf("run (-want +got):\n%s", diff)
+	}
+	var steps []StepInfo
+	for s, err := range j.Steps(ctx, 41) {
+		ok(t, err)
+		steps = append(steps, s)
+	}
+	if diff := cmp.Diff([]StepInfo{{Seq: 0, StepRecord: StepRecord{Op: "create", Key: "company/250", FolderID: "21", ParentID: "7", Name: "Alovet", To: `\Clients\Alovet`},
+		Status: "done", Began: at, Ended: at}}, steps); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	intents, err := j.Intents(ctx)
+	if diff := cmp.Diff([]Intent{{RunID: 42, Seq: 3, Key: "company/9", ParentID: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}}, intents); diff != "" || err != nil {
+		t.Errorf("intents (-want +got), error %v:\n%s", err, diff)
+	}
+	places, err := j.Places(ctx)
+	if diff := cmp.Diff(map[sync.Key]Place{"company/250": {Key: "company/250", FolderID: "21", ParentKey: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`, GoneSince: at}}, places); diff != "" || err != nil {
+		t.Errorf("places (-want +got), error %v:\n%s", err, diff)
+	}
+	pauses, err := j.Pauses(ctx)
+	if diff := cmp.Diff(map[sync.Key]Pause{"company/250": {Key: "company/250", Reason: "contract", Since: at}}, pauses); diff != "" || err != nil {
+		t.Errorf("pauses (-want +got), error %v:\n%s", err, diff)
+	}
+	failures, err := j.Failures(ctx)
+	if diff := cmp.Diff(map[sync.Key]Failure{"company/3": {Key: "company/3", Count: 2, First: at, Last: at, Next: at.Add(time.Hour), Error: "no"}}, failures); diff != "" || err != nil {
+		t.Errorf("failures (-want +got), error %v:\n%s", err, diff)
+	}
+	wants, err := j.Wants(ctx)
+	if diff := cmp.Diff(map[sync.Key]Want{"company/4": {Key: "company/4", Place: "x", Since: at}}, wants); diff != "" || err != nil {
+		t.Errorf("wants (-want +got), error %v:\n%s", err, diff)
+	}
+	print, found, err := j.Fingerprint(ctx)
+	if diff := cmp.Diff(Fingerprint{Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, RootID: "7", Layout: "abc"}, print); diff != "" || !found || err != nil {
+		t.Errorf("fingerprint (-want +got), error %v:\n%s", err, diff)
+	}
 }
 
 // Journals out there have the layout that was released, not a later idea of it.
