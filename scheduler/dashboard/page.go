@@ -22,7 +22,7 @@ import (
 
 // How much a page shows at most.
 const (
-	treeLines      = 200
+	treeLines      = 150
 	departedItems  = 20
 	searchItems    = 20
 	chartRuns      = 40

@@ -32,10 +32,14 @@ func glanceOf(s State) glance {
 	if s.Look != nil {
 		pending, blocked, failed = len(s.Look.Pending.Steps), len(s.Look.Blocked), len(s.Look.Failed)
 	}
+	since := s.NotInStep
+	if since.IsZero() && pending > 0 {
+		since = s.Look.At
+	}
 	var g glance
 	switch {
-	case !s.NotInStep.IsZero():
-		g = glance{Class: "bad", Title: "Not in step", Since: s.NotInStep}
+	case !since.IsZero():
+		g = glance{Class: "bad", Title: "Not in step", Since: since}
 		if s.LastError == "" && failed == 0 && !stale {
 			g.Class = "warn" // it only waits, for a person or for the next run
 		}
@@ -60,7 +64,7 @@ func glanceOf(s State) glance {
 		add(reason{Label: "Failed", Text: plural(failed, "step") + " did not work", Link: "#plan"})
 	}
 	if blocked > 0 {
-		add(reason{Label: "Guard", Text: plural(blocked, "step") + " wait until a person has approved the plan", Link: "#held"})
+		add(reason{Label: "Guard", Text: plural(blocked, "step") + " held until a person approves the plan", Link: "#held"})
 	}
 	if n := pending - blocked - failed; n > 0 {
 		add(reason{Label: "Pending", Text: plural(n, "step") + " still to be made", Link: "#plan"})

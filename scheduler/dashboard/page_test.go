@@ -43,6 +43,9 @@ func TestPlain(t *testing.T) {
 	if got := prose(" a\nb\tc\n"); got != "a\nb\\u0009c" {
 		t.Errorf("prose: %q", got)
 	}
+	if got := prose(strings.Repeat("x", 801)); got != strings.Repeat("x", 800)+"…" {
+		t.Errorf("prose: %q", got)
+	}
 	if got := line("a\tb\nc"); got != `a\u0009b …` {
 		t.Errorf("line: %q", got)
 	}
@@ -119,6 +122,9 @@ func TestGlance(t *testing.T) {
 		"steps are left": {func(s *State) {
 			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
 		}, "warn", "Not in step", noon, []string{"Pending"}},
+		"steps are left, and the service has not noticed": {func(s *State) {
+			s.Look = newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+		}, "warn", "Not in step", noon.Add(-10 * time.Minute), []string{"Pending"}},
 		"a step failed": {func(s *State) {
 			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
 			s.Look.Failed["company/1"] = broken
@@ -306,7 +312,7 @@ func TestPagesOfEveryState(t *testing.T) {
 		"running": {counted, "/", 200, []string{"run 80", "431 of 1,200 steps"}},
 		"failed":  {failed, "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
 		"stale":   {stale, "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals ago"}},
-		"a busy day": {busyDay(), "/", 200, []string{"12 steps wait until a person has approved the plan", "1 step did not work", "Vault: not reached", "connection refused",
+		"a busy day": {busyDay(), "/", 200, []string{"12 steps held until a person approves the plan", "1 step did not work", "Vault: not reached", "connection refused",
 			"Too many departures at once 12", "What to do: Look whether ConnectWise still shows all", "and 2 more", "Nobody Knows What This Is",
 			"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets", "gives access to Helpdesk (View), Field engineers (Edit)",
 			"by way of the name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "let the plan 3f9c0d5e7a11 past the guards"}},

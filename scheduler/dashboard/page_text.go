@@ -37,28 +37,37 @@ func notPlain(r rune) bool {
 	return !unicode.IsPrint(r) || r == 0x2800 || r >= 0x80 && unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// prose is plain for what may have several lines, such as joined errors.
-func prose(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	for i := range lines {
-		lines[i] = plain(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
-
-// nameLength is how much of a name or path a list shows. The page of a company
-// shows all of it.
-const nameLength = 160
+// How many characters are shown of a name or path in a list, and of an error or
+// a reason. The page of a company shows all of its name, and the API everything.
+const (
+	nameLength  = 160
+	proseLength = 800
+)
 
 // short is plain for lists.
 func short(s string) string {
-	n := 0
+	start, cut := cut(s, nameLength)
+	return plain(start) + cut
+}
+
+// prose is plain for what may have several lines, such as joined errors.
+func prose(s string) string {
+	start, cut := cut(strings.TrimSpace(s), proseLength)
+	lines := strings.Split(start, "\n")
+	for i := range lines {
+		lines[i] = plain(lines[i])
+	}
+	return strings.Join(lines, "\n") + cut
+}
+
+// cut returns the first n characters of s, and an ellipsis if there are more.
+func cut(s string, n int) (start, ellipsis string) {
 	for i := range s {
-		if n++; n > nameLength {
-			return plain(s[:i]) + "…"
+		if n--; n < 0 {
+			return s[:i], "…"
 		}
 	}
-	return plain(s)
+	return s, ""
 }
 
 // line is the first line of what may have several.

@@ -103,7 +103,7 @@ type treeFolder struct {
 	Change  *change // of the folder itself; nil if it stays as it is
 	Counts  []count // of everything below it
 	Changes []change
-	More    int // changes directly in it that are not shown
+	More    int // changes directly in it that are not shown; Counts has them
 	Folders []treeFolder
 }
 
@@ -180,7 +180,7 @@ func makeTree(look *Look, limit int) tree {
 		}
 	}
 	m.sum(root)
-	for _, m.each = range []int{40, 20, 10, 5, 3, 1} {
+	for _, m.each = range []int{40, 20, 10, 5, 3, 0} {
 		if m.lines(root) <= limit {
 			break
 		}
@@ -257,15 +257,29 @@ func collapse(n *node) (name string, end *node) {
 // lines returns how many lines show a folder, with m.each.
 func (m *treeMaker) lines(n *node) int {
 	_, n = collapse(n)
-	changes, lines := len(n.leaving), 1
+	changes, failed, lines := len(n.leaving), 0, 1
 	for _, child := range n.children {
-		if child.isLine() {
-			changes++
-		} else {
+		switch {
+		case !child.isLine():
 			lines += m.lines(child)
+		case m.failed(child.step) != "":
+			failed++
+			fallthrough
+		default:
+			changes++
 		}
 	}
-	return lines + min(changes, m.each)
+	shown := m.shown(changes, failed)
+	if 0 < shown && shown < changes {
+		lines++ // "and so many more"
+	}
+	return lines + shown
+}
+
+// shown returns how many of a folder's changes are shown: a few of those that
+// failed even where its numbers must do for the others.
+func (m *treeMaker) shown(changes, failed int) int {
+	return min(changes, max(m.each, min(failed, 3)))
 }
 
 // show turns a folder into what is shown of it, and returns how many lines of
@@ -278,20 +292,27 @@ func (m *treeMaker) show(n *node) (f treeFolder, cut int) {
 	}
 	m.left--
 	var folders []*node
+	failed := 0
 	for _, child := range end.children {
-		if child.isLine() {
-			f.Changes = append(f.Changes, m.change(child.step))
-		} else {
+		if !child.isLine() {
 			folders = append(folders, child)
+			continue
+		}
+		f.Changes = append(f.Changes, m.change(child.step))
+		if m.failed(child.step) != "" {
+			failed++
 		}
 	}
 	for _, s := range end.leaving {
 		f.Changes = append(f.Changes, m.leaves(s))
 	}
 	slices.SortFunc(f.Changes, compareChanges)
-	if n := min(m.each, max(0, m.left)); len(f.Changes) > n {
+	if n := min(m.shown(len(f.Changes), failed), max(0, m.left)); n < len(f.Changes) {
 		f.More = len(f.Changes) - n
 		f.Changes = f.Changes[:n:n]
+		if n > 0 {
+			m.left--
+		}
 	}
 	m.left -= len(f.Changes)
 
