@@ -15,8 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"cwvault/sync"
 )
@@ -376,8 +374,6 @@ func (h *handler) body(w http.ResponseWriter, r *http.Request, limit int64) ([]b
 		writeError(w, r, http.StatusRequestTimeout, "the body did not come, or not in time")
 		return nil, false
 	}
-	// The time for the body is not also the time for the answer.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.lim.work))
 	return body, true
 }
 
@@ -401,20 +397,16 @@ func writeRaw(w http.ResponseWriter, status int, text []byte) {
 // JSON does. In JSON, where these can only stand inside strings, it means the
 // same.
 func printable(text []byte) []byte {
-	hidden := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	hidden := func(r rune) bool { return r != '\n' && notPlain(r) }
 	if bytes.IndexFunc(text, hidden) < 0 {
 		return text
 	}
 	var b bytes.Buffer
 	for _, r := range string(text) {
-		switch {
-		case !hidden(r):
+		if hidden(r) {
+			b.WriteString(plain(string(r)))
+		} else {
 			b.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
 		}
 	}
 	return b.Bytes()

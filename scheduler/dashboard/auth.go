@@ -58,7 +58,7 @@ func (h *handler) mayChange(w http.ResponseWriter, r *http.Request, token string
 	case configured == "":
 		writeError(w, r, http.StatusForbidden, "there is no token; set CWVAULT_TOKEN to allow this")
 	case token == "":
-		w.Header().Set("WWW-Authenticate", bearerChallenge)
+		challenge(w, r)
 		writeError(w, r, http.StatusUnauthorized, "this needs the token")
 	case !same(token, configured):
 		h.refuse(w, r)
@@ -140,14 +140,12 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-const bearerChallenge = `Bearer realm="cwvault"`
-
 // challenge says how to bring the token. Browsers ask for it when they are told
 // of Basic, which is of use only where they show a page.
 func challenge(w http.ResponseWriter, r *http.Request) {
-	value := bearerChallenge
-	if r.URL.Path != "/metrics" && !strings.HasPrefix(r.URL.Path, "/api/") {
-		value = `Basic realm="cwvault", charset="UTF-8"`
+	value := `Basic realm="cwvault", charset="UTF-8"`
+	if r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/api/") {
+		value = `Bearer realm="cwvault"`
 	}
 	w.Header().Set("WWW-Authenticate", value)
 }
@@ -173,11 +171,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request) {
 	case <-wait.C:
 	case <-r.Context().Done():
 	}
-	if r.Method == http.MethodPost {
-		w.Header().Set("WWW-Authenticate", bearerChallenge)
-	} else {
-		challenge(w, r)
-	}
+	challenge(w, r)
 	writeError(w, r, http.StatusUnauthorized, "the token is wrong")
 }
 

@@ -310,6 +310,9 @@ func TestGuessing(t *testing.T) {
 		if w := do(h, "POST", "/api/resync", "", withBearer(rightToken)); w.Code != 202 {
 			t.Fatalf("the right token: %d", w.Code)
 		}
+		if w := do(h, "POST", "/api/resync", ""); w.Code != 401 {
+			t.Fatalf("no token, which is no guess: %d", w.Code)
+		}
 	}
 	cancel()
 	for range lim.guesses {

@@ -111,7 +111,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w}
 	defer h.recovered(a, r)
 	if r.ContentLength != 0 {
-		// What cannot set deadlines has no connection that could be kept waiting.
+		// For the body alone: the server lifts it when the body has ended. What
+		// cannot set deadlines has no connection that could be kept waiting.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.lim.body))
 	}
 	h.route(a, r)
@@ -226,7 +227,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil:
 		busy(w, r, http.StatusServiceUnavailable)
 	default:
-		h.Logger.Error("a request failed", "method", r.Method, "pattern", r.Pattern, "error", string(printable([]byte(err.Error()))))
+		h.Logger.Error("a request failed", "method", r.Method, "pattern", r.Pattern, "error", plain(err.Error()))
 		writeError(w, r, http.StatusInternalServerError, "something went wrong; the log says what")
 	}
 }

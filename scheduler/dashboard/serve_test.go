@@ -400,42 +400,46 @@ func TestCrowdOfSlowBodies(t *testing.T) {
 // TestCrowdChoosesTheSlow: it is those who wait, the longest first, and only
 // without any of them those who are served.
 func TestCrowdChoosesTheSlow(t *testing.T) {
-	c := &crowd{limit: 3, since: map[net.Conn]time.Time{}, active: map[net.Conn]bool{}}
-	closed := map[string]bool{}
-	conn := func(name string) net.Conn { return &namedConn{name: name, closed: closed} }
-	a, b, d := conn("a"), conn("b"), conn("d")
-	for i, step := range []struct {
-		conn   net.Conn
-		state  http.ConnState
-		closed string // by this
-	}{
-		{a, http.StateNew, ""}, {a, http.StateActive, ""}, {b, http.StateNew, ""}, {d, http.StateNew, ""},
-		{conn("e"), http.StateNew, "b"}, // a is older, but at work
-		{b, http.StateActive, ""},       // what the server still says of b changes nothing
-		{b, http.StateClosed, ""},
-		{a, http.StateIdle, ""},
-		{conn("f"), http.StateNew, "d"},
-		{conn("g"), http.StateNew, "e"},
-		{conn("h"), http.StateNew, "a"},
-		{conn("i"), http.StateNew, "f"},
-	} {
-		clear(closed)
-		c.changed(step.conn, step.state)
-		if len(closed) > 1 || (step.closed != "") != (len(closed) == 1) || step.closed != "" && !closed[step.closed] {
-			t.Errorf("step %d: closed %v, want %q", i, closed, step.closed)
+	for range 20 { // the order in which a map is looked through must not matter
+		c := &crowd{limit: 3, since: map[net.Conn]time.Time{}, active: map[net.Conn]bool{}}
+		closed := map[string]bool{}
+		conn := func(name string) net.Conn { return &namedConn{name: name, closed: closed} }
+		a, b, d, j := conn("a"), conn("b"), conn("d"), conn("j")
+		for i, step := range []struct {
+			conn   net.Conn
+			state  http.ConnState
+			closed string // by this
+		}{
+			{a, http.StateNew, ""}, {a, http.StateActive, ""}, {b, http.StateNew, ""}, {d, http.StateNew, ""},
+			{conn("e"), http.StateNew, "b"}, // a is older, but at work
+			{b, http.StateActive, ""},       // what the server still says of b changes nothing
+			{b, http.StateClosed, ""},
+			{a, http.StateIdle, ""},
+			{conn("f"), http.StateNew, "d"},
+			{conn("g"), http.StateNew, "e"},
+			{conn("h"), http.StateNew, "a"},
+			{conn("i"), http.StateNew, "f"},
+			{j, http.StateNew, "g"},
+			{j, http.StateActive, ""},
+			{conn("k"), http.StateNew, "h"}, {conn("l"), http.StateNew, "i"}, {conn("m"), http.StateNew, "k"},
+		} {
+			clear(closed)
+			c.changed(step.conn, step.state)
+			if len(closed) > 1 || (step.closed != "") != (len(closed) == 1) || step.closed != "" && !closed[step.closed] {
+				t.Fatalf("step %d: closed %v, want %q", i, closed, step.closed)
+			}
+			if len(c.since) > c.limit || len(c.active) != len(c.since) {
+				t.Fatalf("step %d: %d open, %d known", i, len(c.since), len(c.active))
+			}
+			time.Sleep(time.Millisecond) // so that the clock tells them apart
 		}
-		if len(c.since) > c.limit || len(c.active) != len(c.since) {
-			t.Errorf("step %d: %d open, %d known", i, len(c.since), len(c.active))
+		for conn := range c.since {
+			c.changed(conn, http.StateActive)
 		}
-		time.Sleep(time.Millisecond) // so that the clock tells them apart
-	}
-	for conn := range c.since {
-		c.changed(conn, http.StateActive)
-		time.Sleep(time.Millisecond)
-	}
-	c.changed(conn("j"), http.StateNew)
-	if len(c.since) != c.limit {
-		t.Error("connections at work cannot be closed")
+		c.changed(conn("n"), http.StateNew)
+		if len(c.since) != c.limit || len(closed) != 2 {
+			t.Fatalf("connections at work are closed as well if there is nothing else: %v", closed)
+		}
 	}
 }
 
@@ -458,6 +462,7 @@ func TestShutdownWaits(t *testing.T) {
 		w.WriteHeader(204)
 	})
 	addr, stop := listen(t, h)
+	dialled := time.Now()
 	reserve := dial(t, addr)
 	healthy(t, addr) // the server knows the one before
 	conn := dial(t, addr)
@@ -466,6 +471,9 @@ func TestShutdownWaits(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	wait(t, "the one in reserve to be closed", func() bool { return ended(t, reserve) })
+	if time.Since(dialled) >= 5*time.Second { // net/http by itself gives it so long
+		t.Error("the one in reserve was waited for")
+	}
 	select {
 	case err := <-stopped:
 		t.Fatalf("ended while a request was under way: %v", err)
