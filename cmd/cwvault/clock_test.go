@@ -33,6 +33,7 @@ var journalTimes = map[string][]string{
 	"cwvault_pause":   {"since"},
 	"cwvault_failure": {"first", "last", "next"},
 	"cwvault_want":    {"since"},
+	"cwvault_ticket":  {"since", "solved", "claimed"},
 }
 
 // jump makes the journal one that was written by a clock that was so much

@@ -554,6 +554,40 @@ func (s ticketSite) session(log io.Writer) *session {
 	return session
 }
 
+// The service raises tickets after its runs, and notes that they are solved.
+func TestTicketServe(t *testing.T) {
+	s := newTicketSite(t)
+	s.world.add(2, "Two", "none", "Active")
+	s.env = append(s.env, "CWVAULT_SCHEDULE=@every 1s", "CWVAULT_LISTEN=off")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan int)
+	var out bytes.Buffer // read when the service has ended
+	go func() { ended <- run(ctx, []string{"serve"}, s.env, io.Discard, &out) }()
+	eventually := func(what string, ok func([]connectwisetest.Ticket) bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !ok(s.world.Tickets()); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				stop()
+				<-ended
+				t.Fatalf("never: %s\n%+v\n%s", what, s.world.Tickets(), &out)
+			}
+		}
+	}
+	eventually("raised", func(all []connectwisetest.Ticket) bool { return len(all) == 1 })
+	s.world.SetTypes(2, s.world.types["Customer"])
+	eventually("solved", func(all []connectwisetest.Ticket) bool { return len(all[0].Notes) == 2 })
+	if err := os.WriteFile(s.statePath(), []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually("the journal is damaged", func(all []connectwisetest.Ticket) bool { return len(all) == 2 })
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit code %d\n%s", code, &out)
+	}
+	s.says(s.expect("in the end", 2, 1)[1], []string{"journal"}, nil)
+}
+
 func TestTicketStale(t *testing.T) {
 	s := newTicketSite(t)
 	s.run(exitOK, "resync")
