@@ -42,8 +42,6 @@ type commands struct {
 	Unpause   unpauseCmd   `cmd:"" help:"Let a company's folder follow ConnectWise again."`
 	Demo      demoCmd      `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
-
-	platformCommands
 }
 
 const description = `cwvault keeps the folder tree of a vault in step with the customers in ConnectWise PSA.
@@ -67,6 +65,7 @@ func runOn(ctx context.Context, on host, args, environ []string, stdout, stderr 
 		kong.Name("cwvault"), kong.Description(description), kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
+		platformCommands(),
 	)
 	if err != nil {
 		panic("cwvault: internal error: " + err.Error())

@@ -12,8 +12,6 @@ import (
 // This file is what a Windows service does, without Windows, so that it is
 // tested everywhere. winservice_windows.go connects it.
 
-const serviceName = "cwvault"
-
 // serviceArgs is the command line of the service.
 func serviceArgs(envFile string) []string { return []string{"serve", "--env-file", envFile} }
 
@@ -51,16 +49,13 @@ const (
 	serviceStopping
 )
 
-// servicePulse is how often a service that starts or stops says that it gets
-// on with it. It must be shorter than the wait hint of the answers.
-const servicePulse = 5 * time.Second
-
 // serviceProcess answers a service control manager while a command runs.
 type serviceProcess struct {
 	run      func(ctx context.Context, on host) (code int)
 	requests <-chan control
 	// report tells the manager the state. The step grows while the service
-	// starts or stops; a manager takes one that does not grow for a hang.
+	// starts or stops, with each pulse; a manager takes one that does not grow
+	// for a hang.
 	report func(state serviceState, step uint32)
 	pulse  time.Duration
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
@@ -18,17 +19,24 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
-// serviceAccount is the account that the service runs as. Windows makes it when
-// it is named; it has no password and no more rights than are given to it.
-const serviceAccount = `NT SERVICE\` + serviceName
+const (
+	serviceName = "cwvault"
+	// serviceAccount is the account that the service runs as. Windows makes it
+	// when it is named; it has no password and no more rights than are given to
+	// it.
+	serviceAccount = `NT SERVICE\` + serviceName
+	// servicePulse is how often a service that starts or stops says that it
+	// gets on with it.
+	servicePulse = 5 * time.Second
+)
 
-// platformCommands are the commands of this system alone.
-type platformCommands struct {
-	Service struct {
+// platformCommands adds the commands of this system alone.
+func platformCommands() kong.Option {
+	return kong.DynamicCommand("service", "Run cwvault serve as a Windows service.", "", &struct {
 		Install serviceInstallCmd `cmd:"" help:"Make it a service that starts with Windows, with the settings of --env-file."`
 		Remove  serviceRemoveCmd  `cmd:"" help:"Stop the service and remove it. Settings and journal stay."`
 		Status  serviceStatusCmd  `cmd:"" help:"Say whether the service is there and runs."`
-	} `cmd:"" help:"Run cwvault serve as a Windows service."`
+	}{})
 }
 
 // asService reports whether a service control manager has started this process,
