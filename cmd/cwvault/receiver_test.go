@@ -218,6 +218,11 @@ func TestReceiver(t *testing.T) {
 						t.Errorf("delivery %d at %v: %v, want %v", i, g.at, err, g.want)
 					}
 				}
+				r.receiver.mu.Lock()
+				if n := len(r.changed); n > maxNamed+1 {
+					t.Errorf("%d companies are kept in mind", n)
+				}
+				r.receiver.mu.Unlock()
 				r.wait(time.Minute)
 				if diff := cmp.Diff(test.asked, r.asked); diff != "" {
 					t.Errorf("runs asked for (-want +got):\n%s", diff)
@@ -278,10 +283,18 @@ func TestReceiverForgetsTheOldest(t *testing.T) {
 		}
 		give(deleted(1))
 		r.wait(10 * time.Minute)
-		give(deleted(1)) // forgotten, and remembered in its old place
-		for i := range maxSeen {
+		give(deleted(1)) // forgotten, and remembered anew
+		for i := range maxSeen - 1 {
 			give(updated(2, fmt.Sprint(i)))
 		}
+		r.wait(time.Minute)
+		r.asked = nil
+		give(deleted(1)) // just not forgotten
+		r.wait(time.Minute)
+		if r.asked != nil {
+			t.Errorf("asked for %v", r.asked)
+		}
+		give(updated(2, "one more"))
 		r.wait(time.Minute)
 		if len(r.seen) != maxSeen || len(r.order) != maxSeen {
 			t.Errorf("%d remembered in %d places, want %d", len(r.seen), len(r.order), maxSeen)
@@ -338,8 +351,8 @@ func TestReceiverAnswersWhoLeaves(t *testing.T) {
 		defer r.close()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := r.take(ctx, updated(7, "a").slow(time.Second).body(t), "s"); err != dashboard.ErrUndecided {
-			t.Errorf("%v", err)
+		if err := r.take(ctx, updated(7, "a").slow(time.Second).body(t), "s"); err != dashboard.ErrUndecided || time.Since(r.start) != 0 {
+			t.Errorf("after %v: %v", time.Since(r.start), err)
 		}
 		r.wait(time.Minute)
 		if diff := cmp.Diff([]asking{{4 * time.Second, []int{7}}}, r.asked); diff != "" {
