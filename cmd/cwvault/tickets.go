@@ -20,6 +20,11 @@ const (
 	// maxRaised bounds the tickets that are raised after one run. The next run
 	// raises the rest.
 	maxRaised = 20
+
+	// unwatched marks a problem whose ticket could not be read, or was closed, at
+	// once after it was raised, by the member's role or by a workflow: that it is
+	// so later says nothing about people, and must not raise one run after run.
+	unwatched = "unwatched"
 )
 
 // ticketDesk is where tickets are raised, and *connectwise.Client is one.
@@ -187,11 +192,12 @@ func (a *alerter) claimed(ctx context.Context, key string, f func(context.Contex
 
 // settle notes on the ticket of a problem that it is gone.
 func (a *alerter) settle(ctx context.Context, t *journal.Ticket) error {
+	watched := t.ID != 0 && t.Mark != unwatched
 	t.Seen, t.Mark = 0, ""
 	if !t.Solved.IsZero() {
 		return nil
 	}
-	if t.ID != 0 {
+	if watched {
 		now, found, err := a.desk.Ticket(ctx, t.ID)
 		if err != nil {
 			return err
@@ -227,6 +233,9 @@ func (a *alerter) raise(ctx context.Context, p problem, t *journal.Ticket) error
 		if t.Seen++; t.Seen < p.repeated {
 			return nil
 		}
+	}
+	if open && t.Mark == unwatched {
+		return nil
 	}
 	if t.ID != 0 {
 		now, found, err := a.desk.Ticket(ctx, t.ID)
@@ -287,6 +296,11 @@ func (a *alerter) create(ctx context.Context, p problem, t *journal.Ticket) erro
 			return err
 		}
 		a.log.Info("ticket raised", "problem", p.key, "ticket", now.ID)
+		if seen, found, err := a.desk.Ticket(ctx, now.ID); err == nil && (!found || seen.Closed) {
+			t.Mark = unwatched
+			a.log.Warn("the ticket cannot be read or is closed already; nothing more is noted on it, and no other is raised until the problem is gone", "problem", p.key,
+				"ticket", now.ID, "mend", "give the API member's role Service Desk > Service Tickets: Inquire = All, and let no workflow close these tickets")
+		}
 	}
 	t.ID, t.Items = now.ID, nil
 	a.remember(p, t)

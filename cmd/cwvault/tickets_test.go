@@ -372,6 +372,49 @@ func TestTicketDeleted(t *testing.T) {
 	s.expect("deleted and solved")
 }
 
+// A ticket that nobody lets cwvault see, or that something closes at once, is
+// not raised run after run.
+func TestTicketUnwatched(t *testing.T) {
+	for name, fault := range map[string]connectwisetest.Fault{
+		"cannot be read": {Match: func(r *http.Request) bool {
+			return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/service/tickets/")
+		},
+			Status: http.StatusNotFound, Body: `{"code":"NotFound","message":"Service Ticket not found"}`},
+		"is closed": {Match: func(r *http.Request) bool {
+			return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/service/tickets/")
+		},
+			Edit: func(_ *http.Request, resp *connectwisetest.Response) {
+				resp.Body = bytes.ReplaceAll(resp.Body, []byte(`"closedFlag":false`), []byte(`"closedFlag":true`))
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTicketSite(t)
+			s.world.add(2, "Two", "none", "Active")
+			s.world.AddFault(fault)
+			s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/service/tickets"),
+				Edit: func(_ *http.Request, resp *connectwisetest.Response) { resp.Body = []byte("[]") }})
+			_, log := s.run(exitOK, "resync")
+			if strings.Count(log, "[WARN]") != 1 || !strings.Contains(log, "Inquire = All") {
+				t.Errorf("no warning:\n%s", log)
+			}
+			s.world.add(3, "Three", "none", "Active")
+			for range 2 {
+				if _, log := s.run(exitOK, "resync"); strings.Contains(log, "[WARN]") {
+					t.Errorf("warned again:\n%s", log)
+				}
+			}
+			s.expect("three runs", 1)
+			s.world.SetTypes(2, s.world.types["Customer"])
+			s.world.SetTypes(3, s.world.types["Customer"])
+			s.run(exitOK, "resync")
+			s.expect("gone", 1)
+			s.world.SetTypes(3)
+			s.run(exitOK, "resync")
+			s.expect("back", 1, 1)
+		})
+	}
+}
+
 // A lost journal does not raise anything twice.
 func TestTicketJournalLost(t *testing.T) {
 	s := newTicketSite(t)
