@@ -35,17 +35,17 @@ type chart struct {
 	Newest        int64
 }
 
-// makeChart draws runs, the newest first. Heights follow the square root, so
+// makeChart draws runs, at most chartRuns, the newest first. Heights follow the square root, so
 // that a run of two changes can be seen beside one of ten thousand.
 func makeChart(runs []Run) chart {
-	c := chart{Width: len(runs) * chartColumn, Height: chartHeight}
+	c := chart{Width: chartRuns * chartColumn, Height: chartHeight}
 	for _, r := range runs {
 		c.Most = max(c.Most, changesOf(r))
 		c.Longest = max(c.Longest, took(r))
 	}
 	for i, r := range slices.Backward(runs) {
 		box := chartBox{
-			X: (len(runs)-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: className(r.Outcome),
+			X: (chartRuns-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: className(r.Outcome),
 			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Run, stamp(r.Start), plain(r.Outcome), plural(changesOf(r), "change")),
 		}
 		if d := took(r); d > 0 {

@@ -23,26 +23,26 @@ func TestChart(t *testing.T) {
 		partialTitle     = "Run 8, 2026-11-22 12:30 UTC: partial, 4 changes, took 4 s"
 	)
 	want := chart{
-		Width: 60, Height: 60, Most: 16, Longest: 16 * time.Second, Oldest: 4, Newest: 9,
+		Width: 480, Height: 60, Most: 16, Longest: 16 * time.Second, Oldest: 4, Newest: 9,
 		Changes: []chartBox{
-			{X: 2, Y: 0, W: 8, H: 60, Class: "done", Title: "Run 4, 2026-11-22 12:00 UTC: done, 16 changes"},
-			{X: 26, Y: 45, W: 8, H: 15, Class: "interrupted", Title: interruptedTitle},
-			{X: 38, Y: 30, W: 8, H: 30, Class: "partial", Title: partialTitle},
+			{X: 422, Y: 0, W: 8, H: 60, Class: "done", Title: "Run 4, 2026-11-22 12:00 UTC: done, 16 changes"},
+			{X: 446, Y: 45, W: 8, H: 15, Class: "interrupted", Title: interruptedTitle},
+			{X: 458, Y: 30, W: 8, H: 30, Class: "partial", Title: partialTitle},
 		},
 		Durations: []chartBox{
-			{X: 14, Y: 0, W: 8, H: 60, Class: "failed", Title: failedTitle},
-			{X: 38, Y: 30, W: 8, H: 30, Class: "partial", Title: partialTitle},
+			{X: 434, Y: 0, W: 8, H: 60, Class: "failed", Title: failedTitle},
+			{X: 458, Y: 30, W: 8, H: 30, Class: "partial", Title: partialTitle},
 		},
 		Troubles: []chartBox{
-			{X: 14, W: 8, H: 60, Class: "failed", Title: failedTitle},
-			{X: 26, W: 8, H: 60, Class: "interrupted", Title: interruptedTitle},
-			{X: 38, W: 8, H: 60, Class: "partial", Title: partialTitle},
+			{X: 434, W: 8, H: 60, Class: "failed", Title: failedTitle},
+			{X: 446, W: 8, H: 60, Class: "interrupted", Title: interruptedTitle},
+			{X: 458, W: 8, H: 60, Class: "partial", Title: partialTitle},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(chart{Height: 60}, makeChart(nil)); diff != "" {
+	if diff := cmp.Diff(chart{Width: 480, Height: 60}, makeChart(nil)); diff != "" {
 		t.Errorf("without runs (-want +got)\n%s", diff)
 	}
 }

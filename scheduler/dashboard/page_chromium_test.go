@@ -484,6 +484,19 @@ func testLive(t *testing.T, b *chromium) {
 		t.Errorf("what somebody looks at went from %v to %v", before, after)
 	}
 
+	// What somebody has chosen stays, too: it is the plan that they have looked at.
+	const choice = `document.querySelectorAll("#approve input")[1]`
+	p.do(chromedp.Evaluate[chromedp.Void](choice + ".click()"))
+	f.set(func(s *State) {
+		look := *s.Look
+		look.Pending.ID = "another plan"
+		s.Look = &look
+	})
+	p.wait(`document.querySelector("#plan code").textContent === "another plan"`)
+	if got := eval[string](p, choice+`.value + " " + `+choice+`.checked`); got != "3f9c0d5e7a11b2c4 true" {
+		t.Errorf("what was chosen is now %q", got)
+	}
+
 	// The focus stays on a link that is replaced by its like.
 	p.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('#runs a[href="/runs/79"]').focus()`))
 	f.set(func(s *State) {
@@ -493,6 +506,12 @@ func testLive(t *testing.T, b *chromium) {
 	if got := eval[string](p, `document.activeElement.getAttribute("href")`); got != "/runs/79" {
 		t.Errorf("the focus is on %q", got)
 	}
+
+	// So does the page of the run itself.
+	p.visit("/runs/81")
+	p.wait(`document.querySelector("h1 .outcome.running")`)
+	f.set(func(*State) { f.reports[0].Outcome = "done" })
+	p.wait(`document.querySelector("h1 .outcome.done")`)
 }
 
 // testOffline: the page says when what it shows is old, and when it is not any more.

@@ -42,8 +42,7 @@
     const selection = document.getSelection();
     if (selection && !selection.isCollapsed && region.contains(selection.anchorNode)) return true;
     return [...region.querySelectorAll("input")].some(i =>
-      i === document.activeElement || (i.type === "radio" ? i.checked !== i.defaultChecked : i.value !== i.defaultValue)) ||
-      region.querySelector(".asked:not(:empty)") !== null;
+      i === document.activeElement || i.checked !== i.defaultChecked || i.value !== i.defaultValue);
   };
   const update = fresh => {
     document.title = fresh.title;
