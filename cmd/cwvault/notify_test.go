@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -202,4 +203,76 @@ func TestWatchdogOfAnother(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "1000")
 	t.Setenv("WATCHDOG_PID", "1")
 	(&app{log: hclog.NewNullLogger()}).notifier().watchdog(t.Context(), func() bool { t.Error("asked"); return true })
+}
+
+// TestServeUnderSystemd plays systemd for a real service: it is told when the
+// service is ready, alive, reading its settings again and stopping; what the
+// file of settings says then counts, unless it is wrong.
+func TestServeUnderSystemd(t *testing.T) {
+	t.Parallel()
+	s, manager := newSite(t), newSystemd(t)
+	s.world.add(1, "Acme", "Customer", "Active")
+	envFile := writeEnvFile(t, 0o600, "CWVAULT_SCHEDULE=@yearly\n")
+	rewrite := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(envFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	cmd := s.command(&out, "serve", "--env-file", envFile)
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+manager.path, "WATCHDOG_USEC=200000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended when all went well
+	folder := func(name string) bool {
+		_, err := os.Stat(filepath.Join(s.store, "Clients", "Customer", "Active", name, ".cwvault"))
+		return err == nil
+	}
+	waitForFolder := func(name string) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !folder(name); {
+			if time.Now().After(deadline) {
+				t.Fatalf("no folder %s within a minute", name)
+			}
+			manager.next(20 * time.Millisecond) // read on, or the service's words get stuck
+		}
+	}
+	manager.until("READY=1")
+	manager.until("WATCHDOG=1")
+	waitForFolder("Acme")
+
+	s.world.add(2, "Beta", "Customer", "Active")
+	for _, text := range []string{"CWVAULT_SCHEDULE=never\n", "not a setting\n", "CWVAULT_SCHEDULE=@every 1s\n"} {
+		if folder("Beta") {
+			t.Error("a run without being asked for")
+		}
+		rewrite(text)
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		manager.until("RELOADING=1")
+		manager.until("READY=1")
+	}
+	waitForFolder("Beta")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	manager.until("STOPPING=1")
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the service does not end")
+	}
+	for _, want := range []string{"CWVAULT_SCHEDULE: schedule", "line 1: not of the form"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the log does not say %q\n%s", want, out.String())
+		}
+	}
 }
