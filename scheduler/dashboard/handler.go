@@ -257,13 +257,14 @@ func Serve(ctx context.Context, l net.Listener, opt Options) error {
 }
 
 func serve(ctx context.Context, l net.Listener, h *handler) error {
+	// Requests under way may outlive ctx, and are told to end with this call.
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	peers := &crowd{limit: h.lim.conns, since: map[net.Conn]time.Time{}, active: map[net.Conn]bool{}}
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: h.lim.header,
-		ReadTimeout:       h.lim.header + h.lim.work,
+		ReadTimeout:       h.lim.header + h.lim.body,
 		WriteTimeout:      h.lim.write,
 		IdleTimeout:       h.lim.idle,
 		MaxHeaderBytes:    16 << 10,
@@ -286,7 +287,6 @@ func serve(ctx context.Context, l net.Listener, h *handler) error {
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
 		h.Logger.Debug("requests were cut off at the end", "error", err)
-		cut()
 		server.Close()
 	}
 	<-ended
