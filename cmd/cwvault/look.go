@@ -212,7 +212,8 @@ func companiesOf(e *explainer) []dashboard.Company {
 		_, held := e.held[key]
 		_, departed := e.departed[key]
 		choice, _ := e.wanted.Explain(id)
-		c := dashboard.Company{ID: id, Identifier: identifier, Name: name, State: "in step", Explain: e.text(id)}
+		c := dashboard.Company{ID: id, Identifier: identifier, Name: name, State: "in step",
+			Explain: strings.Clone(e.text(id))} // without the builder's reserve, which adds up
 		switch {
 		case departed:
 			c.State = "departed"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"runtime/metrics"
 	gosync "sync"
 	"time"
 
@@ -132,6 +133,7 @@ func (v *service) serve() error {
 	work.Go(func() { v.sendAlerts(ctx) })
 	work.Go(func() { v.watchStaleness(ctx) })
 	work.Go(func() { v.reloadOnHangUp(ctx) })
+	work.Go(func() { v.giveBackMemory(ctx) })
 
 	work.Go(func() { v.notifier.watchdog(ctx, func() bool { return !v.State().Now.IsZero() }) })
 
@@ -253,9 +255,6 @@ func (v *service) run(ctx context.Context) error {
 	} else {
 		v.alert(ctx, s, func(ctx context.Context, s *session) { s.alert(ctx, e) })
 	}
-	// A reading of a large ConnectWise leaves much behind that the service, idle
-	// for most of the time, would otherwise keep.
-	debug.FreeOSMemory()
 	return err
 }
 
@@ -397,6 +396,37 @@ func (v *service) sendAlerts(ctx context.Context) {
 	case job := <-v.alerts: // to close its session
 		job(ctx)
 	default:
+	}
+}
+
+// giveBackMemory returns to the system what a run or a long answer has left
+// behind. The service is idle for most of the time, and Go by itself keeps what
+// it once needed for minutes.
+func (v *service) giveBackMemory(ctx context.Context) {
+	const (
+		every  = 5 * time.Second
+		enough = 4 << 20 // bytes that are worth a collection
+	)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	taken := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	heap := func() (n uint64) {
+		metrics.Read(taken)
+		for _, sample := range taken {
+			n += sample.Value.Uint64()
+		}
+		return n
+	}
+	for least := uint64(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if heap() > least+enough && v.sched.Status().Running.Start.IsZero() {
+			debug.FreeOSMemory()
+			least = heap()
+		}
 	}
 }
 
