@@ -202,7 +202,6 @@ func (serviceInstallCmd) Run(a *app) error {
 		DelayedAutoStart: true, // not before the network
 		ErrorControl:     mgr.ErrorNormal,
 		ServiceStartName: serviceAccount,
-		SidType:          windows.SERVICE_SID_TYPE_UNRESTRICTED,
 	}, serviceArgs(envFile)...)
 	if err != nil {
 		return elevated(err)
