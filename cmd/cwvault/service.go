@@ -35,6 +35,7 @@ type service struct {
 	listener net.Listener               // nil: nobody is to look
 	alerts   chan func(context.Context) // at most one waits
 	notifier *notifier
+	started  time.Time
 
 	mu    gosync.Mutex
 	cfg   *config
@@ -50,7 +51,7 @@ func newService(a *app, c *config) (*service, error) {
 		return nil, err
 	}
 	defer s.close()
-	v := &service{app: a, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier()}
+	v := &service{app: a, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier(), started: time.Now()}
 	v.state = dashboard.State{Version: versionText(), Tenant: c.ConnectWiseCompany, Vault: s.address, Root: c.Root}
 	past, err := s.past(a.ctx)
 	if err != nil {
@@ -131,7 +132,7 @@ func (v *service) serve() error {
 	defer work.Wait()
 	defer cancel()
 	work.Go(func() { v.sendAlerts(ctx) })
-	work.Go(func() { v.watchStaleness(ctx) })
+	work.Go(func() { v.watchStaleness(ctx, time.Minute) })
 	work.Go(func() { v.reloadOnHangUp(ctx) })
 	work.Go(func() { v.giveBackMemory(ctx) })
 
@@ -191,16 +192,17 @@ func (v *service) State() dashboard.State {
 	v.mu.Unlock()
 	st.Now, st.Scheduler = time.Now(), v.sched.Status()
 	st.Schedule, st.TimeZone = c.Schedule, c.TimeZone
-	st.Stale = staleAt(c.schedule, c.jitter, st.LastGood)
+	since := st.LastGood
+	if since.IsZero() {
+		since = v.started
+	}
+	st.Stale = staleAt(c.schedule, c.jitter, since)
 	return st
 }
 
 // staleAt returns when a good run is too long ago: at the third time that is
 // due after it.
 func staleAt(schedule scheduler.Schedule, jitter time.Duration, good time.Time) time.Time {
-	if good.IsZero() {
-		return time.Time{}
-	}
 	at := good
 	for range 3 {
 		next := schedule.Next(at)
@@ -405,7 +407,7 @@ func (v *service) sendAlerts(ctx context.Context) {
 func (v *service) giveBackMemory(ctx context.Context) {
 	const (
 		every  = 5 * time.Second
-		enough = 4 << 20 // bytes that are worth a collection
+		enough = 2 << 20 // bytes that are worth a collection
 	)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -432,8 +434,7 @@ func (v *service) giveBackMemory(ctx context.Context) {
 
 // watchStaleness raises the alarm when no run has been good for too long. It
 // does not depend on runs: those may be what does not happen.
-func (v *service) watchStaleness(ctx context.Context) {
-	const every = time.Minute
+func (v *service) watchStaleness(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var told time.Time // an open ticket is looked up again now and then only
@@ -444,8 +445,7 @@ func (v *service) watchStaleness(ctx context.Context) {
 		case <-tick.C:
 		}
 		st, c := v.State(), v.config()
-		stale := !st.Stale.IsZero() && st.Now.After(st.Stale)
-		if !stale || !c.tickets || st.Now.Sub(told) < time.Hour {
+		if !st.Now.After(st.Stale) || !c.tickets || st.Now.Sub(told) < time.Hour {
 			continue
 		}
 		told = st.Now

@@ -339,6 +339,41 @@ func TestServiceFailedStep(t *testing.T) {
 	}
 }
 
+// TestServiceStale has no good run for three intervals: the service is not ready
+// and raises a ticket, whether there ever was one or not.
+func TestServiceStale(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]bool{"after a good run": true, "from the start": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site := newSite(t)
+			own := site.world.AddCompany(connectwisetest.Company{Identifier: "own", Name: "Our own"})
+			site.world.add(5, "Acme", "Customer", "Active")
+			s := serveHere(t, site.env, "CWVAULT_SCHEDULE=@every 1s", fmt.Sprintf("CWVAULT_TICKET_COMPANY=%d", own), "CWVAULT_TICKETS=on", "CWVAULT_EXCLUDE=own")
+			if first {
+				s.eventually("a good run", func() bool { return !s.State().LastGood.IsZero() })
+			}
+			// Readings hang; tickets do not.
+			remove := site.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/company/companies"), Delay: time.Hour})
+			defer remove()
+			go s.watchStaleness(s.app.ctx, 10*time.Millisecond)
+			s.eventually("a ticket", func() bool { return len(site.world.Tickets()) > 0 })
+			st := s.State()
+			if st.Now.Before(st.Stale) || st.LastGood.IsZero() == first {
+				t.Errorf("at %v, last good run at %v, stale at %v", st.Now, st.LastGood, st.Stale)
+			}
+			code, body := s.get("/readyz")
+			if code != http.StatusServiceUnavailable || !strings.Contains(body, `"last-good-run","ok":false`) {
+				t.Errorf("ready: %d %s", code, body)
+			}
+			ticket := site.world.Tickets()[0]
+			if !strings.Contains(ticket.ExternalXRef, problemStale) {
+				t.Errorf("the ticket: %+v", ticket)
+			}
+		})
+	}
+}
+
 // TestServiceCallbackMovesFolder measures the way from a change in ConnectWise
 // to the folder: the goal is 2 seconds with 500 ms of gathering.
 func TestServiceCallbackMovesFolder(t *testing.T) {

@@ -60,9 +60,9 @@ type State struct {
 	// LastAttempt is the last full run that began, of this service or of the
 	// one before it; zero if there was none.
 	LastAttempt time.Time
-	// LastGood is when the last full run began that made all that it had to,
-	// and Stale when it becomes too long ago: at the third scheduled time after
-	// it. Both are zero if there was none.
+	// LastGood is when the last full run began that made all that it had to;
+	// zero if there was none. Stale is when that is too long ago: at the third
+	// scheduled time after it, or after the start of a service that has had none.
 	LastGood, Stale time.Time
 	// LastRun is the number of the newest run that is over; 0 if none.
 	LastRun int64
