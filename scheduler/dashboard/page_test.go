@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	gosync "sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func TestPlain(t *testing.T) {
 		"zero\u200bwidth\ufeff":     `zero\u200bwidth\ufeff`,
 		"filler\u3164braille\u2800": `filler\u3164braille\u2800`,
 		"tag\U000e0041":             `tag\udb40\udc41`,
+		"variation\ufe0f":           `variation\ufe0f`,
 		"no\u00a0break":             `no\u00a0break`,
 		"bad\xff":                   `bad\xff`,
 		"\ufffd":                    "\ufffd",
@@ -501,6 +503,29 @@ func TestDerivedOnce(t *testing.T) {
 	if other := busyDay().Look; p.derive(other) == first {
 		t.Error("another look is taken for the first")
 	}
+}
+
+// TestPagesAtOnce: many read while runs come and go.
+func TestPagesAtOnce(t *testing.T) {
+	f, h := newWorld(t, inStep())
+	var readers gosync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for _, path := range []string{"/", "/runs/79", "/?q=family", "/companies/1", "/"} {
+				if w := do(h, "GET", path, ""); w.Code != 200 && path != "/companies/1" {
+					t.Errorf("%s: %d", path, w.Code)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		state := inStep()
+		if i%2 == 0 {
+			state = busyDay()
+		}
+		f.set(func(s *State) { *s = state })
+	}
+	readers.Wait()
 }
 
 // BenchmarkPage renders the first page with 10,000 companies and a pending plan

@@ -34,7 +34,7 @@ func plain(s string) string {
 }
 
 func notPlain(r rune) bool {
-	return !unicode.IsPrint(r) || r == 0x2800 || r >= 0x80 && unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	return !unicode.IsPrint(r) || r == 0x2800 || r >= 0x80 && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // How many characters are shown of a name or path in a list, and of an error or

@@ -6,7 +6,7 @@
   const byId = id => document.getElementById(id);
 
   // What cannot be seen in a text is shown by its number, as the server does.
-  const hidden = /[^\P{C}]|[\p{Zl}\p{Zp}]|(?! )\p{Zs}|[\p{Default_Ignorable_Code_Point}\u2800]/gu;
+  const hidden = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu;
   const plain = s => {
     const escaped = ch => [...Array(ch.length).keys()]
       .map(i => "\\u" + ch.charCodeAt(i).toString(16).padStart(4, "0")).join("");
