@@ -271,17 +271,18 @@ func TestRemoteResync(t *testing.T) {
 		"it takes a while to come back": {
 			answers: map[string][]answer{
 				postResync: accepted,
-				getAsked:   {{0, "", ""}, {502, page, ""}, {429, map[string]string{"error": "busy"}, ""}, {200, asked("running", 12), ""}, {503, "", ""}, {200, over(12, 0, ""), ""}},
-				getRun:     append([]answer{{0, "", ""}}, report(nil)...),
+				getAsked: {{0, "", ""}, {0, "", ""}, {0, "", ""}, {502, page, ""}, {429, map[string]string{"error": "busy"}, ""},
+					{200, dashboard.Asked{ID: "another", State: "running", Run: 12}, ""}, {503, "", ""}, {200, over(12, 0, ""), ""}},
+				getRun: append([]answer{{0, "", ""}}, report(nil)...),
 			},
 			stdout: []string{"Run 12: done"},
 			stderr: []string{"the service cannot be asked; trying on", "the service answers again"},
 		},
 		"started anew, before the run began": {
 			answers: map[string][]answer{
-				postResync:            {accepted[0], {202, dashboard.Asked{ID: "B/2", State: "waiting"}, ""}},
+				postResync:            {accepted[0], {202, dashboard.Asked{ID: "B?2", State: "waiting"}, ""}},
 				getAsked:              {{404, map[string]string{"error": "not found"}, ""}},
-				"GET /api/resync/B/2": {{200, over(12, 0, ""), ""}},
+				"GET /api/resync/B?2": {{200, over(12, 0, ""), ""}},
 				getRun:                report(nil),
 			},
 			stdout: []string{"Run 12: done"},
