@@ -451,7 +451,7 @@ func (v *service) watchStaleness(ctx context.Context, every time.Duration) {
 		told = st.Now
 		s, err := v.app.open(c, true)
 		if err != nil {
-			v.app.log.Warn("no ticket for staleness", "error", plain(err.Error()))
+			v.alert(ctx, nil, func(ctx context.Context, _ *session) { v.app.alertUnopened(ctx, c, err) })
 			continue
 		}
 		v.alert(ctx, s, func(ctx context.Context, s *session) { s.alertStale(ctx, st.LastGood) })
