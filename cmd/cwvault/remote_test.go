@@ -171,6 +171,13 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, text)
 }
 
+// requests returns what was asked so far.
+func (f *fakeService) requests() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string{}, f.asked...)
+}
+
 // resync runs `resync --remote` with the token and nothing else.
 func (f *fakeService) resync(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
@@ -402,7 +409,7 @@ func TestRemoteResync(t *testing.T) {
 				t.Error("something escaped")
 			}
 			last := ""
-			for _, q := range f.asked {
+			for _, q := range f.requests() {
 				if strings.HasPrefix(q, "POST") {
 					last = q
 				}
@@ -414,7 +421,7 @@ func TestRemoteResync(t *testing.T) {
 				t.Errorf("asked for %s, want %s", last, test.asked)
 			}
 			if t.Failed() {
-				t.Logf("%q\n%s%s", f.asked, stdout, stderr)
+				t.Logf("%q\n%s%s", f.requests(), stdout, stderr)
 			}
 		})
 	}
@@ -450,12 +457,12 @@ func TestRemoteSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			before := len(f.asked)
+			before := len(f.requests())
 			code := run(t.Context(), append([]string{"resync", "--remote"}, test.args...), test.env, &out, &errs)
 			if code != test.code || !strings.Contains(errs.String(), test.stderr) {
 				t.Errorf("exit code %d, want %d and %q\n%s%s", code, test.code, test.stderr, &out, &errs)
 			}
-			if code != exitOK && len(f.asked) > before {
+			if code != exitOK && len(f.requests()) > before {
 				t.Error("the service was asked all the same")
 			}
 		})
@@ -488,8 +495,8 @@ func TestRemotePatienceEnds(t *testing.T) {
 	f := newFakeService(t, map[string][]answer{getAsked: {{503, "", ""}}})
 	r := &remote{base: f.URL, token: serviceToken, client: f.Client(), log: hclog.NewNullLogger(), patience: 600 * time.Millisecond}
 	_, err := r.follow(t.Context(), asked("running", 12))
-	if statusOf(err) != 503 || !strings.Contains(err.Error(), "cannot be asked for 600ms") || len(f.asked) < 3 {
-		t.Errorf("after %d requests: %v", len(f.asked), err)
+	if statusOf(err) != 503 || !strings.Contains(err.Error(), "cannot be asked for 600ms") || len(f.requests()) < 3 {
+		t.Errorf("after %d requests: %v", len(f.requests()), err)
 	}
 }
 
