@@ -528,7 +528,7 @@ func testOffline(t *testing.T, b *chromium) {
 	p.expected = "502"
 	p.visit("/")
 	down.Store(true)
-	p.wait(`document.getElementById("offline").textContent.includes("does not answer since")`)
+	p.wait(`document.getElementById("offline").textContent.includes("not up to date since")`)
 	p.shoot("offline")
 	checkContrast(p, "offline")
 	down.Store(false)

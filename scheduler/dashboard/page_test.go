@@ -70,7 +70,7 @@ func TestWords(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		0: "now", 59 * time.Second: "now", -59 * time.Second: "now", 61 * time.Second: "in 1 min", -90 * time.Minute: "1 h 30 min ago",
+		0: "just now", 59 * time.Second: "within a minute", -59 * time.Second: "just now", 61 * time.Second: "in 1 min", -90 * time.Minute: "1 h 30 min ago",
 		-119 * time.Second: "1 min ago",
 	} {
 		if got := relative(noon.Add(d), noon); got != want {

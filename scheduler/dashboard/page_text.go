@@ -112,8 +112,10 @@ func duration(d time.Duration) string {
 func relative(t, now time.Time) string {
 	d := t.Sub(now)
 	switch {
+	case d.Abs() < time.Minute && d > 0:
+		return "within a minute"
 	case d.Abs() < time.Minute:
-		return "now"
+		return "just now"
 	case d > 0:
 		return "in " + duration(d.Truncate(time.Minute))
 	}

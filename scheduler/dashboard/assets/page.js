@@ -73,7 +73,7 @@
         byId("offline").textContent = "";
       } catch {
         if (!byId("offline").textContent) {
-          byId("offline").textContent = "The service does not answer since " + local.format(new Date()) + ". What is shown is from before.";
+          byId("offline").textContent = "This page is not up to date since " + local.format(new Date()) + ": the service does not answer it.";
         }
       }
     }
