@@ -396,6 +396,10 @@ func testSearch(t *testing.T, b *chromium) {
 	p.wait(`document.getElementById("suggestions").textContent === "no company"`)
 	p.press(kb.Enter)
 	p.wait(`location.search === "?q=xyz" && document.getElementById("found")`)
+
+	p.visit("/")
+	p.do(chromedp.SendKeys(chromedp.ID("q"), "alovet"), chromedp.Click(chromedp.CSS("#suggestions a")))
+	p.wait(`location.pathname === "/companies/250"`)
 }
 
 // testKeyboard goes through the whole page with the Tab key.

@@ -101,8 +101,9 @@
     if (text !== q.value.trim()) return; // somebody has typed on
     const found = answer.companies.map(c => {
       const a = element("a", "", { href: "/companies/" + encodeURIComponent(c.id) });
-      a.append(element("bdi", plain(c.name)), " ", element("small", plain(c.identifier) + " #" + c.id + " · " + plain(c.state)),
-        element("bdi", plain(c.path), { class: "path" }));
+      const more = element("small", "");
+      more.append(element("bdi", plain(c.identifier)), ` #${c.id} · ${plain(c.state)}`);
+      a.append(element("bdi", plain(c.name)), " ", more, element("bdi", plain(c.path), { class: "path" }));
       return a;
     });
     if (found.length === 0) found.push(element("p", "no company"));
@@ -131,6 +132,7 @@
     }
     event.preventDefault();
   });
+  box.addEventListener("mousedown", event => event.preventDefault()); // some browsers take the focus away and give it to no link
   q.form.addEventListener("focusout", event => { if (!q.form.contains(event.relatedTarget)) close(); });
 
   // Asking for a run, and telling how it goes.
