@@ -14,7 +14,6 @@ import (
 	"strconv"
 	gosync "sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -129,7 +128,7 @@ var startPostgres = gosync.OnceValues(func() (string, error) {
 		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
 			return "", err
 		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		runAs(cmd, uint32(uid), uint32(gid))
 	}
 	if postgresStdin, err = cmd.StdinPipe(); err != nil {
 		return "", err

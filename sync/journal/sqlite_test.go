@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,8 +48,8 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func TestFilesArePrivate(t *testing.T) {
-	old := syscall.Umask(0)
-	defer syscall.Umask(old)
+	old := umask(0)
+	defer umask(old)
 	state := newSQLite(t)
 	check := func() {
 		t.Helper()
@@ -289,7 +288,7 @@ func TestAnotherAccountsJournal(t *testing.T) {
 	ok(t, os.Chmod(mine, 0o755))
 	ok(t, os.Chmod(filepath.Dir(filepath.Dir(state)), 0o755)) // t.TempDir is private
 	cmd := exec.Command(mine, state)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	runAs(cmd, 65534, 65534)
 	says := startProcess(t, cmd, "open").line("journal")
 	if !strings.Contains(says, state) || !strings.Contains(says, "must own the file") {
 		t.Errorf("error does not name the file and the mend: %s", says)
