@@ -366,11 +366,9 @@ func (h *handler) body(w http.ResponseWriter, r *http.Request, limit int64) ([]b
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		w.Header().Set("Connection", "close")
 		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
 		return nil, false
 	case err != nil:
-		w.Header().Set("Connection", "close")
 		writeError(w, r, http.StatusRequestTimeout, "the body did not come, or not in time")
 		return nil, false
 	}

@@ -12,4 +12,12 @@
 //   - All that changes something needs the token, as a bearer or typed into the
 //     page's form: nothing that a browser sends by itself.
 //   - Callbacks need ConnectWise's signature.
+//   - Pages of other sites get nothing, not even through the browser of somebody
+//     who may.
+//
+// # What one peer can take
+//
+// Headers, bodies, connections, long answers and wrong tokens are bounded in
+// size, time and number. Who is slow on purpose pushes out others who are, and
+// the right token is never kept waiting by wrong ones.
 package dashboard

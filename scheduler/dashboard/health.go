@@ -63,8 +63,8 @@ func fresh(st State) condition {
 }
 
 // isStale reports whether the last good run is too long ago. [Service] has the
-// schedule, and says in State.Stale when that is.
-func isStale(st State) bool { return st.LastGood.IsZero() || !st.Now.Before(st.Stale) }
+// schedule, and says in State.Stale when that is; if there was none, that is zero.
+func isStale(st State) bool { return !st.Now.Before(st.Stale) }
 
 func lease(st State) condition {
 	if st.Lease != "" {
