@@ -396,39 +396,3 @@ func refusal(resp *http.Response) error {
 	return codeError{code, &remoteError{resp.StatusCode, fmt.Errorf("%s %s: %d %s: %s%s", resp.Request.Method, resp.Request.URL.Path,
 		resp.StatusCode, http.StatusText(resp.StatusCode), told.Error, mend)}}
 }
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (r *runReport) UnmarshalJSON(b []byte) error {
-	var head struct {
-		Schema  string    `json:"schema"`
-		Run     int64     `json:"run"`
-		Trigger string    `json:"trigger"`
-		Outcome string    `json:"outcome"`
-		Error   string    `json:"error"`
-		Start   time.Time `json:"start"`
-		End     time.Time `json:"end"`
-		Steps   []struct {
-			Status sync.Status `json:"status"`
-			Error  string      `json:"error"`
-			Start  time.Time   `json:"start"`
-			End    time.Time   `json:"end"`
-		} `json:"steps"`
-	}
-	if err := json.Unmarshal(b, &head); err != nil {
-		return err
-	}
-	if head.Schema != runSchema {
-		return fmt.Errorf("it is a %q, not a %s; is the service of another version?", head.Schema, runSchema)
-	}
-	var plan sync.Plan
-	if err := json.Unmarshal(b, &plan); err != nil {
-		return err
-	}
-	plan.Schema = sync.PlanSchema
-	*r = runReport{Plan: plan, Run: head.Run, Trigger: head.Trigger, Outcome: head.Outcome, Error: head.Error,
-		Started: head.Start, Ended: head.End, Results: make([]stepResult, len(head.Steps))}
-	for i, s := range head.Steps {
-		r.Results[i] = stepResult{Status: s.Status, Error: s.Error, Began: s.Start, Ended: s.End}
-	}
-	return nil
-}

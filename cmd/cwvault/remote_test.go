@@ -222,6 +222,7 @@ func TestRemoteResync(t *testing.T) {
 		stdout  []string
 		stderr  []string
 		asked   string // of the last POST
+		again   bool   // there are two of them
 	}{
 		"from waiting to done": {
 			answers: map[string][]answer{
@@ -294,6 +295,7 @@ func TestRemoteResync(t *testing.T) {
 			},
 			stdout: []string{"Run 12: done"},
 			stderr: []string{"has forgotten the request; asking again"},
+			again:  true,
 		},
 		"started anew, after the run was made": {
 			answers: map[string][]answer{
@@ -308,6 +310,7 @@ func TestRemoteResync(t *testing.T) {
 			answers: map[string][]answer{postResync: accepted, getAsked: {{404, map[string]string{"error": "not found"}, ""}}},
 			code:    exitFailed,
 			stderr:  []string{"GET /api/resync/A1: 404 Not Found: not found"},
+			again:   true,
 		},
 		"a state that is none": {
 			answers: map[string][]answer{postResync: {{202, asked("", 0), ""}}},
@@ -408,14 +411,21 @@ func TestRemoteResync(t *testing.T) {
 			if both := stdout + stderr; strings.ContainsAny(both, "\x1b\u202e") || strings.Contains(both, serviceToken) {
 				t.Error("something escaped")
 			}
-			last := ""
+			last, posts := "", 1
+			if test.again {
+				posts = 2
+			}
 			for _, q := range f.requests() {
 				if strings.HasPrefix(q, "POST") {
 					last = q
+					posts--
 				}
 				if strings.Contains(q, "stolen") {
 					t.Error("the redirect was followed")
 				}
+			}
+			if posts != 0 {
+				t.Error("it was not asked once, or twice where it had forgotten")
 			}
 			if test.asked != "" && last != test.asked {
 				t.Errorf("asked for %s, want %s", last, test.asked)

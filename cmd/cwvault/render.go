@@ -51,39 +51,72 @@ type stepResult struct {
 	folderID string // of a folder that was made, in the process that made it
 }
 
-// MarshalJSON writes the report as the plan with what was done added to it.
+// wireRun is a run in its JSON form: the plan, with what was done added to it.
+type wireRun struct {
+	Schema   string          `json:"schema"`
+	Run      int64           `json:"run"`
+	Trigger  string          `json:"trigger"`
+	Outcome  string          `json:"outcome"`
+	Error    string          `json:"error,omitempty"`
+	Start    time.Time       `json:"start"`
+	End      time.Time       `json:"end"`
+	ID       string          `json:"id"`
+	Tenant   string          `json:"tenant"`
+	Vault    string          `json:"vault"`
+	Root     string          `json:"root"`
+	Steps    []wireStep      `json:"steps"`
+	Held     []sync.Held     `json:"held"`
+	Departed []sync.Departed `json:"departed"`
+	Counts   sync.Counts     `json:"counts"`
+}
+
+type wireStep struct {
+	sync.Step
+	Status sync.Status `json:"status"`
+	Error  string      `json:"error,omitempty"`
+	Start  *time.Time  `json:"start,omitempty"`
+	End    *time.Time  `json:"end,omitempty"`
+}
+
+// MarshalJSON writes a [wireRun].
 func (r runReport) MarshalJSON() ([]byte, error) {
-	type step struct {
-		sync.Step
-		Status sync.Status `json:"status"`
-		Error  string      `json:"error,omitempty"`
-		Start  *time.Time  `json:"start,omitempty"`
-		End    *time.Time  `json:"end,omitempty"`
-	}
-	steps := make([]step, len(r.Steps))
-	for i, s := range r.Steps {
-		steps[i] = step{Step: s, Status: r.Results[i].Status, Error: r.Results[i].Error,
-			Start: timeOrNil(r.Results[i].Began), End: timeOrNil(r.Results[i].Ended)}
-	}
 	p := r.Plan
-	return marshal(struct {
-		Schema   string          `json:"schema"`
-		Run      int64           `json:"run"`
-		Trigger  string          `json:"trigger"`
-		Outcome  string          `json:"outcome"`
-		Error    string          `json:"error,omitempty"`
-		Start    time.Time       `json:"start"`
-		End      time.Time       `json:"end"`
-		ID       string          `json:"id"`
-		Tenant   string          `json:"tenant"`
-		Vault    string          `json:"vault"`
-		Root     string          `json:"root"`
-		Steps    []step          `json:"steps"`
-		Held     []sync.Held     `json:"held"`
-		Departed []sync.Departed `json:"departed"`
-		Counts   sync.Counts     `json:"counts"`
-	}{runSchema, r.Run, r.Trigger, r.Outcome, r.Error, r.Started.UTC(), r.Ended.UTC(),
-		p.ID, p.Tenant, p.Vault, p.Root, steps, p.Held, p.Departed, p.Counts})
+	w := wireRun{runSchema, r.Run, r.Trigger, r.Outcome, r.Error, r.Started.UTC(), r.Ended.UTC(),
+		p.ID, p.Tenant, p.Vault, p.Root, make([]wireStep, len(p.Steps)), p.Held, p.Departed, p.Counts}
+	for i, s := range p.Steps {
+		result := r.Results[i]
+		w.Steps[i] = wireStep{s, result.Status, result.Error, timeOrNil(result.Began), timeOrNil(result.Ended)}
+	}
+	return marshal(w)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *runReport) UnmarshalJSON(b []byte) error {
+	var w wireRun
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	if w.Schema != runSchema {
+		return fmt.Errorf("it is a %q, not a %s; was another version of cwvault at work?", w.Schema, runSchema)
+	}
+	*r = runReport{
+		Plan: sync.Plan{Schema: sync.PlanSchema, ID: w.ID, Tenant: w.Tenant, Vault: w.Vault, Root: w.Root,
+			Steps: make([]sync.Step, len(w.Steps)), Held: w.Held, Departed: w.Departed, Counts: w.Counts},
+		Run: w.Run, Trigger: w.Trigger, Outcome: w.Outcome, Error: w.Error, Started: w.Start, Ended: w.End,
+		Results: make([]stepResult, len(w.Steps)),
+	}
+	for i, s := range w.Steps {
+		r.Steps[i] = s.Step
+		r.Results[i] = stepResult{Status: s.Status, Error: s.Error, Began: timeOrZero(s.Start), Ended: timeOrZero(s.End)}
+	}
+	return nil
+}
+
+func timeOrZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }
 
 func timeOrNil(t time.Time) *time.Time {
