@@ -209,15 +209,15 @@ func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
 		counted  = make(chan struct{})
 	)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
+	group.Go(sync.Recovered(func() (err error) {
 		total, _, err = c.count(ctx, at)
 		if err != nil {
 			return fmt.Errorf("count companies: %w", err)
 		}
 		close(counted)
 		return nil
-	})
-	group.Go(func() error {
+	}))
+	group.Go(sync.Recovered(func() error {
 		l := listing{
 			at: at, path: "/company/companies", fields: allFields, conditions: notDeleted,
 			total: func() (int, error) {
@@ -242,21 +242,21 @@ func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
 		}
 		src.Companies, received = all.rows, all.received
 		return nil
-	})
-	group.Go(func() (err error) {
+	}))
+	group.Go(sync.Recovered(func() (err error) {
 		src.Statuses, err = c.table(ctx, at, "/company/companies/statuses")
 		if err != nil {
 			return fmt.Errorf("list company statuses: %w", err)
 		}
 		return nil
-	})
-	group.Go(func() (err error) {
+	}))
+	group.Go(sync.Recovered(func() (err error) {
 		src.Types, err = c.table(ctx, at, "/company/companies/types")
 		if err != nil {
 			return fmt.Errorf("list company types: %w", err)
 		}
 		return nil
-	})
+	}))
 	if err := group.Wait(); err != nil {
 		return sync.Source{}, err
 	}

@@ -158,7 +158,7 @@ func (a *applier) run(ctx context.Context, workers int) {
 		go func() {
 			defer group.Done()
 			for t := range work {
-				done <- outcome{t, a.do(ctx, t)}
+				done <- outcome{t, a.try(ctx, t)}
 			}
 		}()
 	}
@@ -188,6 +188,21 @@ func (a *applier) run(ctx context.Context, workers int) {
 	}
 	close(work)
 	group.Wait()
+}
+
+// try makes one task. A panic is a step that failed, of which nobody knows how
+// far it came.
+func (a *applier) try(ctx context.Context, t int) error {
+	err := Recovered(func() error { return a.do(ctx, t) })()
+	var panicked *PanicError
+	if !errors.As(err, &panicked) {
+		return err
+	}
+	step := a.tasks[t].step
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.results[step] = Result{Status: StatusFailed, Err: panicked, Unsettled: true}
+	return waitedFor(a.steps[step])
 }
 
 // do makes one task. Its error is the reason why the tasks that wait for it are

@@ -647,6 +647,48 @@ func TestApplyStops(t *testing.T) {
 	}
 }
 
+// TestApplyPanics has a vault that panics in the middle of one step: that step
+// failed, what waits for it is skipped, and all the others are made.
+func TestApplyPanics(t *testing.T) {
+	in := text{structure: "A", companies: "1 one: Acme [,]\n2 two: Bolt [,]\n3 three: Crane [,]", vault: `
+		A = group/text:A
+		  Old = company/1
+		  Acme = company/2`}
+	v := readVault(t, in.vault)
+	panicked := 0
+	v.fault = func(_ int, op string) fault {
+		if op == "update Bolt" {
+			panicked++
+			panic("a mistake")
+		}
+		return noFault
+	}
+	p := in.plan(t, v.tree())
+	report := sync.Apply(t.Context(), v, p, 4, &recorder{})
+	if panicked != 1 {
+		t.Fatalf("%d panics", panicked)
+	}
+	want := tidy(`
+		skipped company/1: it waits for the rename of company/2, which failed
+		failed company/2?: a mistake in cwvault itself: panic: a mistake
+		done company/3`)
+	got := strings.Split(results(p, report), "\n")
+	slices.Sort(got)
+	wanted := strings.Split(want, "\n")
+	slices.Sort(wanted)
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for i, r := range report.Results {
+		var err *sync.PanicError
+		if errors.As(r.Err, &err) != (p.Steps[i].Key == "company/2") {
+			t.Errorf("%s: %v", p.Steps[i].Key, r.Err)
+		} else if err != nil && (!r.Unsettled || !strings.Contains(string(err.Stack), "apply_test.go")) {
+			t.Errorf("unsettled %v, stack %s", r.Unsettled, err.Stack)
+		}
+	}
+}
+
 // watchContext is a vault whose calls must not be cancelled half-way.
 type watchContext struct {
 	*memVault

@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -63,7 +64,7 @@ func imported(t *testing.T, tests bool) map[string]map[string][]string {
 func TestCoreIsPure(t *testing.T) {
 	allowed := []string{
 		"bytes", "cmp", "container/heap", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt",
-		"maps", "math", "slices", "strconv", "strings", "sync", "unicode", "unicode/utf8",
+		"maps", "math", "runtime/debug", "slices", "strconv", "strings", "sync", "unicode", "unicode/utf8",
 	}
 	imports := imported(t, false)["cwvault/sync"]
 	for _, name := range slices.Sorted(maps.Keys(imports)) {
@@ -123,5 +124,43 @@ func TestAdaptersAreApart(t *testing.T) {
 	}
 	if len(words["cwvault/sync"]) == 0 {
 		t.Error("package vault was not seen")
+	}
+}
+
+// TestGoroutinesRecover: a panic in a goroutine ends the process, whoever waits
+// for it. What runs in an errgroup, in all packages that a run goes through, is
+// wrapped.
+func TestGoroutinesRecover(t *testing.T) {
+	wrapped := 0
+	for pkg, imports := range imported(t, false) {
+		for _, file := range imports["golang.org/x/sync/errgroup"] {
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				method, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || method.Sel.Name != "Go" && method.Sel.Name != "TryGo" {
+					return true
+				}
+				wrapper, ok := call.Args[0].(*ast.CallExpr)
+				if ok {
+					name, isName := wrapper.Fun.(*ast.SelectorExpr)
+					ok = isName && name.Sel.Name == "Recovered"
+				}
+				if !ok {
+					t.Errorf("%s: %s: a function is given to a group without sync.Recovered", pkg, file)
+				}
+				wrapped++
+				return true
+			})
+		}
+	}
+	if wrapped < 8 {
+		t.Errorf("only %d were seen", wrapped)
 	}
 }

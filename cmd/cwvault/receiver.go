@@ -14,6 +14,7 @@ import (
 
 	"cwvault/connectwise"
 	"cwvault/scheduler/dashboard"
+	"cwvault/sync"
 )
 
 const (
@@ -150,7 +151,11 @@ func (r *receiver) begin(body []byte, signature string) (*verification, error) {
 	r.work.Go(func() {
 		ctx, cancel := context.WithTimeout(r.ctx, verifyTime)
 		defer cancel()
-		event, err := r.verify(ctx, body, signature)
+		var event connectwise.Event
+		err := sync.Recovered(func() (err error) {
+			event, err = r.verify(ctx, body, signature)
+			return err
+		})()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.verifying, d)

@@ -120,6 +120,16 @@ func (r runReport) code() error {
 	return nil
 }
 
+// exit is the exit code of a run.
+func (r runReport) exit() int {
+	err := r.code()
+	var result resultCode
+	if errors.As(err, &result) {
+		return int(result)
+	}
+	return exitCode(err)
+}
+
 // savedPlan is what must match when a saved plan is applied.
 type savedPlan struct {
 	Schema string            `json:"schema"`

@@ -11,6 +11,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/term"
+
+	"cwvault/sync"
 )
 
 // app is what every command gets: the world outside.
@@ -96,6 +98,10 @@ func runOn(ctx context.Context, on host, args, environ []string, stdout, stderr 
 		}
 		if h := hint(err); h != "" {
 			fmt.Fprintf(stderr, "cwvault: hint: %s\n", h)
+		}
+		var panicked *sync.PanicError
+		if errors.As(err, &panicked) {
+			fmt.Fprintf(stderr, "%s\n", panicked.Stack)
 		}
 	}
 	return exitCode(err)

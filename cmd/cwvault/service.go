@@ -12,6 +12,7 @@ import (
 
 	"cwvault/scheduler"
 	"cwvault/scheduler/dashboard"
+	"cwvault/sync"
 	"cwvault/sync/journal"
 )
 
@@ -28,6 +29,7 @@ const (
 // the dashboard shows.
 type service struct {
 	app      *app
+	open     func(c *config, writable bool) (*session, error) // app.open
 	metrics  *dashboard.Metrics
 	sched    *scheduler.Scheduler
 	queue    *queue
@@ -51,7 +53,7 @@ func newService(a *app, c *config) (*service, error) {
 		return nil, err
 	}
 	defer s.close()
-	v := &service{app: a, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier(), started: time.Now()}
+	v := &service{app: a, open: a.open, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier(), started: time.Now()}
 	v.state = dashboard.State{Version: versionText(), Tenant: c.ConnectWiseCompany, Vault: s.address, Root: c.Root}
 	past, err := s.past(a.ctx)
 	if err != nil {
@@ -222,34 +224,32 @@ func (v *service) run(ctx context.Context) error {
 	}
 	c := v.config()
 	started := time.Now()
-	whole := !b.request.partial()
-	if whole {
+	if !b.request.partial() {
 		v.update(func(st *dashboard.State) { st.LastAttempt = started })
 	}
-	r, p, s, err := v.resync(ctx, c, b)
-	took := time.Since(started)
+	var r *runReport
+	var p *proposal
+	var s *session
+	err := sync.Recovered(func() (err error) {
+		r, p, s, err = v.resync(ctx, c, b)
+		return err
+	})()
 	v.update(func(st *dashboard.State) { st.Progress = dashboard.Progress{} })
 	v.refreshRuns()
 	v.note(b, r, p, started, err)
 
-	code, text := exitCode(err), ""
-	if err != nil {
-		text = err.Error()
-		v.metrics.RunEnded(outcomeFailed, took)
-	} else {
-		code = exitCode(r.code())
-		var result resultCode
-		if errors.As(r.code(), &result) {
-			code = int(result)
-		}
-		text = r.Error
-		v.metrics.RunEnded(r.Outcome, took)
+	outcome, run, code, text := outcomeFailed, int64(0), exitCode(err), ""
+	if err == nil {
+		outcome, run, code, text = r.Outcome, r.Run, r.exit(), r.Error
 		err = v.report(r)
+	} else {
+		text = err.Error()
+		var panicked *sync.PanicError
+		if errors.As(err, &panicked) {
+			v.app.log.Error("a mistake in cwvault itself; please report it", "stack", string(panicked.Stack))
+		}
 	}
-	var run int64
-	if r != nil {
-		run = r.Run
-	}
+	v.metrics.RunEnded(outcome, time.Since(started))
 	v.queue.over(b, run, code, text)
 	e := ending{request: b.request, report: r, err: err}
 	if s == nil {
@@ -263,10 +263,16 @@ func (v *service) run(ctx context.Context) error {
 // resync makes the run of a batch. The session is the caller's to close; it is
 // nil only with an error.
 func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *proposal, *session, error) {
-	s, err := v.app.open(c, true)
+	s, err := v.open(c, true)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	returned := false
+	defer func() {
+		if !returned { // a panic: nobody will close it
+			s.close()
+		}
+	}()
 	s.leaseWait = serviceLeaseWait
 	var p *proposal
 	s.watch = watch{
@@ -293,6 +299,7 @@ func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *
 			v.app.log.Warn("looking again after the run", "error", plain(err.Error()))
 		}
 	}
+	returned = true
 	return r, p, s, err
 }
 
@@ -371,8 +378,11 @@ func (v *service) alert(ctx context.Context, s *session, tell func(context.Conte
 	}
 	job := func(ctx context.Context) {
 		defer closeIt()
-		if ctx.Err() == nil {
-			tell(ctx, s)
+		if ctx.Err() != nil {
+			return
+		}
+		if err := sync.Recovered(func() error { tell(ctx, s); return nil })(); err != nil {
+			v.app.log.Error("raising tickets", "error", err)
 		}
 	}
 	if ctx.Err() == nil {
@@ -449,7 +459,7 @@ func (v *service) watchStaleness(ctx context.Context, every time.Duration) {
 			continue
 		}
 		told = st.Now
-		s, err := v.app.open(c, true)
+		s, err := v.open(c, true)
 		if err != nil {
 			v.alert(ctx, nil, func(ctx context.Context, _ *session) { v.app.alertUnopened(ctx, c, err) })
 			continue

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	gosync "sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -412,6 +413,41 @@ func TestServiceCallbackMovesFolder(t *testing.T) {
 	}
 	if !s.State().NotInStep.IsZero() {
 		t.Errorf("not in step: %+v", s.State().LastError)
+	}
+}
+
+// panicVault panics while its folders are read.
+type panicVault struct{ vaultHandle }
+
+func (panicVault) Tree(context.Context) (sync.Tree, error) { panic("a mistake") }
+
+// TestServicePanic: a panic in a run is a failed run. Who asked for it hears so,
+// and the lease is free for the next.
+func TestServicePanic(t *testing.T) {
+	t.Parallel()
+	site := newSite(t)
+	site.world.add(1, "Acme", "Customer", "Active")
+	s := serveHere(t, site.env)
+	var panics atomic.Bool
+	panics.Store(true)
+	v := s.service
+	s.eventually("the scheduler starts", func() bool { return !s.State().Scheduler.Next.IsZero() })
+	v.open = func(c *config, writable bool) (*session, error) {
+		session, err := v.app.open(c, writable)
+		if err == nil && panics.Load() {
+			session.vault = panicVault{session.vault}
+		}
+		return session, err
+	}
+	if got := s.over(s.ask(dashboard.Request{})); got.ExitCode != exitFailed || !strings.Contains(got.Error, "a mistake in cwvault itself") {
+		t.Errorf("%+v", got)
+	}
+	if log := s.log.String(); !strings.Contains(log, "panicVault") {
+		t.Errorf("the log does not say where:\n%s", log)
+	}
+	panics.Store(false)
+	if got := s.over(s.ask(dashboard.Request{})); got.ExitCode != exitOK {
+		t.Errorf("the run after it: %+v", got)
 	}
 }
 

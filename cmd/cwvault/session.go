@@ -182,18 +182,18 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 		return nil, err
 	}
 	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
+	group.Go(sync.Recovered(func() (err error) {
 		p.source, err = s.cw.Source(gctx)
 		s.reached(gctx, "connectwise", err)
 		return wrap("read companies", err)
-	})
-	group.Go(func() (err error) {
+	}))
+	group.Go(sync.Recovered(func() (err error) {
 		p.tree, err = s.vault.Tree(gctx)
 		s.reached(gctx, "vault", err)
 		return wrap("read folders", err)
-	})
+	}))
 	if v, ok := s.vault.(interface{ Ready(context.Context) error }); ok {
-		group.Go(func() error { return v.Ready(gctx) })
+		group.Go(sync.Recovered(func() error { return v.Ready(gctx) }))
 	}
 	err := group.Wait()
 	s.bar.stop()

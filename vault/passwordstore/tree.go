@@ -189,22 +189,22 @@ func walk(ctx context.Context, dir *os.Root, n *node, add func(*node, string, fs
 				}
 				continue
 			}
-			sub, err := openDir(dir, e.Name(), info)
+			below, err := openDir(dir, e.Name(), info)
 			if errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("%w: %w", errMoving, err)
 			}
 			if err != nil {
 				return fmt.Errorf("%q: %w", child.path(), err)
 			}
-			if !group.TryGo(func() error { return down(sub, child) }) {
-				if err := down(sub, child); err != nil {
+			if !group.TryGo(sync.Recovered(func() error { return down(below, child) })) {
+				if err := down(below, child); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
 	}
-	group.Go(func() error { return down(dir, n) })
+	group.Go(sync.Recovered(func() error { return down(dir, n) }))
 	return group.Wait()
 }
 

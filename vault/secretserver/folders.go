@@ -119,7 +119,7 @@ func (v *Vault) Tree(ctx context.Context) (sync.Tree, error) {
 	var all []folder
 	var marked reading
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
+	group.Go(sync.Recovered(func() (err error) {
 		if root, err = v.findRoot(groupCtx); err != nil {
 			return fmt.Errorf("find the root: %w", err)
 		}
@@ -130,13 +130,13 @@ func (v *Vault) Tree(ctx context.Context) (sync.Tree, error) {
 			return fmt.Errorf("list folders: %w", err)
 		}
 		return nil
-	})
-	group.Go(func() (err error) {
+	}))
+	group.Go(sync.Recovered(func() (err error) {
 		if marked, err = v.searchMarks(groupCtx); err != nil {
 			return fmt.Errorf("read marks: %w", err)
 		}
 		return nil
-	})
+	}))
 	if err := group.Wait(); err != nil {
 		return sync.Tree{}, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cwvault/sync"
 	"cwvault/vault"
 )
 
@@ -62,11 +63,11 @@ func listOnce[T any](ctx context.Context, v *Vault, path string, query url.Value
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(v.workers)
 		for i := range blocks {
-			group.Go(func() (err error) {
+			group.Go(sync.Recovered(func() (err error) {
 				start := (i + 1) * size
 				blocks[i], err = readBlock[T](ctx, v, path, query, start, min(start+size, total), total)
 				return err
-			})
+			}))
 		}
 		if err := group.Wait(); err != nil {
 			return nil, err

@@ -201,10 +201,10 @@ func (v *Vault) eachMark(ctx context.Context, folders []folder) (map[int]found, 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(v.workers)
 	for i, f := range folders {
-		group.Go(func() (err error) {
+		group.Go(sync.Recovered(func() (err error) {
 			each[i], err = v.itemMark(ctx, f.ID)
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); turnedDown(err) {
 		return nil, nil
