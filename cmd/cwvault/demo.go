@@ -203,7 +203,17 @@ func (d *demo) checkSecrets() (int, error) {
 
 // serve runs the service while companies keep changing.
 func (d *demo) serve() error {
-	d.say("cwvault goes on as a service, every 10 seconds; a company changes every 5. Stop it with Ctrl-C.")
+	env := append(d.env, "CWVAULT_SCHEDULE=@every 10s", "CWVAULT_LOG_LEVEL=info")
+	listen := defaults.Listen
+	for _, name := range []string{"CWVAULT_LISTEN", "CWVAULT_TOKEN"} { // of the operator's settings, those two are not about a ConnectWise or a vault
+		if value := d.app.env(name); value != "" {
+			env = append(env, name+"="+value)
+			if name == "CWVAULT_LISTEN" {
+				listen = value
+			}
+		}
+	}
+	d.say("cwvault goes on as a service, every 10 seconds; a company changes every 5. Look at http://%s/ and stop it with Ctrl-C.", plain(listen))
 	ctx, cancel := context.WithCancel(d.app.ctx)
 	defer cancel()
 	ended := make(chan struct{})
@@ -221,7 +231,6 @@ func (d *demo) serve() error {
 			}
 		}
 	}()
-	env := append(d.env, "CWVAULT_SCHEDULE=@every 10s", "CWVAULT_LOG_LEVEL=info")
 	code := run(ctx, []string{"serve"}, env, io.Discard, d.app.stderr)
 	cancel()
 	<-ended

@@ -54,6 +54,9 @@ func newService(a *app, c *config) (*service, error) {
 	}
 	defer s.close()
 	v := &service{app: a, open: a.open, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier(), started: time.Now()}
+	if c.Token != "" && len(c.Token) < 16 {
+		a.log.Warn("CWVAULT_TOKEN is short and can be guessed", "mend", "use one of 32 random characters")
+	}
 	v.state = dashboard.State{Version: versionText(), Tenant: c.ConnectWiseCompany, Vault: s.address, Root: c.Root}
 	past, err := s.past(a.ctx)
 	if err != nil {
