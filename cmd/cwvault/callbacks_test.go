@@ -131,6 +131,7 @@ func TestRemoveCallbacks(t *testing.T) {
 	all := []connectwise.Callback{
 		ourCallback(1, nil), ourCallback(2, func(c *connectwise.Callback) { c.Description = "another tool" }),
 		ourCallback(3, func(c *connectwise.Callback) { c.URL, c.Inactive = "https://old.example.com/?recordId=", true }),
+		ourCallback(5, func(c *connectwise.Callback) { c.URL = "https://cwvault.example.com/made-by-hand" }),
 	}
 	for name, test := range map[string]struct {
 		ids   []int

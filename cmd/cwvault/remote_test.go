@@ -280,7 +280,7 @@ func TestRemoteResync(t *testing.T) {
 			answers: map[string][]answer{
 				postResync: accepted,
 				getAsked: {{0, "", ""}, {0, "", ""}, {0, "", ""}, {502, page, ""}, {429, map[string]string{"error": "busy"}, ""},
-					{200, dashboard.Asked{ID: "another", State: "running", Run: 12}, ""}, {503, "", ""}, {200, over(12, 0, ""), ""}},
+					{200, dashboard.Asked{ID: "another", State: "running"}, ""}, {503, "", ""}, {200, over(12, 0, ""), ""}},
 				getRun: append([]answer{{0, "", ""}}, report(nil)...),
 			},
 			stdout: []string{"Run 12: done"},
