@@ -207,7 +207,8 @@ func (r *remote) follow(ctx context.Context, asked dashboard.Asked) (dashboard.A
 			var now dashboard.Asked
 			err := r.call(ctx, http.MethodGet, "/api/resync/"+url.PathEscape(asked.ID), nil, &now, askTimeout, maxAnswer)
 			if err == nil {
-				now.ID, asked = asked.ID, now
+				now.ID = asked.ID // whatever the service calls it now
+				asked = now
 			}
 			return err
 		})
