@@ -14,6 +14,7 @@ test:
 lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	printf 'linux: GOOS=linux\nwindows: GOOS=windows\n' | $(GO) run $(STATICCHECK) -matrix ./cmd/...
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt-ed: $$out"; exit 1; }
 	$(GO) mod tidy -diff
 
@@ -60,6 +61,7 @@ release:
 # cache, and compares.
 reproducible:
 	@test -f "$(DIST)/SHA256SUMS" || { echo "make release first"; exit 1; }
+	@test -z "$$(git status --porcelain)" || { echo "commit first: the release is marked as modified"; exit 1; }
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
 	git clone -q . "$$tmp/elsewhere/cwvault" && \
 	GOCACHE="$$tmp/cache" $(MAKE) --no-print-directory -C "$$tmp/elsewhere/cwvault" release VERSION="$(VERSION)" TARGETS="$(TARGETS)" DIST=dist && \
