@@ -222,7 +222,7 @@ func (r *remote) follow(ctx context.Context, asked dashboard.Asked) (dashboard.A
 func (r *remote) stage(asked dashboard.Asked) string {
 	switch {
 	case asked.State == "waiting":
-		return "waiting for another run of the service to end"
+		return "the request waits for its turn at the service"
 	case asked.Run == 0:
 		return "the service reads both sides"
 	}

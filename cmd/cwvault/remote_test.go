@@ -231,7 +231,7 @@ func TestRemoteResync(t *testing.T) {
 				getRun:     report(nil),
 			},
 			stdout: []string{"Run 12: done, plan 8f14e45f\n", `\Clients\New`},
-			stderr: []string{"waiting for another run of the service to end", "the service reads both sides", "the service makes run 12, of 3 steps"},
+			stderr: []string{"the request waits for its turn at the service", "the service reads both sides", "the service makes run 12, of 3 steps"},
 			asked:  `POST /api/resync {}`,
 		},
 		"what is asked for": {
