@@ -69,7 +69,7 @@ func exitCode(err error) int {
 func hint(err error) string {
 	switch {
 	case errors.Is(err, journal.ErrHeld):
-		return "wait for the other run to end, or stop it"
+		return "wait for the other run to end (resync --wait 10m does), or stop it"
 	case errors.Is(err, journal.ErrLost):
 		return "another run may have taken over while this one was paused; it has changed nothing since, and the next run finishes the work"
 	case errors.Is(err, journal.ErrCorrupt):

@@ -253,6 +253,7 @@ func (v *service) run(ctx context.Context) error {
 		}
 	}
 	v.metrics.RunEnded(outcome, time.Since(started))
+	v.notifier.status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, outcome))
 	v.queue.over(b, run, code, text)
 	e := ending{request: b.request, report: r, err: err}
 	if s == nil {
