@@ -87,18 +87,25 @@
 
   // Searching while one types.
   const q = byId("q"), box = byId("suggestions"), told = byId("suggested");
-  let typed = 0;
-  const close = () => { box.hidden = true; box.replaceChildren(); told.textContent = ""; };
+  let typed = 0, searches = 0;
+  const close = () => { // and whatever is on its way comes too late
+    clearTimeout(typed);
+    searches++;
+    box.hidden = true;
+    box.replaceChildren();
+    told.textContent = "";
+  };
   const search = async text => {
+    const mine = ++searches;
     let answer;
     try {
       const response = await fetch("/api/companies?limit=8&q=" + encodeURIComponent(text), { signal: AbortSignal.timeout(5000) });
-      if (!response.ok) return close();
-      answer = await response.json();
+      answer = response.ok ? await response.json() : null;
     } catch {
-      return close(); // the button still works
+      answer = null;
     }
-    if (text !== q.value.trim()) return; // somebody has typed on
+    if (mine !== searches) return; // somebody has typed on
+    if (!answer) return close(); // the button still works
     const found = answer.companies.map(c => {
       const a = element("a", "", { href: "/companies/" + encodeURIComponent(c.id) });
       const more = element("small", "");
@@ -115,6 +122,7 @@
   };
   q.addEventListener("input", () => {
     clearTimeout(typed);
+    searches++;
     const text = q.value.trim();
     if (!text) return close();
     typed = setTimeout(() => search(text), 150);
