@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	gosync "sync"
@@ -53,11 +54,11 @@ func newService(a *app, c *config) (*service, error) {
 		return nil, err
 	}
 	defer s.close()
-	v := &service{app: a, open: a.open, cfg: c, metrics: dashboard.NewMetrics(versionText()), alerts: make(chan func(context.Context), 1), notifier: a.notifier(), started: time.Now()}
+	v := &service{app: a, open: a.open, cfg: c, metrics: dashboard.NewMetrics(versionOf(buildInfo())), alerts: make(chan func(context.Context), 1), notifier: a.notifier(), started: time.Now()}
 	if c.Token != "" && len(c.Token) < 16 {
 		a.log.Warn("CWVAULT_TOKEN is short and can be guessed", "mend", "use one of 32 random characters")
 	}
-	v.state = dashboard.State{Version: versionText(), Tenant: c.ConnectWiseCompany, Vault: s.address, Root: c.Root}
+	v.state = dashboard.State{Version: versionOf(buildInfo()), Tenant: c.ConnectWiseCompany, Vault: s.address, Root: c.Root}
 	past, err := s.past(a.ctx)
 	if err != nil {
 		return nil, err
@@ -69,14 +70,6 @@ func newService(a *app, c *config) (*service, error) {
 	})
 	v.queue = newQueue(func(reason string) { v.sched.Trigger(reason) })
 	return v, nil
-}
-
-func versionText() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = &debug.BuildInfo{}
-	}
-	return versionOf(info)
 }
 
 // past is what the journal tells of the runs before the service started.
@@ -138,9 +131,14 @@ func (v *service) serve() error {
 	defer cancel()
 	work.Go(func() { v.sendAlerts(ctx) })
 	work.Go(func() { v.watchStaleness(ctx, time.Minute) })
-	work.Go(func() { v.reloadOnHangUp(ctx) })
+	// From here on SIGHUP does not end the process; before ready, after which
+	// systemd may send one.
+	hangups, deaf := v.app.hangups()
+	work.Go(func() {
+		defer deaf()
+		v.reloadOnHangUp(ctx, hangups)
+	})
 	work.Go(func() { v.giveBackMemory(ctx) })
-
 	work.Go(func() { v.notifier.watchdog(ctx, func() bool { return !v.State().Now.IsZero() }) })
 
 	parts := []func() error{func() error { return v.sched.Run(ctx) }}
@@ -294,10 +292,8 @@ func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *
 		held = err.Error()
 	}
 	v.update(func(st *dashboard.State) { st.Lease = held })
-	if r != nil && p != nil && !b.request.partial() && r.leftSome() && ctx.Err() == nil {
-		// What remains is shown with the id that lets it through. Now that some
-		// of it is done, that is another one.
-		if again, err := s.propose(ctx, b.request); err == nil {
+	if r != nil && p != nil && v.unknown(b, r, p) && ctx.Err() == nil {
+		if again, err := s.propose(ctx, request{}); err == nil {
 			p, r.lookAgain = again, true
 		} else {
 			v.app.log.Warn("looking again after the run", "error", plain(err.Error()))
@@ -305,6 +301,21 @@ func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *
 	}
 	returned = true
 	return r, p, s, err
+}
+
+// unknown reports whether another look is needed to know what remains after a
+// run. It is shown with the id that lets it through, and that is another one
+// once some of the plan is done. A run of some companies tells nothing of the
+// others, unless it is known that they were in step.
+func (v *service) unknown(b batch, r *runReport, p *proposal) bool {
+	made := r.made()
+	left := made < len(p.full.Steps)
+	if !b.request.partial() {
+		return left && made > 0
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return left || v.state.Look == nil || !v.state.NotInStep.IsZero()
 }
 
 // reached notes how reading a server went.
@@ -473,9 +484,7 @@ func (v *service) watchStaleness(ctx context.Context, every time.Duration) {
 }
 
 // reloadOnHangUp reads the settings again when that is asked for.
-func (v *service) reloadOnHangUp(ctx context.Context) {
-	hangups, stop := v.app.hangups()
-	defer stop()
+func (v *service) reloadOnHangUp(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -13,12 +13,17 @@ type versionCmd struct{}
 
 // Run prints the version, the commit that the program was built from, and how.
 func (versionCmd) Run(a *app) error {
+	info := buildInfo()
+	_, err := fmt.Fprintf(a.stdout, "cwvault %s commit %s %s %s/%s\n", versionOf(info), commitOf(info), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+func buildInfo() *debug.BuildInfo {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{} // built without modules; what is known is in version
 	}
-	_, err := fmt.Fprintf(a.stdout, "cwvault %s commit %s %s %s/%s\n", versionOf(info), commitOf(info), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return info
 }
 
 func versionOf(info *debug.BuildInfo) string {
