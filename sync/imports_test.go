@@ -64,7 +64,7 @@ func imported(t *testing.T, tests bool) map[string]map[string][]string {
 func TestCoreIsPure(t *testing.T) {
 	allowed := []string{
 		"bytes", "cmp", "container/heap", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt",
-		"maps", "math", "runtime/debug", "slices", "strconv", "strings", "sync", "unicode", "unicode/utf8",
+		"maps", "math", "runtime/debug", "slices", "strconv", "strings", "sync", "unicode", "unicode/utf16", "unicode/utf8",
 	}
 	imports := imported(t, false)["cwvault/sync"]
 	for _, name := range slices.Sorted(maps.Keys(imports)) {

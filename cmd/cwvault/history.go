@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cwvault/scheduler/dashboard"
+	"cwvault/sync"
 	"cwvault/sync/journal"
 )
 
@@ -148,6 +149,6 @@ func printJSON(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(plainJSON(b))
+	_, err = w.Write(sync.PlainJSON(b))
 	return err
 }

@@ -65,7 +65,7 @@ func writePlan(w io.Writer, plan sync.Plan, format string, colour bool) error {
 		if err != nil {
 			return err
 		}
-		_, err = w.Write(plainJSON(b))
+		_, err = w.Write(sync.PlainJSON(b))
 		return err
 	case "markdown":
 		return renderMarkdown(w, plan)

@@ -388,24 +388,5 @@ func writeRaw(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// The other end may have gone; nobody is left to tell.
-	_, _ = w.Write(printable(text))
-}
-
-// printable writes characters that do not print, or change how others do, as
-// JSON does. In JSON, where these can only stand inside strings, it means the
-// same.
-func printable(text []byte) []byte {
-	hidden := func(r rune) bool { return r != '\n' && notPlain(r) }
-	if bytes.IndexFunc(text, hidden) < 0 {
-		return text
-	}
-	var b bytes.Buffer
-	for _, r := range string(text) {
-		if hidden(r) {
-			b.WriteString(plain(string(r)))
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.Bytes()
+	_, _ = w.Write(sync.PlainJSON(text))
 }

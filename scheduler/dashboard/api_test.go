@@ -396,17 +396,3 @@ func TestCallbackInTime(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                         "",
-		"plain \u00e4\n":           "plain \u00e4\n",
-		"\x1b[31m\u202e\u200b":     `\u001b[31m\u202e\u200b`,
-		"\U000e0041":               `\udb40\udc41`,
-		"\u00a0\u2028\ufeff\t\x00": `\u00a0\u2028\ufeff\u0009\u0000`,
-	} {
-		if got := string(printable([]byte(in))); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}

@@ -4,38 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"cwvault/sync"
 )
 
-// plain shows what cannot be seen in text from elsewhere: control, direction
-// and invisible characters become \u and their number. It does not make text
-// safe for HTML; the templates do.
-func plain(s string) string {
-	if strings.IndexFunc(s, notPlain) < 0 && utf8.ValidString(s) {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r > 0xffff && notPlain(r):
-			hi, lo := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
-		case notPlain(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func notPlain(r rune) bool {
-	return !unicode.IsPrint(r) || r == 0x2800 || r >= 0x80 && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
-}
+// plain is [sync.Plain]. For HTML the templates escape it besides.
+func plain(s string) string { return sync.Plain(s) }
 
 // How many characters are shown of a name or path in a list, and of an error or
 // a reason. The page of a company shows all of its name, and the API everything.
