@@ -111,7 +111,6 @@ func (v secretServer) Check(ctx context.Context) []finding {
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func (secretServer) Commit(context.Context, string) error { return nil }
-func (secretServer) Close() error                         { return nil }
 
 // journalMarks is what the journal knows of the folders of a vault that cannot
 // hold marks itself.

@@ -587,3 +587,39 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// countedConn is a connection that tells when it is closed.
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c countedConn) Close() error {
+	defer c.closed()
+	return c.Conn.Close()
+}
+
+// Who opens a vault for each run keeps no connections of earlier ones.
+func TestCloseLeavesNoConnections(t *testing.T) {
+	v := newFake(t, nil).open()
+	var opened, closed atomic.Int64
+	transport := v.client.http.Transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		opened.Add(1)
+		return countedConn{c, gosync.OnceFunc(func() { closed.Add(1) })}, nil
+	}
+	if _, err := v.client.connect(t.Context(), ""); err != nil || opened.Load() == 0 {
+		t.Fatalf("%v, %d connections", err, opened.Load())
+	}
+	v.Close()
+	for end := time.Now().Add(10 * time.Second); closed.Load() < opened.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections, of which %d are closed", opened.Load(), closed.Load())
+		}
+	}
+}

@@ -191,6 +191,12 @@ func New(cfg Config) (*Vault, error) {
 	}, nil
 }
 
+// Close gives back the connections that wait to be used again. Its error is nil.
+func (v *Vault) Close() error {
+	v.client.http.CloseIdleConnections()
+	return nil
+}
+
 // Names implements [vault.Vault].
 func (v *Vault) Names() sync.NameRules { return v.names }
 
