@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"runtime/debug"
@@ -24,6 +25,9 @@ const (
 	// runsFresh is how long a list of runs is shown without looking again. Runs
 	// that other processes make beside the service are in the journal only.
 	runsFresh = time.Second
+	// logged is how many lines of a kind the log has for one run. The page and
+	// the history have all of them.
+	logged = 20
 )
 
 // service is `cwvault serve`: it runs when it is due or asked for, and is what
@@ -39,11 +43,17 @@ type service struct {
 	alerts   chan func(context.Context) // at most one waits
 	notifier *notifier
 	started  time.Time
+	held     map[heldKey]bool // what the log has told of; of the run under way
 
 	mu    gosync.Mutex
 	cfg   *config
 	state dashboard.State // but for what State adds
 	runs  runsCache
+}
+
+type heldKey struct {
+	key  sync.Key
+	code sync.HoldCode
 }
 
 // newService opens everything once, so that wrong settings end it now and not
@@ -169,7 +179,7 @@ func (v *service) listen(ctx context.Context) (err error) {
 		return nil
 	}
 	if v.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen); err != nil {
-		return configf("CWVAULT_LISTEN: %w", err)
+		return fmt.Errorf("CWVAULT_LISTEN: %w", err) // nothing wrong with the settings: another try, later, may do
 	}
 	v.app.log.Info("listening", "address", v.listener.Addr().String())
 	return nil
@@ -242,7 +252,7 @@ func (v *service) run(ctx context.Context) error {
 	outcome, run, code, text := outcomeFailed, int64(0), exitCode(err), ""
 	if err == nil {
 		outcome, run, code, text = r.Outcome, r.Run, r.exit(), r.Error
-		err = v.report(r)
+		err = v.report(r, b.request.partial())
 	} else {
 		text = err.Error()
 		var panicked *sync.PanicError
@@ -333,21 +343,43 @@ func (v *service) reached(server string, err error) {
 	})
 }
 
-// report logs how a run went. Its error is a partial run.
-func (v *service) report(r *runReport) error {
+// report logs how a run went. What is held is told of once: it can stay so for
+// months. Its error is a partial run.
+func (v *service) report(r *runReport, partial bool) error {
 	log := v.app.log
 	log.Info("run over", "run", r.Run, "outcome", r.Outcome, "plan", r.ID,
 		"create", r.Counts.Create, "adopt", r.Counts.Adopt, "rename", r.Counts.Rename, "move", r.Counts.Move, "archive", r.Counts.Archive,
 		"held", r.Counts.Held, "departed", r.Counts.Departed, "unchanged", r.Counts.Unchanged)
+	failed := 0
 	for i, step := range r.Results {
 		v.metrics.StepEnded(r.Steps[i].Op, string(step.Status))
-		if step.Error != "" {
+		if step.Error == "" {
+			continue
+		}
+		if failed++; failed <= logged {
 			log.Warn("step not made", "key", r.Steps[i].Key, "status", step.Status, "error", plain(step.Error))
 		}
 	}
-	for _, h := range r.Held {
-		log.Warn("held", "key", h.Key, "code", h.Code, "reason", plain(h.Reason))
+	if failed > logged {
+		log.Warn("more steps were not made", "steps", failed-logged)
 	}
+	held, fresh := map[heldKey]bool{}, 0
+	for _, h := range r.Held {
+		held[heldKey{h.Key, h.Code}] = true
+		if v.held[heldKey{h.Key, h.Code}] {
+			continue
+		}
+		if fresh++; fresh <= logged {
+			log.Warn("held", "key", h.Key, "code", h.Code, "reason", plain(h.Reason))
+		}
+	}
+	if fresh > logged {
+		log.Warn("more is held", "items", fresh-logged)
+	}
+	if partial {
+		maps.Copy(held, v.held)
+	}
+	v.held = held
 	if r.Outcome == outcomePartial {
 		return fmt.Errorf("run %d: some steps were not made", r.Run)
 	}

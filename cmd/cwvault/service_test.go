@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
@@ -219,8 +221,8 @@ func TestServiceLook(t *testing.T) {
 			if want == `\` {
 				continue // it has none
 			}
-			if c.Path != want || !strings.Contains(c.Explain, want) {
-				t.Errorf("%s: company %d is at %s, want %s; %s", what, c.ID, c.Path, want, c.Explain)
+			if c.Path != want || !strings.Contains(c.Explain(), want) {
+				t.Errorf("%s: company %d is at %s, want %s; %s", what, c.ID, c.Path, want, c.Explain())
 			}
 		}
 	}
@@ -258,9 +260,7 @@ func TestServiceLook(t *testing.T) {
 	if got := s.over(s.ask(dashboard.Request{Companies: []string{"151"}})); got.ExitCode != exitOK {
 		t.Errorf("one company: %+v", got)
 	}
-	if got := len(s.State().Look.Pending.Steps); got != 30 {
-		t.Errorf("after a run of one company %d steps are pending", got)
-	}
+	check("a run of one company", 31, false)
 	if got := s.over(s.ask(dashboard.Request{Companies: []string{"nobody"}})); got.ExitCode != exitUsage || !strings.Contains(got.Error, `"nobody"`) {
 		t.Errorf("no such company: %+v", got)
 	}
@@ -535,5 +535,60 @@ func TestServiceWaitsForItsTurn(t *testing.T) {
 	}
 	if got := s.over(asked); got.ExitCode != exitOK {
 		t.Errorf("the service's run: %+v", got)
+	}
+}
+
+// TestServiceSaysLittle: what is held for months is in the log once, and a bad
+// day makes no flood of it.
+func TestServiceSaysLittle(t *testing.T) {
+	t.Parallel()
+	site := newSite(t)
+	w := site.world
+	for i := range 30 {
+		w.add(100+i, fmt.Sprintf("Company %d", i), "none", "Active")
+	}
+	s := serveHere(t, site.env)
+	told := func() (keys []string) {
+		for _, m := range regexp.MustCompile(`held: key=(\S+)`).FindAllStringSubmatch(s.log.String(), -1) {
+			keys = append(keys, m[1])
+		}
+		return keys
+	}
+	s.over(s.ask(dashboard.Request{}))
+	if n := len(told()); n != logged || !strings.Contains(s.log.String(), "more is held: items=10") {
+		t.Errorf("%d lines; the log:\n%s", n, s.log)
+	}
+	s.over(s.ask(dashboard.Request{}))
+	w.add(130, "Company 30", "none", "Active")
+	s.over(s.ask(dashboard.Request{Companies: []string{"130"}}))
+	s.over(s.ask(dashboard.Request{}))
+	if keys := told(); len(keys) != logged+1 || keys[logged] != "company/130" {
+		t.Errorf("the log tells of %v", keys)
+	}
+	w.SetTypes(130, w.types["Customer"])
+	s.over(s.ask(dashboard.Request{}))
+	w.SetTypes(130)
+	s.over(s.ask(dashboard.Request{}))
+	if keys := told(); len(keys) != logged+2 || keys[logged+1] != "company/130" {
+		t.Errorf("held again; the log tells of %v", keys)
+	}
+}
+
+// TestServiceAddressTaken: a supervisor is to try again, which it does not after
+// wrong settings. The address may be free a moment later, or there at all when
+// the network is up.
+func TestServiceAddressTaken(t *testing.T) {
+	t.Parallel()
+	site := newSite(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, address := range []string{l.Addr().String(), "192.0.2.1:8377"} {
+		site.env = append(site.env, "CWVAULT_LISTEN="+address, "CWVAULT_TOKEN="+serviceToken)
+		if text := site.must(exitFailed, "serve"); !strings.Contains(text, "CWVAULT_LISTEN: listen tcp "+address) {
+			t.Errorf("%s: it says\n%s", address, text)
+		}
 	}
 }
