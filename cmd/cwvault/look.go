@@ -16,26 +16,30 @@ import (
 	"cwvault/sync/journal"
 )
 
-// note takes over what a run found and did into what the service shows.
-func (v *service) note(b batch, r *runReport, p *proposal, started time.Time, err error) {
+// note takes over what a run found and did into what the service shows. The
+// number is 0 if the journal knows nothing of the run.
+func (v *service) note(b batch, r *runReport, p *proposal, run int64, started time.Time, err error) {
 	whole := !b.request.partial()
 	v.mu.Lock()
 	before := v.state.Look
 	v.mu.Unlock()
 	look := before
-	if p != nil {
+	if p != nil && (whole || r != nil) {
 		look = newLook(p, r, before, started)
 	}
-	inStep := err == nil && r.Outcome == outcomeDone && len(look.Pending.Steps) == 0
+	// That a request was wrong says nothing of the vault.
+	wrong := r == nil && (exitCode(err) == exitUsage || exitCode(err) == exitHeld)
+	differs := look != nil && len(look.Pending.Steps) > 0 || !wrong && (err != nil || r.Outcome != outcomeDone)
 	v.update(func(st *dashboard.State) {
 		st.Look = look
 		switch {
-		case inStep:
-			st.NotInStep = time.Time{}
-		case st.NotInStep.IsZero():
+		case differs && st.NotInStep.IsZero():
 			st.NotInStep = started
+		case !differs && r != nil && (whole || r.lookAgain):
+			st.NotInStep = time.Time{}
 		}
 		switch {
+		case wrong:
 		case err != nil:
 			st.LastError = plain(err.Error())
 		case r.Outcome != outcomeDone:
@@ -46,8 +50,8 @@ func (v *service) note(b batch, r *runReport, p *proposal, started time.Time, er
 		if whole && err == nil && r.Outcome == outcomeDone {
 			st.LastGood = started
 		}
-		if r != nil {
-			st.LastRun = r.Run
+		if run != 0 {
+			st.LastRun = run
 		}
 	})
 }
@@ -60,8 +64,8 @@ func orText(s, otherwise string) string {
 }
 
 // newLook is what a run saw and left to be done. Without r nothing was done,
-// and r.lookAgain says that p was made after it. Of a run of some companies,
-// what is known of the others stays as it was.
+// and r.lookAgain says that p was made after it. If p is about some companies,
+// the others were in step before.
 func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *dashboard.Look {
 	l := &dashboard.Look{At: at, Blocked: map[sync.Key]bool{}, Failed: map[sync.Key]string{}, Listed: len(p.source.Companies)}
 	tree, done := p.tree, map[sync.Key]bool{}
@@ -89,18 +93,19 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 	for _, step := range p.Steps {
 		allowed[step.Key] = true
 	}
+	guarded := p.HeldByGuard() // otherwise what is left settles by itself
 	for _, step := range p.full.Steps {
 		if done[step.Key] {
 			unchanged++
 			continue
 		}
 		pending.Steps = append(pending.Steps, step)
-		if !allowed[step.Key] {
+		if guarded && !allowed[step.Key] {
 			l.Blocked[step.Key] = true
 		}
 	}
-	if p.req.partial() && before != nil {
-		pending = withOthers(pending, before, l, p, done)
+	if p.req.partial() {
+		pending = withOthers(pending, before.Pending, p.only)
 	}
 	pending.Counts = countsFor(pending, unchanged)
 	if len(done) > 0 || p.req.partial() { // otherwise it is the plan that was made, with the id that guards ask for
@@ -116,33 +121,17 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 	return l
 }
 
-// withOthers adds to the plan of some companies what was pending for the others
-// before.
-func withOthers(pending sync.Plan, before *dashboard.Look, l *dashboard.Look, p *proposal, done map[sync.Key]bool) sync.Plan {
-	mine := map[sync.Key]bool{}
-	for id := range p.only {
-		mine[sync.CompanyKey(id)] = true
+// withOthers adds to what is left of the plan of some companies what is held of
+// the others and who has departed. For them, nothing was to be done.
+func withOthers(pending, before sync.Plan, only map[int]bool) sync.Plan {
+	mine := func(key sync.Key) bool {
+		id, ok := key.CompanyID()
+		return ok && only[id]
 	}
-	for _, step := range p.full.Steps {
-		mine[step.Key] = true
-	}
-	steps := []sync.Step{}
-	for _, step := range before.Pending.Steps {
-		if mine[step.Key] || done[step.Key] {
-			continue
-		}
-		steps = append(steps, step)
-		l.Blocked[step.Key] = before.Blocked[step.Key]
-		if text, failed := before.Failed[step.Key]; failed {
-			l.Failed[step.Key] = text
-		}
-	}
-	pending.Steps = append(steps, pending.Steps...)
-	of := func(key sync.Key) bool { return mine[key] }
-	pending.Held = append(slices.DeleteFunc(slices.Clone(before.Pending.Held), func(h sync.Held) bool { return of(h.Key) }),
-		slices.DeleteFunc(slices.Clone(pending.Held), func(h sync.Held) bool { return !of(h.Key) })...)
-	pending.Departed = append(slices.DeleteFunc(slices.Clone(before.Pending.Departed), func(d sync.Departed) bool { return of(d.Key) }),
-		slices.DeleteFunc(slices.Clone(pending.Departed), func(d sync.Departed) bool { return !of(d.Key) })...)
+	pending.Held = append(slices.DeleteFunc(slices.Clone(before.Held), func(h sync.Held) bool { return mine(h.Key) }),
+		slices.DeleteFunc(slices.Clone(pending.Held), func(h sync.Held) bool { return !mine(h.Key) })...)
+	pending.Departed = append(slices.DeleteFunc(slices.Clone(before.Departed), func(d sync.Departed) bool { return mine(d.Key) }),
+		slices.DeleteFunc(slices.Clone(pending.Departed), func(d sync.Departed) bool { return !mine(d.Key) })...)
 	return pending
 }
 
@@ -206,14 +195,14 @@ func treeAfter(t sync.Tree, tenant string, steps []sync.Step, results []stepResu
 // companiesOf lists all companies with what is to be said of each.
 func companiesOf(e *explainer) []dashboard.Company {
 	list := make([]dashboard.Company, 0, len(e.companies))
+	var texts packer
 	add := func(id int, name, identifier string) {
 		key := sync.CompanyKey(id)
 		step, pending := e.steps[key]
 		_, held := e.held[key]
 		_, departed := e.departed[key]
 		choice, _ := e.wanted.Explain(id)
-		c := dashboard.Company{ID: id, Identifier: identifier, Name: name, State: "in step",
-			Explain: strings.Clone(e.text(id))} // without the builder's reserve, which adds up
+		c := dashboard.Company{ID: id, Identifier: identifier, Name: name, State: "in step", Explain: texts.add(e.text(id))}
 		switch {
 		case departed:
 			c.State = "departed"
@@ -241,6 +230,7 @@ func companiesOf(e *explainer) []dashboard.Company {
 			}
 		}
 	}
+	texts.done()
 	slices.SortFunc(list, func(a, b dashboard.Company) int {
 		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
 	})
@@ -300,10 +290,8 @@ func (v *service) Run(ctx context.Context, id int64) (report dashboard.RunReport
 			return err
 		}
 		r := runReport{Run: info.ID, Trigger: info.Trigger, Outcome: orRunning(info.Outcome), Error: info.Error, Started: info.Started, Ended: info.Finished}
-		if len(info.Plan) > 0 {
-			if err := json.Unmarshal(info.Plan, &r.Plan); err != nil {
-				return fmt.Errorf("the plan of run %d: %w", id, err)
-			}
+		if r.Plan, err = recordedPlan(info); err != nil {
+			return err
 		}
 		r.Results = make([]stepResult, len(r.Steps))
 		for s, err := range j.Steps(ctx, id) {
@@ -323,6 +311,16 @@ func (v *service) Run(ctx context.Context, id int64) (report dashboard.RunReport
 		return err
 	})
 	return report, err
+}
+
+// recordedPlan is the plan of a run; empty if it failed before it had one.
+func recordedPlan(info journal.RunInfo) (p sync.Plan, err error) {
+	if len(info.Plan) > 0 {
+		if err = json.Unmarshal(info.Plan, &p); err != nil {
+			err = fmt.Errorf("the plan of run %d: %w", info.ID, err)
+		}
+	}
+	return p, err
 }
 
 // withJournal opens the journal for reading. It is not kept open: the file may

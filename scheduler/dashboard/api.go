@@ -115,6 +115,10 @@ type companyJSON struct {
 	Explain    string `json:"explain,omitempty"`
 }
 
+func newCompanyJSON(c Company) companyJSON {
+	return companyJSON{ID: c.ID, Identifier: c.Identifier, Name: c.Name, Path: c.Path, State: c.State}
+}
+
 // companies searches: ?q=&limit=20.
 func (h *handler) companies(w http.ResponseWriter, r *http.Request) {
 	limit, ok := number(w, r, "limit", 20, 1, maxList)
@@ -132,8 +136,7 @@ func (h *handler) companies(w http.ResponseWriter, r *http.Request) {
 		More      bool          `json:"more"`
 	}{make([]companyJSON, len(found)), more}
 	for i, c := range found {
-		c.Explain = ""
-		body.Companies[i] = companyJSON(c)
+		body.Companies[i] = newCompanyJSON(c)
 	}
 	writeJSON(w, http.StatusOK, body)
 }
@@ -151,7 +154,9 @@ func (h *handler) company(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, ErrNotFound)
 		return
 	}
-	writeJSON(w, http.StatusOK, companyJSON(look.Companies[i]))
+	body := newCompanyJSON(look.Companies[i])
+	body.Explain = look.Companies[i].Explain()
+	writeJSON(w, http.StatusOK, body)
 }
 
 // Search returns the first of the companies that query is about, at most limit,

@@ -177,13 +177,16 @@ func newFake(t *testing.T) *fakeService {
 				Run: 12, At: noon.Add(-10 * time.Minute), Pending: plan,
 				Blocked: map[sync.Key]bool{"company/250": true}, Failed: map[sync.Key]string{"company/666": hostile},
 				Companies: []Company{
-					{666, "evil", hostile, evil.To, "pending", "Company  " + "666\nPath     to be made"},
-					{250, "alovet", "Alovet, Inc.", moved.To, "held", "Company  250\nType     Customer"},
-					{9, "nine", "Nine", `\Clients\Customer\Active\Nine`, "departed", "Company  9"},
-					{7, "seven", "Seven", `\Clients\Seven`, "held", "Company  7"},
+					{666, "evil", hostile, evil.To, "pending", saying("Company  " + "666\nPath     to be made")},
+					{250, "alovet", "Alovet, Inc.", moved.To, "held", saying("Company  250\nType     Customer")},
+					{9, "nine", "Nine", `\Clients\Customer\Active\Nine`, "departed", saying("Company  9")},
+					{7, "seven", "Seven", `\Clients\Seven`, "held", saying("Company  7")},
 				},
 				Listed: 3, Managed: 49,
 			},
 		},
 	}
 }
+
+// saying returns a company's explanation.
+func saying(text string) func() string { return func() string { return text } }

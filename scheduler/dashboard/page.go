@@ -349,7 +349,7 @@ func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 }
 
 func makeCompanyPage(look *Look, c Company) companyPage {
-	page := companyPage{Company: c, At: look.At, Facts: facts(c.Explain)}
+	page := companyPage{Company: c, At: look.At, Facts: facts(c.Explain())}
 	key := sync.CompanyKey(c.ID)
 	m := &treeMaker{root: levels(look.Pending.Root), look: look}
 	for i := range look.Pending.Steps {

@@ -365,7 +365,7 @@ func TestHostileNamesOnPages(t *testing.T) {
 	plan.Departed[0].Path, plan.Departed[0].Reason = hostile, hostile
 	for i := range f.state.Look.Companies {
 		c := &f.state.Look.Companies[i]
-		c.Identifier, c.Name, c.Path, c.Explain = hostile, hostile, hostile, "company  "+hostile
+		c.Identifier, c.Name, c.Path, c.Explain = hostile, hostile, hostile, func() string { return "company  " + hostile }
 	}
 	for _, path := range []string{"/", "/?q=script", "/?q=" + "%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE%22", "/runs/12", "/companies/666", "/companies/250"} {
 		w := do(h, "GET", path, "")

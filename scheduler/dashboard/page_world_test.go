@@ -36,8 +36,8 @@ func newLook(steps ...sync.Step) *Look {
 func inStep() State {
 	look := newLook()
 	look.Companies = []Company{
-		{1, "alder", "Alder Family Practice", `\Clients\Customer\Active\Alder Family Practice`, "in step", "key           company/1\ncompany       Alder Family Practice (alder)\nnext          nothing; the folder is where it should be\n"},
-		{2, "blue", "Bluestone Family Practice", `\Clients\Customer\Active\Bluestone Family Practice`, "in step", "key           company/2\n"},
+		{1, "alder", "Alder Family Practice", `\Clients\Customer\Active\Alder Family Practice`, "in step", saying("key           company/1\ncompany       Alder Family Practice (alder)\nnext          nothing; the folder is where it should be\n")},
+		{2, "blue", "Bluestone Family Practice", `\Clients\Customer\Active\Bluestone Family Practice`, "in step", saying("key           company/2\n")},
 	}
 	return State{
 		Now: noon, Version: "1.2.3", Tenant: "acmeinc", Vault: "https://vault.example.com/SecretServer", Root: `\Clients`,
@@ -94,10 +94,10 @@ func busyDay() State {
 	for _, s := range look.Pending.Steps {
 		if s.Company != nil {
 			look.Companies = append(look.Companies, Company{s.Company.ID, s.Company.Identifier, s.Company.Name, s.To, "pending",
-				fmt.Sprintf("key           %s\ncompany       %s (%s)\nstatus        Active (1)\ntypes         Customer (1)\nbelongs in    \\Clients\\Customer\\Active, by CWVAULT_FOLDER_STRUCTURE=$TYPE\\$STATUS\nnext          %s to %s: %s\n", s.Key, s.Company.Name, s.Company.Identifier, s.Op, s.To, s.Reason)})
+				saying(fmt.Sprintf("key           %s\ncompany       %s (%s)\nstatus        Active (1)\ntypes         Customer (1)\nbelongs in    \\Clients\\Customer\\Active, by CWVAULT_FOLDER_STRUCTURE=$TYPE\\$STATUS\nnext          %s to %s: %s\n", s.Key, s.Company.Name, s.Company.Identifier, s.Op, s.To, s.Reason))})
 		}
 	}
-	look.Companies = append(look.Companies, Company{272, "nobody", "Nobody Knows What This Is", `\Clients\Nobody Knows What This Is`, "held", "key           company/272\nheld          no-type: the company has no type\n"})
+	look.Companies = append(look.Companies, Company{272, "nobody", "Nobody Knows What This Is", `\Clients\Nobody Knows What This Is`, "held", saying("key           company/272\nheld          no-type: the company has no type\n")})
 
 	s := inStep()
 	s.Look = look

@@ -515,7 +515,7 @@ func TestManyRequests(t *testing.T) {
 	f.asked["r0"] = Asked{ID: "r0", State: "over"}
 	companies := make([]Company, 10_000)
 	for i := range companies {
-		companies[i] = Company{ID: i + 1, Identifier: fmt.Sprintf("company%d", i), Name: fmt.Sprintf("Company No. %d", i), Path: fmt.Sprintf(`\Clients\Customer\Active\Company No. %d`, i), State: "in step"}
+		companies[i] = Company{ID: i + 1, Identifier: fmt.Sprintf("company%d", i), Name: fmt.Sprintf("Company No. %d", i), Path: fmt.Sprintf(`\Clients\Customer\Active\Company No. %d`, i), State: "in step", Explain: saying("key  company")}
 	}
 	companies[249].Identifier = "alovet"
 	look := *f.state.Look

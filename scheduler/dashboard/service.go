@@ -123,9 +123,10 @@ type Company struct {
 	Path string
 	// State is "in step", "pending", "held", "departed" or "left out".
 	State string
-	// Explain is why, as `cwvault explain` prints it: lines of a word, spaces
-	// and a text, all printable.
-	Explain string
+	// Explain says why, as `cwvault explain` prints it: lines of a word, spaces
+	// and a text, all printable. It is a function because the texts of ten
+	// thousand companies are better kept packed.
+	Explain func() string
 }
 
 // Run is one run in a list.

@@ -256,7 +256,7 @@ func largeLook(steps, groups int) *Look {
 		s := newStep(sync.OpMove, sync.CompanyKey(i+1),
 			fmt.Sprintf(`\Clients\Prospect\Status %d\Company %d`, i%groups, i), fmt.Sprintf(`\Clients\Customer\Status %d\Company %d`, i%groups, i), "type changed")
 		look.Pending.Steps = append(look.Pending.Steps, s)
-		look.Companies = append(look.Companies, Company{i + 1, fmt.Sprintf("c%d", i), fmt.Sprintf("Company %d", i), s.To, "pending", "key           " + string(s.Key) + "\n"})
+		look.Companies = append(look.Companies, Company{i + 1, fmt.Sprintf("c%d", i), fmt.Sprintf("Company %d", i), s.To, "pending", saying("key           " + string(s.Key) + "\n")})
 	}
 	return look
 }
