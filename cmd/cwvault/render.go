@@ -30,15 +30,14 @@ type runReport struct {
 	lookAgain bool // the service has made another plan since
 }
 
-// leftSome reports whether the run made something, and not all.
-func (r runReport) leftSome() bool {
-	made := 0
+// made is how many steps were made.
+func (r runReport) made() (n int) {
 	for _, result := range r.Results {
 		if result.Status == sync.StatusDone {
-			made++
+			n++
 		}
 	}
-	return made > 0 && (made < len(r.Results) || r.HeldByGuard())
+	return n
 }
 
 // stepResult is how one step went, and when.

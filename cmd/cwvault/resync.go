@@ -318,6 +318,7 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 	if err != nil {
 		return nil, err
 	}
+	s.run = id
 	rec := &recorder{journal: s.journal, run: id, bar: s.bar, applied: s.watch.applied, results: make([]stepResult, len(p.Steps))}
 	rec.progress(0)
 	report := sync.Apply(ctx, fencedVault{s.vault, s.lease}, p.Plan, s.cfg.workers, rec)
@@ -365,6 +366,7 @@ func (s *session) recordFailure(ctx context.Context, run journal.Run, why error)
 	if err != nil {
 		return fmt.Errorf("record the run: %w", err)
 	}
+	s.run = id
 	return wrap("record the run", s.journal.FinishRun(ctx, id, journal.Finish{Outcome: outcomeFailed, Error: why.Error()}))
 }
 
@@ -390,7 +392,7 @@ func (s *session) remember(ctx context.Context, p *proposal, report sync.Report,
 		r.Outcome, r.Error = outcomePartial, err.Error()
 	}
 	errs = append(errs, s.journal.FinishRun(ctx, r.Run, journal.Finish{
-		Outcome: r.Outcome, Good: !p.undo, Companies: len(p.source.Companies), Counts: countsOf(p.Counts), Error: r.Error,
+		Outcome: r.Outcome, Good: !p.undo && !p.req.partial(), Companies: len(p.source.Companies), Counts: countsOf(p.Counts), Error: r.Error,
 	}))
 	errs = append(errs, s.journal.Prune(ctx, s.cfg.keepRuns))
 	return errors.Join(errs...)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
 	gosync "sync"
 	"time"
 
@@ -90,10 +91,11 @@ type past struct {
 	lastError     string
 }
 
-// past looks through the journal. Runs of some companies only are no attempts.
+// past looks through the journal. Runs of some companies and undos are no
+// attempts, as far as that can be told.
 func (s *session) past(ctx context.Context) (p past, err error) {
 	const most = 1000 // a service that has not been well for so long is not well
-	for before, seen := int64(0), 0; p.good.IsZero() && seen < most; {
+	for before, seen := int64(0), 0; seen < most; {
 		runs, err := s.journal.Runs(ctx, 100, before)
 		if err != nil || len(runs) == 0 {
 			return p, err
@@ -103,18 +105,23 @@ func (s *session) past(ctx context.Context) (p past, err error) {
 			if p.newest == 0 && r.Outcome != "" {
 				p.newest, p.lastError = r.ID, r.Error
 			}
-			if r.Trigger == onCallback {
-				continue
-			}
-			if p.attempt.IsZero() {
+			done, undo := r.Outcome == outcomeDone, strings.HasPrefix(r.Trigger, onUndo)
+			if p.attempt.IsZero() && (r.Good || !done && !undo && r.Trigger != onCallback) {
 				p.attempt = r.Started
 			}
-			if r.Outcome == outcomeDone {
-				p.good = r.Started
-				break
-			}
-			if r.Outcome != "" {
+			if !done && !undo && r.Outcome != "" {
 				p.notInStep = r.Started
+			}
+			if done && r.Good {
+				p.good = r.Started
+				if r, err = s.journal.Run(ctx, r.ID); err != nil {
+					return p, err
+				}
+				// A plan that cannot be read is no reason not to make another.
+				if plan, err := recordedPlan(r); err == nil && plan.HeldByGuard() {
+					p.notInStep = r.Started
+				}
+				return p, nil
 			}
 		}
 	}
@@ -247,7 +254,14 @@ func (v *service) run(ctx context.Context) error {
 	})()
 	v.update(func(st *dashboard.State) { st.Progress = dashboard.Progress{} })
 	v.refreshRuns()
-	v.note(b, r, p, started, err)
+	recorded := int64(0)
+	if s != nil {
+		recorded = s.run
+	}
+	noted := sync.Recovered(func() error { v.note(b, r, p, recorded, started, err); return nil })()
+	if err == nil {
+		err = noted
+	}
 
 	outcome, run, code, text := outcomeFailed, int64(0), exitCode(err), ""
 	if err == nil {
@@ -306,6 +320,9 @@ func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *
 		if again, err := s.propose(ctx, request{}); err == nil {
 			p, r.lookAgain = again, true
 		} else {
+			if b.request.partial() {
+				p = nil
+			}
 			v.app.log.Warn("looking again after the run", "error", plain(err.Error()))
 		}
 	}
@@ -492,17 +509,24 @@ func (v *service) giveBackMemory(ctx context.Context) {
 // watchStaleness raises the alarm when no run has been good for too long. It
 // does not depend on runs: those may be what does not happen.
 func (v *service) watchStaleness(ctx context.Context, every time.Duration) {
+	// A machine that wakes up, or a service that was down, has time for the run
+	// that mends it.
+	const patience = 5
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var told time.Time // an open ticket is looked up again now and then only
-	for {
+	for seen := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		st, c := v.State(), v.config()
-		if !st.Now.After(st.Stale) || !c.tickets || st.Now.Sub(told) < time.Hour {
+		if !st.Now.After(st.Stale) {
+			seen = 0
+			continue
+		}
+		if seen++; seen <= patience || !c.tickets || st.Now.Sub(told) < time.Hour {
 			continue
 		}
 		told = st.Now

@@ -25,6 +25,7 @@ type session struct {
 	address string // of the vault, for plans and the journal
 	journal *journal.Journal
 	lease   *journal.Lease // while one is held
+	run     int64          // the number of the last run in the journal, also of one that failed; 0 if none
 	bar     *progress
 	watch   watch
 

@@ -14,6 +14,9 @@ type undoCmd struct {
 	Format string `enum:"text,json" default:"text" help:"Form of the result: text or json."`
 }
 
+// onUndo begins the trigger of runs that take back another.
+const onUndo = "undo of run "
+
 // Run takes back what a run renamed and moved. What it created stays.
 func (cmd undoCmd) Run(a *app) error {
 	c, err := a.load()
@@ -41,7 +44,7 @@ func (cmd undoCmd) Run(a *app) error {
 		if p, created, err = s.proposeUndo(ctx, cmd.RunID); err != nil {
 			return err
 		}
-		report, err = s.apply(ctx, p, fmt.Sprintf("undo of run %d", cmd.RunID), started)
+		report, err = s.apply(ctx, p, fmt.Sprint(onUndo, cmd.RunID), started)
 		return err
 	})
 	if err != nil {
@@ -89,6 +92,6 @@ func (s *session) proposeUndo(ctx context.Context, run int64) (p *proposal, crea
 		}
 	}
 	world := sync.World{Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Tree: p.tree}
-	p.Plan, err = sync.Undo(world, s.vault.Names(), done, fmt.Sprintf("undo of run %d", run))
+	p.Plan, err = sync.Undo(world, s.vault.Names(), done, fmt.Sprint(onUndo, run))
 	return p, created, err
 }
