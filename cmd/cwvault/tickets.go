@@ -100,7 +100,7 @@ func (s *session) tell(ctx context.Context, a alerter, err error, problems []pro
 	var gone []string
 	for key, t := range remembered {
 		current := slices.ContainsFunc(problems, func(p problem) bool { return p.key == key })
-		if !current && (t.Solved.IsZero() || t.Seen > 0) && settles != nil && settles(key) {
+		if !current && (t.Solved.IsZero() || t.Seen > 0 || t.Unsure) && settles != nil && settles(key) {
 			gone = append(gone, key)
 		}
 	}
@@ -183,6 +183,7 @@ func (a *alerter) claimed(ctx context.Context, key string, f func(context.Contex
 		return err
 	}
 	err = f(ctx, &t)
+	t.Unsure = err != nil
 	ctx = context.WithoutCancel(ctx)
 	if t.Problem == "" {
 		return errors.Join(err, a.book.ForgetTicket(ctx, key))
@@ -192,10 +193,17 @@ func (a *alerter) claimed(ctx context.Context, key string, f func(context.Contex
 
 // settle notes on the ticket of a problem that it is gone.
 func (a *alerter) settle(ctx context.Context, t *journal.Ticket) error {
-	watched := t.ID != 0 && t.Mark != unwatched
+	watched, counted := t.ID != 0 && t.Mark != unwatched, t.Seen > 0
 	t.Seen, t.Mark = 0, ""
-	if !t.Solved.IsZero() {
+	if !t.Solved.IsZero() && !t.Unsure {
 		return nil
+	}
+	if t.ID == 0 && t.Unsure && !counted { // one may have been raised that nobody remembers
+		open, found, err := a.desk.OpenTicket(ctx, problem{key: t.Problem}.xref(a.cfg.ConnectWiseCompany, a.address, a.cfg.Root))
+		if err != nil {
+			return err
+		}
+		t.ID, watched = open.ID, found
 	}
 	if watched {
 		now, found, err := a.desk.Ticket(ctx, t.ID)

@@ -818,6 +818,60 @@ func TestTicketAnswerLost(t *testing.T) {
 	s.says(s.expect("found", 2)[0], []string{"goes on with this ticket"}, nil)
 }
 
+// What was said on a ticket by a process that could not remember it is taken
+// back all the same when the problem is gone: the answer was lost, or the process
+// was killed.
+func TestTicketUnsure(t *testing.T) {
+	customer := func(s ticketSite) { s.world.SetTypes(2, s.world.types["Customer"]) }
+	for name, c := range map[string]struct {
+		spoil func(s ticketSite)
+		notes int
+	}{
+		"killed when it had raised the ticket": {func(s ticketSite) {
+			s.run(exitOK, "resync")
+			s.inJournal(`UPDATE cwvault_ticket SET ticket = 0, items = '[]', claimed = $1`, time.Now().Add(-time.Minute).UnixMilli())
+		}, 2},
+		"killed when it had noted that it is back": {func(s ticketSite) {
+			s.run(exitOK, "resync")
+			customer(s)
+			s.run(exitOK, "resync")
+			s.world.SetTypes(2)
+			s.run(exitOK, "resync")
+			s.inJournal(`UPDATE cwvault_ticket SET solved = $1, items = '[]', claimed = $1`, time.Now().Add(-time.Minute).UnixMilli())
+		}, 4},
+		"does not know whether it has noted that it is back": {func(s ticketSite) {
+			s.run(exitOK, "resync")
+			customer(s)
+			s.run(exitOK, "resync")
+			s.world.SetTypes(2)
+			s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodPost, "/notes"), CutAfter: -1, Times: 1})
+			s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/notes"), Status: http.StatusForbidden, Body: "{}"})
+			if _, log := s.run(exitOK, "resync"); !strings.Contains(log, "not known") {
+				t.Errorf("it is sure:\n%s", log)
+			}
+			s.world.ClearFaults()
+		}, 4},
+		"does not know whether it has raised the ticket": {func(s ticketSite) {
+			s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodPost, "/service/tickets"), CutAfter: -1, Times: 1})
+			s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/service/tickets"), Skip: 1, Status: http.StatusForbidden, Body: "{}"})
+			s.run(exitOK, "resync")
+			s.world.ClearFaults()
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTicketSite(t)
+			s.world.add(2, "Two", "none", "Active")
+			c.spoil(s)
+			s.expect("before", c.notes-1)
+			customer(s)
+			for range 2 {
+				s.run(exitOK, "resync")
+				s.says(s.expect("gone", c.notes)[0], []string{"Solved:"}, nil)
+			}
+		})
+	}
+}
+
 // With keys that do not do, nothing is sent but the run's own requests.
 func TestTicketWrongKeys(t *testing.T) {
 	s := newTicketSite(t)

@@ -20,11 +20,14 @@ type Ticket struct {
 	Seen    int       // in how many runs in a row it was seen, where that matters
 	Mark    string    // tells one occurrence of the problem from another, where that matters
 	Items   []string  // the keys of what it is about
+	// Unsure: something may have been said about it that is not remembered. Whoever
+	// put it here did not know, or had a claim on it and never came back.
+	Unsure bool
 }
 
 // Tickets returns all problems that are remembered, by name.
 func (j *Journal) Tickets(ctx context.Context) (map[string]Ticket, error) {
-	list, err := rows(ctx, j, "read tickets", scanTicket, `SELECT `+ticketColumns+` FROM cwvault_ticket`)
+	list, err := rows(ctx, j, "read tickets", scanTicket(j.now()), `SELECT `+ticketColumns+`, claimed FROM cwvault_ticket`)
 	m := make(map[string]Ticket, len(list))
 	for _, t := range list {
 		m[t.Problem] = t
@@ -34,14 +37,17 @@ func (j *Journal) Tickets(ctx context.Context) (map[string]Ticket, error) {
 
 const ticketColumns = `problem, ticket, since, solved, seen, mark, items`
 
-func scanTicket(scan func(...any) error) (Ticket, error) {
-	var t Ticket
-	var items text
-	err := scan((*text)(&t.Problem), &t.ID, (*stamp)(&t.Since), (*stamp)(&t.Solved), &t.Seen, (*text)(&t.Mark), &items)
-	if err == nil {
-		err = json.Unmarshal([]byte(items), &t.Items)
+func scanTicket(now time.Time) func(scan func(...any) error) (Ticket, error) {
+	return func(scan func(...any) error) (t Ticket, err error) {
+		var items text
+		var claimed stamp
+		err = scan((*text)(&t.Problem), &t.ID, (*stamp)(&t.Since), (*stamp)(&t.Solved), &t.Seen, (*text)(&t.Mark), &items, &claimed)
+		if err == nil {
+			err = json.Unmarshal([]byte(items), &t.Items)
+		}
+		t.Unsure = !time.Time(claimed).IsZero() && !time.Time(claimed).After(now)
+		return t, err
 	}
-	return t, err
 }
 
 // ClaimTicket takes the problem for this caller alone, until PutTicket or
@@ -53,6 +59,10 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 		return Ticket{}, false, err
 	}
 	now := j.now()
+	before, err := rows(ctx, j, "read a ticket", scanTicket(now), `SELECT `+ticketColumns+`, claimed FROM cwvault_ticket WHERE problem = $1`, text(problem))
+	if err != nil {
+		return Ticket{}, false, err
+	}
 	// A claim for much longer than it can last was made before the clock was set
 	// back; one for a little longer by somebody who read the clock after this.
 	n, err := j.exec(ctx, "claim a problem", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
@@ -62,10 +72,11 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 	if err != nil || n == 0 {
 		return Ticket{}, false, err
 	}
-	found, err := rows(ctx, j, "read a ticket", scanTicket, `SELECT `+ticketColumns+` FROM cwvault_ticket WHERE problem = $1`, text(problem))
+	found, err := rows(ctx, j, "read a ticket", scanTicket(now), `SELECT `+ticketColumns+`, claimed FROM cwvault_ticket WHERE problem = $1`, text(problem))
 	if err != nil || len(found) == 0 {
 		return Ticket{}, false, err
 	}
+	found[0].Unsure = len(before) > 0 && before[0].Unsure // the claim on it is ours now
 	return found[0], true, nil
 }
 
@@ -79,10 +90,14 @@ func (j *Journal) PutTicket(ctx context.Context, t Ticket) error {
 	if err != nil {
 		return err
 	}
+	claimed := time.Time{}
+	if t.Unsure {
+		claimed = time.UnixMilli(1) // a claim that has ended long ago, and not by this
+	}
 	_, err = j.exec(ctx, "write a ticket", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (problem) DO UPDATE SET ticket = excluded.ticket, since = excluded.since,
-		solved = excluded.solved, seen = excluded.seen, mark = excluded.mark, items = excluded.items, claimed = 0`,
-		text(t.Problem), t.ID, stamp(t.Since), stamp(t.Solved), t.Seen, text(t.Mark), text(items))
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (problem) DO UPDATE SET ticket = excluded.ticket, since = excluded.since,
+		solved = excluded.solved, seen = excluded.seen, mark = excluded.mark, items = excluded.items, claimed = excluded.claimed`,
+		text(t.Problem), t.ID, stamp(t.Since), stamp(t.Solved), t.Seen, text(t.Mark), text(items), stamp(claimed))
 	return err
 }
 

@@ -85,3 +85,33 @@ func TestTicketClaims(t *testing.T) {
 		try(one, true, "when the clock was set back")
 	})
 }
+
+// What nobody came back to tell of, and what they were not sure of, is told.
+func TestTicketUnsure(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		ctx, clock := t.Context(), newClock()
+		j := mustOpen(t, state, clock.now)
+		check := func(want bool, when string) {
+			t.Helper()
+			all, err := j.Tickets(ctx)
+			ok(t, err)
+			claimed, ours, err := j.ClaimTicket(ctx, "steps")
+			ok(t, err)
+			if got := all["steps"].Unsure; got != want || claimed.Unsure != want || !ours {
+				t.Errorf("%s: unsure is %v, and %v when claimed (%v); want %v", when, got, claimed.Unsure, ours, want)
+			}
+		}
+		check(false, "new")
+		if all, err := j.Tickets(ctx); err != nil || all["steps"].Unsure {
+			t.Errorf("while claimed: %v, %+v", err, all)
+		}
+		ok(t, j.PutTicket(ctx, Ticket{Problem: "steps", ID: 7, Since: clock.now()}))
+		check(false, "written")
+		clock.add(claimLife)
+		check(true, "claimed, and never written")
+		ok(t, j.PutTicket(ctx, Ticket{Problem: "steps", ID: 7, Since: clock.now(), Unsure: true}))
+		check(true, "written as unsure")
+		ok(t, j.PutTicket(ctx, Ticket{Problem: "steps", ID: 7, Since: clock.now()}))
+		check(false, "written again")
+	})
+}
