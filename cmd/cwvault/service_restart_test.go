@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"cwvault/connectwise/connectwisetest"
+	"cwvault/scheduler/dashboard"
+)
+
+// TestServiceRestart starts a service after runs of each kind: before its own
+// first run it knows from the journal how these went.
+func TestServiceRestart(t *testing.T) {
+	t.Parallel()
+	site := newSite(t)
+	w := site.world
+	for i := range 60 {
+		w.add(100+i, fmt.Sprintf("Company %02d", i), "Customer", "Active")
+	}
+	check := func(what string, inStep bool, newest int64) dashboard.State {
+		t.Helper()
+		s := serveHere(t, site.env)
+		defer s.end()
+		st := s.State()
+		if st.LastRun != newest || st.NotInStep.IsZero() != inStep {
+			t.Errorf("%s: last run %d, want %d; not in step since %v, %q", what, st.LastRun, newest, st.NotInStep, st.LastError)
+		}
+		return st
+	}
+	if st := check("nothing yet", true, 0); !st.LastAttempt.IsZero() || !st.LastGood.IsZero() {
+		t.Errorf("attempt %v, good %v", st.LastAttempt, st.LastGood)
+	}
+	site.must(exitOK, "resync")
+	good := check("a good run", true, 1)
+	if good.LastGood.IsZero() || !good.LastAttempt.Equal(good.LastGood) {
+		t.Errorf("attempt %v, good %v", good.LastAttempt, good.LastGood)
+	}
+
+	w.Rename(100, "Alder")
+	site.must(exitOK, "resync", "--company", "100")
+	site.must(exitOK, "undo", "2")
+	if st := check("a run of one company, and an undo", true, 3); !st.LastGood.Equal(good.LastGood) || !st.LastAttempt.Equal(good.LastGood) {
+		t.Errorf("attempt %v, good %v; the only run of all began %v", st.LastAttempt, st.LastGood, good.LastGood)
+	}
+
+	down := w.AddFault(connectwisetest.Fault{Status: 403, Body: "{}", ContentType: "application/json"})
+	site.must(exitUnauthorized, "resync")
+	site.must(exitUnauthorized, "resync")
+	down()
+	failed := check("two failed runs", false, 5)
+	if !failed.LastGood.Equal(good.LastGood) || !failed.LastAttempt.After(failed.NotInStep) || failed.LastError == "" {
+		t.Errorf("attempt %v, good %v, not in step since %v: %q", failed.LastAttempt, failed.LastGood, failed.NotInStep, failed.LastError)
+	}
+
+	for i := range 30 {
+		w.SetTypes(110+i, w.types["Prospect"])
+	}
+	site.must(exitHeld, "resync")
+	held := check("a guard holds something", false, 6)
+	if !held.NotInStep.Equal(held.LastGood) || held.LastGood.Equal(good.LastGood) || held.LastError != "" {
+		t.Errorf("good %v, not in step since %v: %q", held.LastGood, held.NotInStep, held.LastError)
+	}
+}
+
+// TestServiceWrongRequest: that somebody asks for what cannot be done says
+// nothing of the vault, and a failed run is shown by its own number.
+func TestServiceWrongRequest(t *testing.T) {
+	t.Parallel()
+	site := newSite(t)
+	site.world.add(100, "Acme", "Customer", "Active")
+	s := serveHere(t, site.env)
+	if got := s.over(s.ask(dashboard.Request{Companies: []string{"nobody"}})); got.ExitCode != exitUsage {
+		t.Errorf("no such company: %+v", got)
+	}
+	if st := s.State(); st.Look != nil || !st.NotInStep.IsZero() || st.LastError != "" || st.LastRun != 1 {
+		t.Errorf("before the first run: look %v, not in step since %v, %q, run %d", st.Look, st.NotInStep, st.LastError, st.LastRun)
+	}
+	s.over(s.ask(dashboard.Request{}))
+	for _, wrong := range []dashboard.Request{{Companies: []string{"nobody"}}, {Approve: "an id"}} {
+		if got := s.over(s.ask(wrong)); got.ExitCode == exitOK {
+			t.Errorf("%+v: %+v", wrong, got)
+		}
+		if st := s.State(); !st.NotInStep.IsZero() || st.LastError != "" || len(st.Look.Companies) != 1 {
+			t.Errorf("%+v: not in step since %v, %q", wrong, st.NotInStep, st.LastError)
+		}
+	}
+
+	down := site.world.AddFault(connectwisetest.Fault{Status: 403, Body: "{}", ContentType: "application/json"})
+	s.over(s.ask(dashboard.Request{}))
+	st := s.State()
+	if run, err := s.Run(t.Context(), st.LastRun); err != nil || run.Outcome != outcomeFailed || st.NotInStep.IsZero() || st.LastRun != 5 {
+		t.Errorf("a failed run is shown as run %d, which is %+v; %v", st.LastRun, run.Run, err)
+	}
+	down()
+	// What is known of the others is from before that failed: they are looked at again.
+	if got := s.over(s.ask(dashboard.Request{Companies: []string{"100"}})); got.ExitCode != exitOK || !s.State().NotInStep.IsZero() {
+		t.Errorf("one company: %+v, not in step since %v", got, s.State().NotInStep)
+	}
+	if age := time.Since(s.State().Look.At); age > time.Minute {
+		t.Errorf("the look is %v old", age)
+	}
+}
