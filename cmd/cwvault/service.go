@@ -316,13 +316,18 @@ func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *
 		held = err.Error()
 	}
 	v.update(func(st *dashboard.State) { st.Lease = held })
-	if r != nil && p != nil && v.unknown(b, r, p) && ctx.Err() == nil {
-		if again, err := s.propose(ctx, request{}); err == nil {
+	if r != nil && p != nil && v.unknown(b, r, p) {
+		again, err := (*proposal)(nil), ctx.Err()
+		if err == nil {
+			again, err = s.propose(ctx, request{})
+		}
+		switch {
+		case err == nil:
 			p, r.lookAgain = again, true
-		} else {
-			if b.request.partial() {
-				p = nil
-			}
+		case b.request.partial():
+			p = nil // what was known before tells more
+		}
+		if err != nil && ctx.Err() == nil {
 			v.app.log.Warn("looking again after the run", "error", plain(err.Error()))
 		}
 	}
