@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,5 +101,39 @@ func TestServiceWrongRequest(t *testing.T) {
 	}
 	if age := time.Since(s.State().Look.At); age > time.Minute {
 		t.Errorf("the look is %v old", age)
+	}
+}
+
+// TestServiceLooksInVain makes a run of one company, after which nothing can be
+// read any more: the service does not take that for the whole.
+func TestServiceLooksInVain(t *testing.T) {
+	t.Parallel()
+	site := newSite(t)
+	for i := range 20 {
+		site.world.add(100+i, fmt.Sprintf("Company %02d", i), "Customer", "Active")
+	}
+	s := serveHere(t, site.env)
+	one := func(company string) {
+		t.Helper()
+		down := site.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/company/companies"), Skip: 1,
+			Status: 403, Body: "{}", ContentType: "application/json"})
+		defer down()
+		if got := s.over(s.ask(dashboard.Request{Companies: []string{company}})); got.ExitCode != exitOK || !strings.Contains(s.log.String(), "looking again") {
+			t.Errorf("the run of company %s: %+v; the log:\n%s", company, got, s.log)
+		}
+	}
+	one("100")
+	if st := s.State(); st.Look != nil || site.marks()["company/100"] == "" {
+		t.Errorf("it takes the run of one company for all: %+v", st.Look)
+	}
+	s.over(s.ask(dashboard.Request{}))
+	for i := range 15 {
+		site.world.SetTypes(101+i, site.world.types["Prospect"])
+	}
+	s.over(s.ask(dashboard.Request{}))
+	since := s.State().NotInStep
+	one("100")
+	if st := s.State(); since.IsZero() || !st.NotInStep.Equal(since) || len(st.Look.Blocked) != 17 {
+		t.Errorf("not in step since %v, before since %v; %d blocked", st.NotInStep, since, len(st.Look.Blocked))
 	}
 }
