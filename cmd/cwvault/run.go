@@ -26,6 +26,9 @@ type app struct {
 	stderr  io.Writer
 	log     hclog.Logger
 	host    host
+	// unbooked are the problems that tickets were raised for while the journal
+	// could not be had. One part of the program at a time raises tickets.
+	unbooked map[string]bool
 }
 
 // commands is the command line.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -91,12 +92,13 @@ func (s *session) tell(ctx context.Context, a alerter, err error, problems []pro
 	}
 	ctx, cancel := context.WithTimeout(ctx, alertTimeout)
 	defer cancel()
-	a.cfg, a.address, a.log = s.cfg, s.address, s.app.log.Named("tickets")
+	a.app, a.cfg, a.address, a.log = s.app, s.cfg, s.address, s.app.log.Named("tickets")
 	remembered, bookErr := a.book.Tickets(ctx)
 	if bookErr != nil {
 		a.log.Warn("what was raised before is not known", "error", plain(bookErr.Error()), "mend", "see cwvault check")
 		a.book = noBook{}
 	}
+	a.recall(ctx, remembered)
 	var gone []string
 	for key, t := range remembered {
 		current := slices.ContainsFunc(problems, func(p problem) bool { return p.key == key })
@@ -125,6 +127,9 @@ func (s *session) tell(ctx context.Context, a alerter, err error, problems []pro
 	a.all(ctx, problems, gone)
 }
 
+// errUnclaimed: the journal does not take note of a problem.
+var errUnclaimed = errors.New("the problem cannot be taken on")
+
 // alerter is one round of raising tickets.
 type alerter struct {
 	desk    ticketDesk
@@ -135,6 +140,24 @@ type alerter struct {
 	run     int64 // 0 if it has no number
 	whole   bool  // the run has seen all there is of each problem
 	raised  int
+	app     *app
+}
+
+// recall puts into the book what this process has raised while there was none.
+func (a *alerter) recall(ctx context.Context, remembered map[string]journal.Ticket) {
+	if _, none := a.book.(noBook); none {
+		return
+	}
+	for key := range a.app.unbooked {
+		if t, known := remembered[key]; !known || !t.Solved.IsZero() {
+			t = journal.Ticket{Problem: key, Since: time.Now(), Unsure: true}
+			if a.book.PutTicket(ctx, t) != nil {
+				continue // until the next run
+			}
+			remembered[key] = t
+		}
+		delete(a.app.unbooked, key)
+	}
 }
 
 // all goes through the problems that are and those that are gone. What goes
@@ -153,7 +176,14 @@ func (a *alerter) all(ctx context.Context, problems []problem, gone []string) {
 		}
 	}
 	for _, p := range problems {
-		if failed(p.key, a.claimed(ctx, p.key, func(ctx context.Context, t *journal.Ticket) error { return a.raise(ctx, p, t) })) {
+		raise := func(ctx context.Context, t *journal.Ticket) error { return a.raise(ctx, p, t) }
+		err := a.claimed(ctx, p.key, raise)
+		if errors.Is(err, errUnclaimed) && ctx.Err() == nil { // a full disk is no reason to say nothing
+			a.log.Warn("what is raised now is not remembered", "error", plain(err.Error()), "mend", "see cwvault check")
+			a.book = noBook{}
+			err = a.claimed(ctx, p.key, raise)
+		}
+		if failed(p.key, err) {
 			return
 		}
 	}
@@ -179,11 +209,20 @@ func (a *alerter) warn(key string, err error) {
 // request, both may raise one.
 func (a *alerter) claimed(ctx context.Context, key string, f func(context.Context, *journal.Ticket) error) error {
 	t, ours, err := a.book.ClaimTicket(ctx, key)
-	if err != nil || !ours {
-		return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnclaimed, err)
+	}
+	if !ours {
+		return nil
 	}
 	err = f(ctx, &t)
 	t.Unsure = err != nil
+	if _, none := a.book.(noBook); none {
+		if a.app.unbooked == nil {
+			a.app.unbooked = map[string]bool{}
+		}
+		a.app.unbooked[key] = true
+	}
 	ctx = context.WithoutCancel(ctx)
 	if t.Problem == "" {
 		return errors.Join(err, a.book.ForgetTicket(ctx, key))

@@ -10,6 +10,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -624,11 +625,21 @@ func TestTicketServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually("the journal is damaged", func(all []connectwisetest.Ticket) bool { return len(all) == 2 })
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(s.statePath() + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	eventually("a new journal", func(all []connectwisetest.Ticket) bool { return len(all[1].Notes) == 2 })
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("exit code %d\n%s", code, &out)
 	}
-	s.says(s.expect("in the end", 2, 1)[1], []string{"journal"}, nil)
+	last := s.expect("in the end", 2, 2)[1]
+	s.says(last, []string{"Solved:"}, nil)
+	if !strings.Contains(last.Notes[0], "journal") {
+		t.Errorf("the ticket is about something else:\n%s", last.Notes[0])
+	}
 }
 
 func TestTicketStale(t *testing.T) {
@@ -816,6 +827,27 @@ func TestTicketAnswerLost(t *testing.T) {
 	s.world.ClearFaults()
 	s.run(exitOK, "resync")
 	s.says(s.expect("found", 2)[0], []string{"goes on with this ticket"}, nil)
+}
+
+// A journal that can be read and not written, as on a full disk, is no reason
+// not to raise a ticket, and none to raise another after each run.
+func TestTicketJournalFull(t *testing.T) {
+	s := newTicketSite(t)
+	s.run(exitOK, "resync")
+	s.inJournal(`CREATE TRIGGER disk_full BEFORE INSERT ON cwvault_ticket BEGIN SELECT RAISE(ABORT, 'disk full'); END`)
+	s.world.add(2, "Two", "none", "Active")
+	for range 2 {
+		if _, log := s.run(exitOK, "resync"); strings.Count(log, "is not remembered") != 1 || !strings.Contains(log, "disk full") {
+			t.Errorf("the log:\n%s", log)
+		}
+		s.expect("full", 1)
+	}
+	s.inJournal(`DROP TRIGGER disk_full`)
+	s.run(exitOK, "resync")
+	s.says(s.expect("not full", 2)[0], []string{"goes on with this ticket"}, nil)
+	s.world.SetTypes(2, s.world.types["Customer"])
+	s.run(exitOK, "resync")
+	s.says(s.expect("gone", 3)[0], []string{"Solved:"}, nil)
 }
 
 // What was said on a ticket by a process that could not remember it is taken
