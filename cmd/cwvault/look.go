@@ -93,7 +93,9 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 	for _, step := range p.Steps {
 		allowed[step.Key] = true
 	}
-	guarded := p.HeldByGuard() // otherwise what is left settles by itself
+	guarded := slices.ContainsFunc(p.Held, func(h sync.Held) bool { // otherwise what is left settles by itself
+		return h.Code.ByGuard() || h.Code == sync.HeldAccessWidens
+	})
 	for _, step := range p.full.Steps {
 		if done[step.Key] {
 			unchanged++

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"cwvault/scheduler/dashboard"
+	"cwvault/sync"
 )
 
 // TestServiceApprove copies the id of the plan from the page, after runs of
@@ -110,5 +111,39 @@ func TestServiceApprove(t *testing.T) {
 			}
 			site.must(exitOK, "plan", "--detailed-exitcode")
 		})
+	}
+}
+
+// TestServiceApproveAccess does the same for a move that lets others in, beside
+// one that does not.
+func TestServiceApproveAccess(t *testing.T) {
+	t.Parallel()
+	site := newVaultSite(t)
+	for i := range 4 {
+		site.world.add(100+i, fmt.Sprintf("Company %d", i), "Customer", "Active")
+	}
+	site.world.add(200, "Other", "Prospect", "Active")
+	s := serveHere(t, site.env, "CWVAULT_ACCESS=hold")
+	s.over(s.ask(dashboard.Request{}))
+	for _, f := range site.server.Folders() {
+		if f.Path == `\Clients\Prospect` {
+			site.server.BreakInheritance(f.ID)
+			site.server.Grant(f.ID, "Helpdesk", "View", "List")
+		}
+	}
+	site.world.SetTypes(100, site.world.types["Prospect"])
+	site.world.Rename(101, "Alder")
+	if got := s.over(s.ask(dashboard.Request{})); got.ExitCode != exitOK || got.Done != 1 {
+		t.Fatalf("a move that lets others in: %+v\n%s", got, s.log)
+	}
+	look := s.State().Look
+	if len(look.Pending.Steps) != 1 || !look.Blocked["company/100"] || look.Pending.Held[0].Code != sync.HeldAccessWidens {
+		t.Errorf("pending: %+v", look.Pending)
+	}
+	if _, page := s.get("/"); !strings.Contains(page, "--approve "+look.Pending.ID) || !strings.Contains(page, `name="approve" value="`+look.Pending.ID) {
+		t.Errorf("the page does not show the id %s, or does not let it through", look.Pending.ID)
+	}
+	if got := s.over(s.ask(dashboard.Request{Approve: look.Pending.ID})); got.ExitCode != exitOK || got.Done != 1 {
+		t.Errorf("the plan approved: %+v", got)
 	}
 }

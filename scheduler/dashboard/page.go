@@ -54,7 +54,7 @@ type derived struct {
 	Steps        int
 	Held         []heldGroup
 	HeldTotal    int
-	Urgent       bool // a guard holds something
+	Urgent       bool // something waits for the plan to be approved
 	Departed     []sync.Departed
 	DepartedMore int
 }
@@ -163,7 +163,7 @@ func (p *pages) derive(look *Look) *derived {
 func deriveFrom(look *Look) *derived {
 	plan := look.Pending
 	d := &derived{
-		Plan: plan, Steps: len(plan.Steps), HeldTotal: len(plan.Held), Urgent: plan.HeldByGuard(),
+		Plan: plan, Steps: len(plan.Steps), HeldTotal: len(plan.Held), Urgent: len(look.Blocked) > 0,
 		Tree: makeTree(look, treeLines), Held: heldGroups(plan.Held, heldItems),
 		Departed: slices.Clone(plan.Departed[:min(departedItems, len(plan.Departed))]),
 	}
