@@ -315,14 +315,16 @@ func (v *service) Run(ctx context.Context, id int64) (report dashboard.RunReport
 	return report, err
 }
 
-// recordedPlan is the plan of a run; empty if it failed before it had one.
-func recordedPlan(info journal.RunInfo) (p sync.Plan, err error) {
+// recordedPlan is the plan of a run; one of nothing if it failed before it had
+// one.
+func recordedPlan(info journal.RunInfo) (sync.Plan, error) {
+	p := sync.Plan{Schema: sync.PlanSchema, Tenant: info.Tenant, Vault: info.Vault, Root: info.Root, Steps: []sync.Step{}, Held: []sync.Held{}, Departed: []sync.Departed{}}
 	if len(info.Plan) > 0 {
-		if err = json.Unmarshal(info.Plan, &p); err != nil {
-			err = fmt.Errorf("the plan of run %d: %w", info.ID, err)
+		if err := json.Unmarshal(info.Plan, &p); err != nil {
+			return p, fmt.Errorf("the plan of run %d: %w", info.ID, err)
 		}
 	}
-	return p, err
+	return p, nil
 }
 
 // withJournal opens the journal for reading. It is not kept open: the file may

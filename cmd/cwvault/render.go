@@ -58,7 +58,7 @@ type wireRun struct {
 	Outcome  string          `json:"outcome"`
 	Error    string          `json:"error,omitempty"`
 	Start    time.Time       `json:"start"`
-	End      time.Time       `json:"end"`
+	End      time.Time       `json:"end,omitzero"`
 	ID       string          `json:"id"`
 	Tenant   string          `json:"tenant"`
 	Vault    string          `json:"vault"`

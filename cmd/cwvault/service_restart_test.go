@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -78,6 +79,14 @@ func TestServiceWrongRequest(t *testing.T) {
 	if st := s.State(); st.Look != nil || !st.NotInStep.IsZero() || st.LastError != "" || st.LastRun != 1 {
 		t.Errorf("before the first run: look %v, not in step since %v, %q, run %d", st.Look, st.NotInStep, st.LastError, st.LastRun)
 	}
+	var run struct {
+		Tenant, Error         string
+		Steps, Held, Departed []any
+	}
+	if code, body := s.get("/api/runs/1"); code != http.StatusOK || json.Unmarshal([]byte(body), &run) != nil ||
+		run.Tenant == "" || run.Error == "" || run.Steps == nil || run.Held == nil || run.Departed == nil {
+		t.Errorf("a run without a plan: %d %s", code, body)
+	}
 	s.over(s.ask(dashboard.Request{}))
 	for _, wrong := range []dashboard.Request{{Companies: []string{"nobody"}}, {Approve: "an id"}} {
 		if got := s.over(s.ask(wrong)); got.ExitCode == exitOK {
@@ -135,5 +144,13 @@ func TestServiceLooksInVain(t *testing.T) {
 	one("100")
 	if st := s.State(); since.IsZero() || !st.NotInStep.Equal(since) || len(st.Look.Blocked) != 17 {
 		t.Errorf("not in step since %v, before since %v; %d blocked", st.NotInStep, since, len(st.Look.Blocked))
+	}
+}
+
+// TestRunUnderWay: a run that has not ended has no end.
+func TestRunUnderWay(t *testing.T) {
+	b, err := json.Marshal(runReport{Run: 1, Started: time.Now(), Outcome: orRunning("")})
+	if err != nil || !strings.Contains(string(b), `"start"`) || strings.Contains(string(b), `"end"`) {
+		t.Errorf("%s, %v", b, err)
 	}
 }
