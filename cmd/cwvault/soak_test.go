@@ -26,7 +26,7 @@ import (
 func TestServiceSoak(t *testing.T) {
 	requests := 10_000
 	if raceEnabled {
-		requests = 2_000
+		requests = 400
 	}
 	site := newSite(t)
 	for i := range 500 {

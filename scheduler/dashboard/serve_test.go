@@ -531,6 +531,9 @@ func TestManyRequests(t *testing.T) {
 		}
 	}
 	requests := 10_000
+	if raceEnabled {
+		requests = 2_000
+	}
 	if testing.Short() {
 		requests = 1000
 	}
