@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"cwvault/sync"
 	"cwvault/sync/journal"
@@ -11,9 +13,33 @@ import (
 // that was paused for longer than its lease lives (a suspended machine, a
 // stopped container) wakes up in the middle of a step. Another run may have been
 // at work since, and what the step was about to do may be wrong by now.
+//
+// Nor does it take one for ever: a step under way is finished when the run is
+// stopped, but a server that does not answer must not keep the process. What was
+// cut off has its intent in the journal, and the next run looks what became of it.
 type fencedVault struct {
 	sync.Vault
 	lease *journal.Lease
+	late  context.Context // ends when a run that was stopped has had its time
+}
+
+// stopGrace is how long a step may go on after the run was stopped. Supervisors
+// kill after 30 seconds or more.
+const stopGrace = 15 * time.Second
+
+// errCutOff: the run was stopped, and the vault did not answer in time.
+var errCutOff = errors.New("the run was stopped, and the vault has not answered since")
+
+// afterStop returns a context that ends a while after ctx, with errCutOff.
+func afterStop(ctx context.Context, grace time.Duration) (late context.Context, done func()) {
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		time.AfterFunc(grace, func() { cancel(errCutOff) })
+	})
+	return late, func() {
+		unhook()
+		cancel(nil)
+	}
 }
 
 // mayChange returns an error unless the lease is held. Secret Server asks it
@@ -25,11 +51,19 @@ func (s *session) mayChange(ctx context.Context) error {
 	return s.lease.Check(ctx)
 }
 
-// change calls do with a context that ends when the lease is lost, unless it is
-// lost already. That the run is being stopped does not end it.
+// change calls do as bounded does, unless the lease is lost.
 func (v fencedVault) change(ctx context.Context, do func(context.Context) error) error {
 	if err := v.lease.Check(ctx); err != nil {
 		return err
+	}
+	return v.bounded(ctx, do)
+}
+
+// bounded calls do with a context that ends when the lease is lost, or when a
+// stopped run has had its time.
+func (v fencedVault) bounded(ctx context.Context, do func(context.Context) error) error {
+	if v.late.Err() != nil {
+		return context.Cause(v.late)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -37,6 +71,8 @@ func (v fencedVault) change(ctx context.Context, do func(context.Context) error)
 		select {
 		case <-v.lease.Lost():
 			cancel(journal.ErrLost)
+		case <-v.late.Done():
+			cancel(context.Cause(v.late))
 		case <-ctx.Done():
 		}
 	}()
@@ -55,6 +91,11 @@ func (v fencedVault) Create(ctx context.Context, parentID, name string, m sync.M
 
 func (v fencedVault) Update(ctx context.Context, id, parentID, name string) (f sync.Folder, err error) {
 	err = v.change(ctx, func(ctx context.Context) error { f, err = v.Vault.Update(ctx, id, parentID, name); return err })
+	return f, err
+}
+
+func (v fencedVault) Find(ctx context.Context, parentID, name string) (f sync.Folder, err error) {
+	err = v.bounded(ctx, func(ctx context.Context) error { f, err = v.Vault.Find(ctx, parentID, name); return err })
 	return f, err
 }
 

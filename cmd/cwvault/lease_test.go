@@ -15,6 +15,7 @@ import (
 	gosync "sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cwvault/sync"
@@ -241,7 +242,7 @@ func TestFencedVault(t *testing.T) {
 		return lease
 	}
 	v := &countingVault{updating: make(chan struct{})}
-	f := fencedVault{v, acquire()}
+	f := fencedVault{v, acquire(), t.Context()}
 	changes := map[string]func() error{
 		"create root": func() error { _, err := f.CreateRoot(t.Context()); return err },
 		"create":      func() error { _, err := f.Create(t.Context(), "1", "x", sync.Mark{}); return err },
@@ -269,6 +270,28 @@ func TestFencedVault(t *testing.T) {
 	if v.calls != len(changes) {
 		t.Errorf("%d changes, want %d", v.calls, len(changes))
 	}
+}
+
+// TestAfterStop gives a stopped run some time, and no more.
+func TestAfterStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		late, done := afterStop(ctx, time.Minute)
+		time.Sleep(time.Hour)
+		if late.Err() != nil {
+			t.Error("it ends by itself")
+		}
+		stop()
+		time.Sleep(59 * time.Second)
+		if late.Err() != nil {
+			t.Error("it ends too early")
+		}
+		time.Sleep(2 * time.Second)
+		if !errors.Is(context.Cause(late), errCutOff) {
+			t.Errorf("it ends with %v", context.Cause(late))
+		}
+		done()
+	})
 }
 
 // robbedVault loses the run's lease to another run during the first update.

@@ -321,12 +321,15 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 	s.run = id
 	rec := &recorder{journal: s.journal, run: id, bar: s.bar, applied: s.watch.applied, results: make([]stepResult, len(p.Steps))}
 	rec.progress(0)
-	report := sync.Apply(ctx, fencedVault{s.vault, s.lease}, p.Plan, s.cfg.workers, rec)
+	late, done := afterStop(ctx, stopGrace)
+	report := sync.Apply(ctx, fencedVault{s.vault, s.lease, late}, p.Plan, s.cfg.workers, rec)
+	p.cutOff = late.Err() != nil
+	done()
 	s.bar.stop()
 	r := &runReport{Plan: p.Plan, Run: id, Trigger: trigger, Started: started, Results: rec.results, Outcome: outcomeDone}
 	if report.Count(sync.StatusDone) < len(p.Steps) {
 		r.Outcome = outcomePartial
-		if ctx.Err() != nil && report.Count(sync.StatusFailed) == 0 {
+		if ctx.Err() != nil && (report.Count(sync.StatusFailed) == 0 || p.cutOff) {
 			r.Outcome = outcomeStopped
 		}
 	}
@@ -405,6 +408,7 @@ func (s *session) noteFailures(ctx context.Context, p *proposal, report sync.Rep
 	for i, r := range report.Results {
 		key := p.Steps[i].Key
 		switch _, failedBefore := p.failures[key]; {
+		case r.Status == sync.StatusFailed && p.cutOff: // which says nothing of the folder
 		case r.Status == sync.StatusFailed && !errors.Is(r.Err, sync.ErrUnauthorized):
 			errs = append(errs, s.journal.NoteFailure(ctx, key, r.Err.Error()))
 		case r.Status == sync.StatusDone && failedBefore:

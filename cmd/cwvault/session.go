@@ -150,6 +150,7 @@ type proposal struct {
 	// moves are for now.
 	wants    map[sync.Key]journal.Want
 	settling []journal.Want
+	cutOff   bool // the run was stopped and had no time to finish its steps
 	undo     bool // the inverse of an earlier run, made without ConnectWise
 }
 
