@@ -115,6 +115,7 @@ var (
 // sends to Secret Server, before and after the server did the work, and lets
 // the next run finish it.
 func TestKilledAtEachRequest(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts some hundred processes")
 	}

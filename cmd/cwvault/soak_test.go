@@ -24,12 +24,12 @@ import (
 // TestServiceSoak reads the pages and the API ten thousand times while run
 // follows run. No request fails, and nothing is left over afterwards.
 func TestServiceSoak(t *testing.T) {
-	requests := 10_000
+	requests, companies := 10_000, 500
 	if raceEnabled {
-		requests = 400
+		requests, companies = 400, 150
 	}
 	site := newSite(t)
-	for i := range 500 {
+	for i := range companies {
 		site.world.add(100+i, fmt.Sprintf("Company %03d", i), "Customer", "Active")
 	}
 	s := serveHere(t, site.env, "CWVAULT_MAX_MOVES=off", "CWVAULT_MAX_RENAMES=off", "CWVAULT_LOG_LEVEL=error")
@@ -94,7 +94,8 @@ func TestServiceSoak(t *testing.T) {
 	runs := 0
 	for reading := true; reading; runs++ {
 		for i := range 20 {
-			site.world.Rename(100+(runs*20+i)%500, fmt.Sprintf("Company %03d of run %d", (runs*20+i)%500, runs))
+			n := (runs*20 + i) % companies
+			site.world.Rename(100+n, fmt.Sprintf("Company %03d of run %d", n, runs))
 		}
 		if asked := s.over(s.ask(dashboard.Request{})); asked.ExitCode != exitOK {
 			t.Errorf("run %d: %+v", runs, asked)
