@@ -202,7 +202,7 @@ func liveHeap() uint64 {
 // The fastest of several turns counts, so that a busy machine does not fail it.
 func TestPlanCosts(t *testing.T) {
 	if raceDetector || testing.Short() {
-		t.Skip("times mean nothing under the race detector, and -short asks for less")
+		t.Skip("times mean nothing under the race detector, and -short asks for less; .ci/run runs this without the detector")
 	}
 	const n = 20_000
 	before := liveHeap()

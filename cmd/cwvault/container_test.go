@@ -33,7 +33,7 @@ func newContainer(t *testing.T) *container {
 	t.Helper()
 	image := os.Getenv("CWVAULT_TEST_IMAGE")
 	if image == "" {
-		t.Skip("CWVAULT_TEST_IMAGE is not set")
+		t.Skip("needs an image and podman: .ci/run makes one, and runs this with CWVAULT_TEST_IMAGE")
 	}
 	podman := strings.Fields(os.Getenv("CWVAULT_TEST_PODMAN"))
 	if len(podman) == 0 {

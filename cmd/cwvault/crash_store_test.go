@@ -219,7 +219,7 @@ func TestStoreKilled(t *testing.T) {
 	for _, git := range []bool{false, true} {
 		t.Run(map[bool]string{false: "plain", true: "git"}[git], func(t *testing.T) {
 			if _, err := exec.LookPath("git"); git && err != nil {
-				t.Skip("no git")
+				t.Skip("git is not installed, and this store is a git repository")
 			}
 			s := newStoreStory(t, git)
 			s.first()

@@ -97,7 +97,7 @@ func TestDeployEnvFile(t *testing.T) {
 // TestDeploySystemd: systemd takes the unit, and finds it safe.
 func TestDeploySystemd(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		t.Skip("no systemd-analyze")
+		t.Skip("systemd-analyze is not installed, which is what judges the unit; package systemd")
 	}
 	text := readText(t, deployDir+"/cwvault.service")
 	installed := strings.Replace(text, "/usr/local/bin/cwvault", os.Args[0], 1)
@@ -209,7 +209,7 @@ func lost(path string, want, got any) (problems []string) {
 // containers are locked down.
 func TestDeployKubectl(t *testing.T) {
 	if _, err := exec.LookPath("kubectl"); err != nil {
-		t.Skip("no kubectl")
+		t.Skip("kubectl is not installed, which is what reads the manifests; 1.21 or later, which is newer than what Debian packages")
 	}
 	byKind := map[string]object{}
 	for _, file := range []string{"kubernetes-deployment.yaml", "kubernetes-cronjob.yaml"} {

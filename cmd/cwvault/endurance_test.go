@@ -49,7 +49,7 @@ func TestServiceEndurance(t *testing.T) {
 		}
 	}
 	if testing.Short() || runtime.GOOS == "windows" {
-		t.Skip("long, and by signals")
+		t.Skip("takes a minute, which -short asks not to, and needs signals, which Windows has not")
 	}
 	for _, kind := range []string{"passwordstore", "secretserver"} {
 		t.Run(kind, func(t *testing.T) {

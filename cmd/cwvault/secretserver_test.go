@@ -117,7 +117,7 @@ var (
 func TestKilledAtEachRequest(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("starts some hundred processes")
+		t.Skip("starts some hundred processes, which -short asks not to")
 	}
 	for _, half := range []struct {
 		name          string

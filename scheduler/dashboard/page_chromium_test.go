@@ -54,7 +54,7 @@ func startChromium(t *testing.T) *chromium {
 		}
 	}
 	if path == "" {
-		t.Skip("no Chromium is installed")
+		t.Skip("no Chromium is installed; package chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute))
 	if os.Geteuid() == 0 {

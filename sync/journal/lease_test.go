@@ -228,7 +228,7 @@ func TestLeaseThatCannotBeRenewedIsLost(t *testing.T) {
 
 func TestKilledHolderIsReplacedAtOnce(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("who is dead is known on Linux only")
+		t.Skip("which process is dead is known on Linux only; elsewhere the lease runs out, see doc of Acquire")
 	}
 	eachDatabase(t, func(t *testing.T, state string) {
 		p := startChild(t, "hold", state, "30s")
