@@ -266,17 +266,19 @@ func (v *service) run(ctx context.Context) error {
 	outcome, run, code, text := outcomeFailed, int64(0), exitCode(err), ""
 	if err == nil {
 		outcome, run, code, text = r.Outcome, r.Run, r.exit(), r.Error
-		err = v.report(r, b.request.partial())
 	} else {
 		text = err.Error()
-		var panicked *sync.PanicError
-		if errors.As(err, &panicked) {
-			v.app.log.Error("a mistake in cwvault itself; please report it", "stack", string(panicked.Stack))
-		}
 	}
+	v.queue.over(b, run, code, text)
 	v.metrics.RunEnded(outcome, time.Since(started))
 	v.notifier.status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, outcome))
-	v.queue.over(b, run, code, text)
+	if err == nil {
+		err = v.report(r, b.request.partial())
+	}
+	var panicked *sync.PanicError
+	if errors.As(err, &panicked) {
+		v.app.log.Error("a mistake in cwvault itself; please report it", "stack", string(panicked.Stack))
+	}
 	e := ending{request: b.request, report: r, err: err}
 	if s == nil {
 		v.alert(ctx, nil, func(ctx context.Context, _ *session) { v.app.alertUnopened(ctx, c, err) })

@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Options are what [New] needs.
+// Options are what [Serve] needs.
 type Options struct {
 	Service Service
 	// Metrics are what /metrics shows besides the state of the service; nil:
@@ -31,9 +31,6 @@ type Options struct {
 	// query. Nil: nobody.
 	Logger hclog.Logger
 }
-
-// New returns everything that the service shows on the network.
-func New(opt Options) http.Handler { return newHandler(opt, defaultLimits) }
 
 // limits bound what one peer, or all of them, can take.
 type limits struct {
