@@ -21,7 +21,7 @@ var (
 	// ErrIncomplete: what was read is not the whole, or not to be trusted to
 	// be: a list breaks off or is garbled, has a row without an id, has a row
 	// twice, or does not have as many rows as ConnectWise counts.
-	ErrIncomplete = errors.New("incomplete")
+	ErrIncomplete = sync.ErrIncomplete
 )
 
 // Error is a request that was not answered as it should have been. Texts from

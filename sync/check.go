@@ -15,6 +15,9 @@ type SourceError struct{ Problem string }
 
 func (e *SourceError) Error() string { return "companies not to be trusted: " + e.Problem }
 
+// Unwrap makes it an [ErrIncomplete].
+func (e *SourceError) Unwrap() error { return ErrIncomplete }
+
 // CheckSource is the guard before everything else: it refuses companies that
 // cannot be the whole truth. last is nil when no run went well before. The
 // error is a [*SourceError].

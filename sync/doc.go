@@ -23,16 +23,3 @@
 //
 // The package imports only the standard library; a test keeps it so.
 package sync
-
-import "errors"
-
-// ErrUnanswered marks an error after which a vault may or may not have done
-// what it was asked: the answer was lost. The core looks before it tries again.
-var ErrUnanswered = errors.New("no answer; it may have been done")
-
-// ErrUnauthorized marks an error that every further call would meet as well,
-// because sign-in itself failed.
-var ErrUnauthorized = errors.New("not authorised")
-
-// ErrNotFound marks the answer that a folder does not exist, or cannot be seen.
-var ErrNotFound = errors.New("not found")

@@ -108,6 +108,9 @@ type SettingsError struct{ Problems []string }
 
 func (e *SettingsError) Error() string { return strings.Join(e.Problems, "; ") }
 
+// Unwrap makes it an [ErrConfigured].
+func (e *SettingsError) Unwrap() error { return ErrConfigured }
+
 // filter selects records by id.
 type filter struct {
 	include, exclude map[int]bool // include nil: all that are not excluded

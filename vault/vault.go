@@ -30,7 +30,7 @@ var (
 	// ErrNameTaken: the parent already has a folder (or file) of that name.
 	ErrNameTaken = errors.New("name taken")
 	// ErrNotAllowed: the account is known but lacks the right.
-	ErrNotAllowed = errors.New("not allowed")
+	ErrNotAllowed = sync.ErrNotAllowed
 	// ErrReadOnly: the vault or that part of it takes no changes now.
 	ErrReadOnly = errors.New("read-only")
 	// ErrUnavailable: the vault cannot be reached or is overloaded; the same
@@ -38,7 +38,7 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrInvalid: the vault refuses the request as it is, for example a name
 	// it cannot hold, or a folder moved under itself.
-	ErrInvalid = errors.New("invalid")
+	ErrInvalid = sync.ErrInvalid
 	// ErrUnauthorized: sign-in failed. No call can succeed with this account.
 	ErrUnauthorized = sync.ErrUnauthorized
 	// ErrUnanswered: the request may have been carried out, but its answer was
