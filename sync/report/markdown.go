@@ -1,0 +1,79 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"cwvault/sync"
+)
+
+// Markdown writes a plan as Markdown, for a ticket or a chat. What comes
+// from ConnectWise or the vault is escaped, so that it is text and nothing else.
+func Markdown(w io.Writer, plan sync.Plan) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# cwvault plan %s\n\n%s of %s, below %s: %s.\n", plan.ID[:min(12, len(plan.ID))],
+		markdown(plan.Tenant), markdown(plan.Vault), markdown(plan.Root), Pending(plan.Counts))
+	for _, o := range operations {
+		first := true
+		for _, s := range plan.Steps {
+			if s.Op != o.Op {
+				continue
+			}
+			if first {
+				fmt.Fprintf(&b, "\n## %s\n\n| from | to | reason |\n|---|---|---|\n", o.Title)
+				first = false
+			}
+			reason := markdown(s.Reason)
+			if s.Via != "" {
+				reason += "; via " + markdown(s.Via)
+			}
+			if s.Secrets != nil && *s.Secrets > 0 {
+				reason += "; at least " + Count(*s.Secrets, "secret")
+			}
+			if s.Access != nil {
+				reason += "; **access " + markdown(accessText(*s.Access)) + "**"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", markdown(s.From), markdown(s.To), reason)
+		}
+	}
+	if len(plan.Held) > 0 {
+		b.WriteString("\n## Held\n\n| code | what | reason |\n|---|---|---|\n")
+		for _, h := range plan.Held {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", h.Code, markdown(HeldName(h)), markdown(h.Reason))
+		}
+	}
+	if len(plan.Departed) > 0 {
+		b.WriteString("\n## Departed\n\n| folder | reason |\n|---|---|\n")
+		for _, d := range plan.Departed {
+			fmt.Fprintf(&b, "| %s | %s |\n", markdown(d.Path), markdown(d.Reason))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// markdown escapes text so that it has no meaning in Markdown or HTML. Every
+// ASCII punctuation mark may be escaped by a backslash (CommonMark); those of
+// HTML become entities, for readers that take HTML before Markdown.
+func markdown(s string) string {
+	var b strings.Builder
+	for _, r := range Plain(s) {
+		switch {
+		case r == '&':
+			b.WriteString("&amp;")
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '>':
+			b.WriteString("&gt;")
+		case r == '@' || r == ':': // no mentions, no links that make themselves
+			fmt.Fprintf(&b, "&#%d;", r)
+		case strings.ContainsRune("\\`*_{}[]()#+-!|~$^=\"'", r):
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
+	"github.com/mattn/go-runewidth"
+
+	"cwvault/sync"
+)
+
+// Operation is one of the five things that a step can do, in words.
+type Operation struct {
+	Op    sync.Op
+	Title string // of a section: Create
+	Sign  string // in one character: +
+	Past  string // created
+	State string // what the folder is then: new
+	style string
+}
+
+// Operations lists them in the order of reports.
+var operations = []Operation{
+	{sync.OpCreate, "Create", "+", "created", "new", green},
+	{sync.OpAdopt, "Adopt", "=", "adopted", "adopted", green},
+	{sync.OpRename, "Rename", "~", "renamed", "renamed", yellow},
+	{sync.OpMove, "Move", ">", "moved", "moved", blue},
+	{sync.OpArchive, "Archive", "v", "archived", "archived", faint},
+}
+
+// Operations returns the table of operations, in the order of reports.
+func Operations() []Operation { return slices.Clone(operations) }
+
+// OperationOf returns an operation's words.
+func OperationOf(op sync.Op) Operation {
+	for _, o := range operations {
+		if o.Op == op {
+			return o
+		}
+	}
+	return Operation{Op: op, Title: string(op), Sign: "?", Past: string(op), State: string(op)}
+}
+
+// CountOf returns the count that an operation adds to.
+func CountOf(c *sync.Counts, op sync.Op) *int {
+	switch op {
+	case sync.OpAdopt:
+		return &c.Adopt
+	case sync.OpRename:
+		return &c.Rename
+	case sync.OpMove:
+		return &c.Move
+	case sync.OpArchive:
+		return &c.Archive
+	}
+	return &c.Create
+}
+
+// CountMap is the counts of a plan by their names in JSON.
+func CountMap(c sync.Counts) map[string]int {
+	m := map[string]int{"held": c.Held, "departed": c.Departed, "unchanged": c.Unchanged}
+	for _, o := range operations {
+		m[string(o.Op)] = *CountOf(&c, o.Op)
+	}
+	return m
+}
+
+// Tally sums counts up in words: "2 create", "1 held". Those that are zero are
+// left out.
+func Tally(counts map[string]int) []string {
+	var parts []string
+	add := func(name string) {
+		if n := counts[name]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", Number(n), name))
+		}
+	}
+	for _, o := range operations {
+		add(string(o.Op))
+	}
+	add("held")
+	add("departed")
+	return parts
+}
+
+// Count writes "1 folder", "2 folders", "1,200 companies".
+func Count(n int, noun string) string {
+	return humanize.Comma(int64(n)) + " " + english.PluralWord(n, noun, "")
+}
+
+// Number writes 1234567 as 1,234,567.
+func Number(n int) string { return humanize.Comma(int64(n)) }
+
+// Plain makes text from elsewhere harmless for a terminal or a log.
+func Plain(s string) string { return sync.Plain(s) }
+
+// PlainJSON does the same to JSON, which means what it meant before.
+func PlainJSON(b []byte) []byte { return sync.PlainJSON(b) }
+
+// Minute writes a time to the minute, in UTC.
+func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// Second writes a time to the second, in UTC (RFC 3339).
+func Second(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Quote writes a value so that a shell takes it as it is.
+func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// Or returns s, or otherwise if s is empty.
+func Or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// maxPad keeps one very long path from pushing every reason off the screen.
+const maxPad = 64
+
+// Width returns how many columns of a terminal the widest of texts takes, but
+// for those that are too wide for a column.
+func Width(texts []string) int {
+	widest := 0
+	for _, s := range texts {
+		if n := runewidth.StringWidth(s); n <= maxPad {
+			widest = max(widest, n)
+		}
+	}
+	return widest
+}
+
+// Pad fills a text with blanks to a width in columns.
+func Pad(s string, width int) string { return runewidth.FillRight(s, width) }
