@@ -83,9 +83,10 @@ func TestCoreIsPure(t *testing.T) {
 // the vault's words, and not each other. Only cmd knows everybody.
 func TestAdaptersAreApart(t *testing.T) {
 	families := map[string][]string{ // and which others they may know
-		"cwvault/connectwise":         {"cwvault/sync"},
+		"cwvault/connectwise":         {"cwvault/sync", "cwvault/httpclient"},
+		"cwvault/httpclient":          {},
 		"cwvault/vault/passwordstore": {"cwvault/sync", "cwvault/vault", "cwvault/vault/vaulttest"},
-		"cwvault/vault/secretserver":  {"cwvault/sync", "cwvault/vault", "cwvault/vault/vaulttest"},
+		"cwvault/vault/secretserver":  {"cwvault/sync", "cwvault/httpclient", "cwvault/vault", "cwvault/vault/vaulttest"},
 		"cwvault/vault/vaulttest":     {"cwvault/sync", "cwvault/vault"},
 		"cwvault/sync/journal":        {"cwvault/sync"},
 		"cwvault/scheduler":           {},
