@@ -1,0 +1,67 @@
+package sync
+
+import "strings"
+
+// Problem is one setting that is wrong.
+type Problem struct {
+	// Setting names it: a field of an adapter's Config, or the variable that
+	// the field is set from. Whoever reads variables maps one to the other.
+	Setting string
+	Text    string // what is wrong with it, such as "is empty"
+	Fix     string // what to do about it; empty: Text says it
+}
+
+// Error returns "Setting: Text; Fix", without the parts that are empty.
+func (p Problem) Error() string {
+	text := p.Text
+	if p.Setting != "" {
+		text = p.Setting + ": " + text
+	}
+	if p.Fix != "" {
+		text += "; " + p.Fix
+	}
+	return text
+}
+
+// Unwrap returns [ErrConfigured].
+func (p Problem) Unwrap() error { return ErrConfigured }
+
+// Problems are all settings that are wrong, as an error of the kind
+// [ErrConfigured].
+type Problems []Problem
+
+// Add notes a problem.
+func (p *Problems) Add(setting, text, fix string) { *p = append(*p, Problem{setting, text, fix}) }
+
+// Err returns p, or nil if there are none.
+func (p Problems) Err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+// Named returns the problems with the settings renamed, for whoever set a field
+// from a variable. A setting that is not in names keeps its name.
+func (p Problems) Named(names map[string]string) Problems {
+	named := make(Problems, len(p))
+	for i, problem := range p {
+		if name := names[problem.Setting]; name != "" {
+			problem.Setting = name
+		}
+		named[i] = problem
+	}
+	return named
+}
+
+// Error returns one line for each problem.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns [ErrConfigured].
+func (p Problems) Unwrap() error { return ErrConfigured }
