@@ -17,17 +17,17 @@ type Vault interface {
 	Find(ctx context.Context, parentID, name string) (Folder, error)
 }
 
-// Recorder is told of every step before and after it is made. Apply may call
-// it from several goroutines at once.
+// Recorder is told of every step before and after it is made, with the place
+// that its folder gets. Apply may call it from several goroutines at once.
 type Recorder interface {
 	// Begin is called before anything is written for the step with that index
 	// in the plan. On an error the step is not made: without a record of the
 	// intent a crash could leave a folder that nobody knows of.
-	Begin(ctx context.Context, index int, s Step) error
+	Begin(ctx context.Context, index int, s Step, to Place) error
 	// End is called once for every step, also for those that never began
 	// because they were skipped. Its error fails the step in the report, though
 	// what was written stays written.
-	End(ctx context.Context, index int, s Step, r Result) error
+	End(ctx context.Context, index int, s Step, to Place, r Result) error
 }
 
 // Status is how a step ended.
@@ -69,18 +69,33 @@ func (r Report) Count(s Status) int {
 // errStopped is why steps are skipped when the run is stopped.
 var errStopped = errors.New("the run was stopped before this step")
 
-// Apply makes the steps of plan, up to workers at once, each after the ones
+// Apply makes the steps of a program, up to workers at once, each after the ones
 // that it depends on. A failed step skips what depends on it and nothing else.
 // When ctx ends, steps under way are finished and no further one begins.
 // Apply returns when nothing is under way any more; it does not fail itself.
-func Apply(ctx context.Context, v Vault, plan Plan, workers int, rec Recorder) Report {
+func Apply(ctx context.Context, v Vault, p Program, workers int, rec Recorder) Report {
 	a := &applier{
-		vault: v, rec: rec, tenant: plan.Tenant, steps: plan.Steps,
-		ids: map[Key]string{}, results: make([]Result, len(plan.Steps)),
+		vault: v, rec: rec, tenant: p.Tenant, steps: make([]action, len(p.Steps)),
+		ids: map[Key]string{}, results: make([]Result, len(p.Steps)),
+	}
+	if len(p.details) != len(p.Steps) { // somebody put it together from parts
+		for i := range a.results {
+			a.results[i] = Result{Status: StatusFailed, Err: errNotMade}
+		}
+		return Report{a.results}
+	}
+	for i := range a.steps {
+		a.steps[i] = action{p.Steps[i], p.details[i]}
 	}
 	a.buildTasks()
 	a.run(ctx, max(workers, 1))
 	return Report{a.results}
+}
+
+// action is a step with all that is needed to make it.
+type action struct {
+	Step
+	detail
 }
 
 // task is one write: a step, or the first half of a step that goes via a
@@ -97,7 +112,7 @@ type applier struct {
 	vault  Vault
 	rec    Recorder
 	tenant string
-	steps  []Step
+	steps  []action
 	tasks  []task
 
 	mu      gosync.Mutex
@@ -226,13 +241,13 @@ func (a *applier) do(ctx context.Context, t int) error {
 		return err
 	}
 	if !secondHalf {
-		if err := a.rec.Begin(whole, tk.step, s); err != nil {
+		if err := a.rec.Begin(whole, tk.step, s.Step, s.place); err != nil {
 			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("record the intent: %w", err)})
 			return waitedFor(s)
 		}
 	}
 	if tk.via {
-		if err := a.place(whole, s, s.fromParent, s.viaName); err != nil {
+		if err := a.move(whole, s, s.fromParent, s.viaName); err != nil {
 			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("take the temporary name: %w", err)})
 			return waitedFor(s)
 		}
@@ -248,7 +263,7 @@ func (a *applier) do(ctx context.Context, t int) error {
 	return nil
 }
 
-func waitedFor(s Step) error {
+func waitedFor(s action) error {
 	return fmt.Errorf("it waits for the %s of %s, which failed", s.Op, s.Key)
 }
 
@@ -270,7 +285,7 @@ func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error 
 
 // goBack gives a folder that took a temporary name its old one again, because
 // the place that it was to have did not become free.
-func (a *applier) goBack(ctx context.Context, s Step, why error) Result {
+func (a *applier) goBack(ctx context.Context, s action, why error) Result {
 	if err := a.update(ctx, s.FolderID, s.fromParent, s.fromName); err != nil {
 		return Result{Status: StatusFailed, Err: fmt.Errorf("%w; it has its temporary name until the next run, because going back failed: %w", why, err)}
 	}
@@ -291,7 +306,7 @@ func (a *applier) end(ctx context.Context, step int, r Result) error {
 		a.stop = r.Err
 		a.mu.Unlock()
 	}
-	if err := a.rec.End(ctx, step, s, r); err != nil && r.Err == nil {
+	if err := a.rec.End(ctx, step, s.Step, s.place, r); err != nil && r.Err == nil {
 		// What was written stays, and is found again by its mark.
 		r.Status, r.Err = StatusFailed, fmt.Errorf("done, but not recorded: %w", err)
 	}
@@ -305,7 +320,7 @@ func (a *applier) end(ctx context.Context, step int, r Result) error {
 }
 
 // make does what a step says.
-func (a *applier) make(ctx context.Context, s Step) Result {
+func (a *applier) make(ctx context.Context, s action) Result {
 	mark := Mark{Tenant: a.tenant, Key: s.Key}
 	switch {
 	case s.Key == RootKey:
@@ -319,14 +334,14 @@ func (a *applier) make(ctx context.Context, s Step) Result {
 		return result("", err)
 	}
 	if s.Op == OpCreate {
-		return a.create(ctx, parent, s.name, mark)
+		return a.create(ctx, parent, s.place.Name, mark)
 	}
-	return result(s.FolderID, a.place(ctx, s, parent, s.name))
+	return result(s.FolderID, a.move(ctx, s, parent, s.place.Name))
 }
 
-// place gives a step's folder a new place. One without a mark gets that first:
+// move gives a step's folder a new place. One without a mark gets that first:
 // elsewhere nobody would know it again.
-func (a *applier) place(ctx context.Context, s Step, parent, name string) error {
+func (a *applier) move(ctx context.Context, s action, parent, name string) error {
 	if s.mark {
 		mark := Mark{Tenant: a.tenant, Key: s.Key}
 		if err := a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }); err != nil {
@@ -344,14 +359,14 @@ func result(id string, err error) Result {
 }
 
 // parent returns the id of the folder in which a step's place is.
-func (a *applier) parent(s Step) (string, error) {
+func (a *applier) parent(s action) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if id, ok := a.ids[s.parentKey]; ok {
+	if id, ok := a.ids[s.place.Parent]; ok {
 		return id, nil
 	}
 	if s.parentID == "" {
-		return "", fmt.Errorf("its parent folder %s has not been made", s.parentKey)
+		return "", fmt.Errorf("its parent folder %s has not been made", s.place.Parent)
 	}
 	return s.parentID, nil
 }

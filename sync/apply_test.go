@@ -26,7 +26,7 @@ type recorder struct {
 	onStep func(begin bool, s sync.Step) error // nil: nothing
 }
 
-func (r *recorder) Begin(_ context.Context, index int, s sync.Step) error {
+func (r *recorder) Begin(_ context.Context, index int, s sync.Step, _ sync.Place) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ended := r.ended[index]; ended || slices.Contains(r.begun, string(s.Key)) {
@@ -39,7 +39,7 @@ func (r *recorder) Begin(_ context.Context, index int, s sync.Step) error {
 	return nil
 }
 
-func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.Result) error {
+func (r *recorder) End(ctx context.Context, index int, s sync.Step, _ sync.Place, result sync.Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, twice := r.ended[index]; twice {
@@ -63,7 +63,7 @@ func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.
 
 // results writes what a report says, one line a step. Unsettled steps, whose
 // intent is to be kept, are marked with a question mark.
-func results(p sync.Plan, r sync.Report) string {
+func results(p sync.Program, r sync.Report) string {
 	var b strings.Builder
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "%s %s", r.Results[i].Status, s.Key)
@@ -498,7 +498,7 @@ func TestApplyFaults(t *testing.T) {
 }
 
 // again makes the next run, with what the journal would have kept of the first.
-func (c text) again(t *testing.T, v *memVault, p sync.Plan, report sync.Report) {
+func (c text) again(t *testing.T, v *memVault, p sync.Program, report sync.Report) {
 	t.Helper()
 	first := c.world
 	c.world = func(w *sync.World) {
@@ -510,13 +510,13 @@ func (c text) again(t *testing.T, v *memVault, p sync.Plan, report sync.Report) 
 		}
 		for i, s := range p.Steps {
 			if report.Results[i].Unsettled {
-				w.Unfinished[s.Key] = s.Place()
+				w.Unfinished[s.Key] = p.Place(i)
 			}
 		}
 	}
 	next := c.plan(t, v.tree())
 	if got := sync.Apply(context.Background(), v, next, 1, noRecord{}); got.Count(sync.StatusDone) != len(next.Steps) || len(next.Held) > 0 {
-		t.Errorf("the next run:\n%s%s", writePlan(next), results(next, got))
+		t.Errorf("the next run:\n%s%s", writePlan(next.Plan), results(next, got))
 	}
 	want := readVault(t, c.vault)
 	whole := c.plan(t, want.tree())

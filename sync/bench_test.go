@@ -139,7 +139,7 @@ func decodePages(tb testing.TB, pages [][]byte) (n int) {
 	return n
 }
 
-func benchPlan(tb testing.TB, src sync.Source, tree sync.Tree, settings sync.Settings, known map[sync.Key]sync.Place) (sync.Wanted, sync.Plan) {
+func benchPlan(tb testing.TB, src sync.Source, tree sync.Tree, settings sync.Settings, known map[sync.Key]sync.Place) (sync.Wanted, sync.Program) {
 	wanted, err := sync.Want(src, settings, benchRules)
 	if err != nil {
 		tb.Fatal(err)

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"fmt"
-	"strings"
 )
 
 // LastGood is what the journal remembers of the last run that went well.
@@ -40,69 +39,8 @@ func CheckSource(src Source, last *LastGood, maxDrop Limit) error {
 		return &SourceError{fmt.Sprintf("ConnectWise lists %d companies and counts %d", n, src.Count)}
 	}
 	if last != nil && maxDrop.exceededBy(last.Companies-n, last.Companies) {
-		return &SourceError{fmt.Sprintf("%d companies, %d in the last good run, and CWVAULT_MAX_SOURCE_DROP is %s; check the role of the API member, or allow the drop for one run with CWVAULT_MAX_SOURCE_DROP=off",
+		return &SourceError{fmt.Sprintf("%d companies, %d in the last good run; the limit of the drop is %s",
 			n, last.Companies, maxDrop)}
 	}
 	return nil
-}
-
-// guardFloor is the number of folders of one kind up to which no change guard
-// asks.
-const guardFloor = 10
-
-// Check is the guard before the first write: it returns the steps of plan that
-// are not to be made unasked, because they are too many of their kind or change
-// who can see a folder. They belong into [World.Hold] of a second plan, whose
-// id is set to the first one's with [Plan.WithID]. A plan whose id is approved
-// passes whole, but for what [AccessHoldAny] holds: no approval encrypts.
-func Check(plan Plan, settings Settings, approved string) map[Key]Held {
-	passes := approved != "" && approved == plan.ID
-	limits := settings.Limits
-	if passes {
-		limits = Limits{}
-	}
-	hold := map[Key]Held{}
-	for _, s := range plan.Steps {
-		if s.Access == nil {
-			continue
-		}
-		h := Held{Code: HeldAccessWidens, Key: s.Key}
-		switch {
-		case settings.Access == AccessHold && len(s.Access.Gains) > 0 && !passes:
-			h.Reason = fmt.Sprintf("the move to %s would give access to %s; to let this plan through: cwvault resync --approve %s",
-				s.To, strings.Join(s.Access.Gains, ", "), plan.ID)
-		case settings.Access == AccessHoldAny:
-			h.Reason = fmt.Sprintf("the move to %s would cross into another audience, and only key holders can encrypt for it; "+
-				"to keep the present one with the folder: CWVAULT_ACCESS=preserve", s.To)
-		default:
-			continue
-		}
-		hold[s.Key] = h
-	}
-	for _, guard := range []struct {
-		op    Op
-		limit Limit
-		code  HoldCode
-		name  string
-	}{
-		{OpMove, limits.Moves, HeldGuardMoves, "CWVAULT_MAX_MOVES"},
-		{OpRename, limits.Renames, HeldGuardRenames, "CWVAULT_MAX_RENAMES"},
-		{OpArchive, limits.Archives, HeldGuardArchives, "CWVAULT_MAX_ARCHIVES"},
-	} {
-		var keys []Key
-		for _, s := range plan.Steps {
-			if s.Op == guard.op {
-				keys = append(keys, s.Key)
-			}
-		}
-		if len(keys) <= guardFloor || !guard.limit.exceededBy(len(keys), plan.managed) {
-			continue
-		}
-		for _, k := range keys {
-			hold[k] = Held{Code: guard.code, Key: k, Reason: fmt.Sprintf(
-				"%d folders of %d would %s, more than %s=%s allows; to let this plan through: cwvault resync --approve %s",
-				len(keys), plan.managed, guard.op, guard.name, guard.limit, plan.ID)}
-		}
-	}
-	return hold
 }

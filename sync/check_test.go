@@ -39,8 +39,8 @@ func TestCheckSource(t *testing.T) {
 		"a negative id":        {src: list(-7), drop: "off", want: "a company has the id -7"},
 		"fewer than counted":   {src: sync.Source{Companies: ten.Companies, Count: 11}, drop: "off", want: "ConnectWise lists 10 companies and counts 11"},
 		"more than counted":    {src: sync.Source{Companies: ten.Companies, Count: 9}, drop: "off", want: "ConnectWise lists 10 companies and counts 9"},
-		"a third gone":         {src: list(1, 2), last: &sync.LastGood{Companies: 3}, drop: "10%", want: "2 companies, 3 in the last good run, and CWVAULT_MAX_SOURCE_DROP is 10%; check the role of the API member, or allow the drop for one run with CWVAULT_MAX_SOURCE_DROP=off"},
-		"one too many gone":    {src: list(1), last: &sync.LastGood{Companies: 10}, drop: "8", want: "1 companies, 10 in the last good run, and CWVAULT_MAX_SOURCE_DROP is 8; check the role of the API member, or allow the drop for one run with CWVAULT_MAX_SOURCE_DROP=off"},
+		"a third gone":         {src: list(1, 2), last: &sync.LastGood{Companies: 3}, drop: "10%", want: "2 companies, 3 in the last good run; the limit of the drop is 10%"},
+		"one too many gone":    {src: list(1), last: &sync.LastGood{Companies: 10}, drop: "8", want: "1 companies, 10 in the last good run; the limit of the drop is 8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := sync.CheckSource(c.src, c.last, limit(t, c.drop))
@@ -112,7 +112,7 @@ func TestGuards(t *testing.T) {
 			if first.Managed() != c.n+50 {
 				t.Fatalf("%d managed company folders", first.Managed())
 			}
-			hold := sync.Check(first, settings, "")
+			hold := sync.Guards(settings, "")(first)
 			if c.code == "" {
 				if len(hold) > 0 {
 					t.Fatalf("held: %v", hold)
@@ -123,28 +123,30 @@ func TestGuards(t *testing.T) {
 				t.Fatalf("%d are held", len(hold))
 			}
 			for key, h := range hold {
-				if h.Code != c.code || h.Key != key || !h.Code.ByGuard() || !strings.HasSuffix(h.Reason, "cwvault resync --approve "+first.ID) {
+				if h.Code != c.code || h.Key != key || !h.Code.ByGuard() || !h.Approvable || !strings.Contains(h.Reason, fmt.Sprintf("%d of %d folders", c.n, c.n+50)) {
 					t.Fatalf("held: %+v", h)
 				}
 			}
 
 			// What is left does nothing of that kind, says so, and has the
 			// id by which the whole is approved.
-			w.world = func(world *sync.World) { world.Hold = hold }
-			rest := w.plan(t, tree).WithID(first.ID)
+			rest := w.decide(t, tree, nil, sync.Guards(settings, ""))
 			if !rest.Empty() || !rest.HeldByGuard() || rest.Counts.Held < c.n || rest.ID != first.ID {
-				t.Errorf("what is left:\n%s", writePlan(rest))
+				t.Errorf("what is left:\n%s", writePlan(rest.Plan))
 			}
-			if held := sync.Check(first, settings, first.ID); len(held) > 0 {
+			if diff := cmp.Diff(first.Plan, rest.Whole); diff != "" {
+				t.Errorf("the whole plan (-alone +of the rest):\n%s", diff)
+			}
+			if held := sync.Guards(settings, first.ID)(first); len(held) > 0 {
 				t.Errorf("approved, but held: %v", held)
 			}
 			for _, wrong := range []string{strings.Repeat("0", 64), strings.ToUpper(first.ID), first.ID[:63]} {
-				if held := sync.Check(first, settings, wrong); len(held) != c.n {
+				if held := sync.Guards(settings, wrong)(first); len(held) != c.n {
 					t.Errorf("approved by %s", wrong)
 				}
 			}
 			first.ID = ""
-			if held := sync.Check(first, settings, ""); len(held) != c.n {
+			if held := sync.Guards(settings, "")(first); len(held) != c.n {
 				t.Error("no approval approves a plan without id")
 			}
 		})
@@ -160,9 +162,7 @@ func TestGuardsAreSeparate(t *testing.T) {
 	settings := w.settings(t)
 	settings.Limits = sync.Limits{Moves: limit(t, "20%"), Renames: limit(t, "0")}
 	tree := readVault(t, w.vault).tree()
-	first := w.plan(t, tree)
-	w.world = func(world *sync.World) { world.Hold = sync.Check(first, settings, "") }
-	rest := w.plan(t, tree)
+	rest := w.decide(t, tree, nil, sync.Guards(settings, ""))
 	want := sync.Counts{Create: 1, Rename: 1, Held: 40, Unchanged: 51}
 	if diff := cmp.Diff(want, rest.Counts); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -337,39 +337,45 @@ func TestWithAccess(t *testing.T) {
 	}
 }
 
-func TestCheckAccess(t *testing.T) {
+func TestAccess(t *testing.T) {
+	const (
+		gives   = `the move to \Clients\Customer\Active\Acme would give access to Helpdesk (View)`
+		crosses = `the move to \Clients\Customer\Active\Acme would cross into another audience, and only key holders can encrypt for it`
+	)
 	for name, c := range map[string]struct {
-		world    string
-		mode     sync.AccessMode
-		approved bool
-		want     string // the reason, with ID for the plan's id
+		world     string
+		encrypted bool
+		mode      sync.AccessMode
+		approved  bool
+		want      string
 	}{
 		"inherit":                     {world: "gains and loses", mode: sync.AccessInherit},
 		"preserve":                    {world: "gains and loses", mode: sync.AccessPreserve},
-		"hold":                        {world: "gains and loses", mode: sync.AccessHold, want: `the move to \Clients\Customer\Active\Acme would give access to Helpdesk (View); to let this plan through: cwvault resync --approve ID`},
+		"hold":                        {world: "gains and loses", mode: sync.AccessHold, want: gives},
 		"hold, approved":              {world: "gains and loses", mode: sync.AccessHold, approved: true},
 		"hold, nobody gains":          {world: "the same people", mode: sync.AccessHold},
-		"hold any":                    {world: "gains and loses", mode: sync.AccessHoldAny, want: `the move to \Clients\Customer\Active\Acme would cross into another audience, and only key holders can encrypt for it; to keep the present one with the folder: CWVAULT_ACCESS=preserve`},
-		"hold any, whatever approved": {world: "gains and loses", mode: sync.AccessHoldAny, approved: true, want: `the move to \Clients\Customer\Active\Acme would cross into another audience, and only key holders can encrypt for it; to keep the present one with the folder: CWVAULT_ACCESS=preserve`},
-		"hold any, the same people":   {world: "the same people", mode: sync.AccessHoldAny},
+		"encrypted":                   {world: "gains and loses", encrypted: true, mode: sync.AccessInherit, want: crosses},
+		"encrypted, hold":             {world: "gains and loses", encrypted: true, mode: sync.AccessHold, want: crosses},
+		"encrypted, approved":         {world: "gains and loses", encrypted: true, mode: sync.AccessHold, approved: true, want: crosses},
+		"encrypted, preserve":         {world: "gains and loses", encrypted: true, mode: sync.AccessPreserve},
+		"encrypted, the same people":  {world: "the same people", encrypted: true, mode: sync.AccessInherit},
+		"encrypted, without a change": {world: "a rename changes no access", encrypted: true, mode: sync.AccessHold},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := accessCases[c.world]
 			v := readVault(t, w.vault)
-			p := w.text.plan(t, v.tree())
-			p, err := p.WithAccess(w.audiences(v, p.AudienceFolders()))
-			if err != nil {
-				t.Fatal(err)
-			}
+			w.world = func(world *sync.World) { world.Encrypted = c.encrypted }
+			audience := func(ids []string) (map[string][]string, error) { return w.audiences(v, ids), nil }
+			p := w.decide(t, v.tree(), audience)
 			approved := ""
 			if c.approved {
 				approved = p.ID
 			}
 			want := map[sync.Key]sync.Held{}
 			if c.want != "" {
-				want["company/1"] = sync.Held{Code: sync.HeldAccessWidens, Key: "company/1", Reason: strings.Replace(c.want, "ID", p.ID, 1)}
+				want["company/1"] = sync.Held{Code: sync.HeldAccessWidens, Key: "company/1", Reason: c.want, Approvable: !c.encrypted}
 			}
-			if diff := cmp.Diff(want, sync.Check(p, sync.Settings{Access: c.mode}, approved)); diff != "" {
+			if diff := cmp.Diff(want, sync.Access(sync.Settings{Access: c.mode}, approved)(p)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -453,7 +459,7 @@ func TestPlanJSON(t *testing.T) {
         "identifier": "two",
         "name": "Bolt"
       },
-      "reason": "the company has no type, and CWVAULT_MISSING names no group for that"
+      "reason": "the company has no type, and no group is named for that"
     }
   ],
   "departed": [
@@ -515,8 +521,5 @@ func TestPlanID(t *testing.T) {
 	c.companies = `1 one: Acme Ltd [Customer, Active]`
 	if c.plan(t, v.tree()).ID == p.ID {
 		t.Error("another plan has the same id")
-	}
-	if again.WithID("x").ID != "x" {
-		t.Error("WithID")
 	}
 }

@@ -53,13 +53,13 @@ func (w *testWorld) finish(t *rapid.T, after string, want *memVault) {
 	p := w.plan(t, w.src, w.vault.tree())
 	r := w.apply(p, 1)
 	if r.Count(sync.StatusDone) != len(p.Steps) {
-		t.Fatalf("after %s the next run does not end well:\n%s%s", after, writePlan(p), results(p, r))
+		t.Fatalf("after %s the next run does not end well:\n%s%s", after, writePlan(p.Plan), results(p, r))
 	}
 	if got := w.vault.String(); got != want.String() {
-		t.Fatalf("after %s (-want +got):\n%s\nthe last plan:\n%s", after, cmp.Diff(want.String(), got), writePlan(p))
+		t.Fatalf("after %s (-want +got):\n%s\nthe last plan:\n%s", after, cmp.Diff(want.String(), got), writePlan(p.Plan))
 	}
 	if again := w.plan(t, w.src, w.vault.tree()); !again.Empty() {
-		t.Fatalf("after %s and another run there are still steps:\n%s", after, writePlan(again))
+		t.Fatalf("after %s and another run there are still steps:\n%s", after, writePlan(again.Plan))
 	}
 	if len(w.journal.unfinished) > 0 {
 		for key := range w.journal.unfinished {
@@ -184,7 +184,7 @@ func TestRandomFaults(t *testing.T) {
 		w.vault.fault = nil
 		for i, s := range p.Steps {
 			switch f := w.vault.marked(s.Key); {
-			case r.Results[i].Status == sync.StatusDone && s.Key != sync.RootKey && (f == nil || f.Name != s.Place().Name):
+			case r.Results[i].Status == sync.StatusDone && s.Key != sync.RootKey && (f == nil || f.Name != p.Place(i).Name):
 				t.Fatalf("step %s %s is said to be done, and the folder is %+v", s.Op, s.Key, f)
 			case r.Results[i].Status != sync.StatusDone && r.Results[i].Err == nil:
 				t.Fatalf("step %s %s is %q without a reason", s.Op, s.Key, r.Results[i].Status)
@@ -255,7 +255,7 @@ func TestDrift(t *testing.T) {
 		keeping := w.clone()
 		keeping.settings.KeepDrift = true
 		if p := keeping.plan(t, w.src, w.vault.tree()); !p.Empty() {
-			t.Fatalf("drift is to be kept, and the plan is\n%s", writePlan(p))
+			t.Fatalf("drift is to be kept, and the plan is\n%s", writePlan(p.Plan))
 		}
 
 		p := w.plan(t, w.src, w.vault.tree())
@@ -275,10 +275,10 @@ func TestDrift(t *testing.T) {
 			switch {
 			case gone[key]:
 				if f != nil || held[key] != sync.HeldFolderMissing && !(key.IsGroup() && len(wantedIn(w, key)) == 0) {
-					t.Fatalf("%s has disappeared: it is %+v now, held as %q\n%s", key, f, held[key], writePlan(p))
+					t.Fatalf("%s has disappeared: it is %+v now, held as %q\n%s", key, f, held[key], writePlan(p.Plan))
 				}
 			case len(gone) == 0 && w.vault.path(f.ID) != path: // else others may be held in the way
-				t.Fatalf("%s is at %s and should be back at %s\n%s", key, w.vault.path(f.ID), path, writePlan(p))
+				t.Fatalf("%s is at %s and should be back at %s\n%s", key, w.vault.path(f.ID), path, writePlan(p.Plan))
 			}
 		}
 	})
@@ -334,12 +334,12 @@ func TestPartsOfAPlan(t *testing.T) {
 			limited++
 		}
 		places := map[sync.Key]sync.Place{}
-		for _, s := range whole.Steps {
-			places[s.Key] = s.Place()
+		for i, s := range whole.Steps {
+			places[s.Key] = whole.Place(i)
 		}
-		for _, s := range first.Steps {
-			if place, ok := places[s.Key]; !ok || s.Place() != place {
-				t.Fatalf("%s goes to %v because of %s, otherwise to %v\nwhole:\n%s\npart:\n%s", s.Key, s.Place(), what, place, writePlan(whole), writePlan(first))
+		for i, s := range first.Steps {
+			if place, ok := places[s.Key]; !ok || first.Place(i) != place {
+				t.Fatalf("%s goes to %v because of %s, otherwise to %v\nwhole:\n%s\npart:\n%s", s.Key, first.Place(i), what, place, writePlan(whole.Plan), writePlan(first.Plan))
 			}
 		}
 		r := part.apply(first, 1)
@@ -351,7 +351,7 @@ func TestPartsOfAPlan(t *testing.T) {
 				continue
 			}
 			if got := part.vault.path(part.vault.marked(s.Key).ID); got != s.To {
-				t.Fatalf("%s is at %s, the plan said %s\n%s", s.Key, got, s.To, writePlan(first))
+				t.Fatalf("%s is at %s, the plan said %s\n%s", s.Key, got, s.To, writePlan(first.Plan))
 			}
 		}
 		part.hold, part.only = nil, nil

@@ -10,3 +10,10 @@ func (r NameRules) WithSuffix(name, suffix string) string { return r.withSuffix(
 
 // ExceededBy lets tests see a limit at work.
 func (l Limit) ExceededBy(n, total int) bool { return l.exceededBy(n, total) }
+
+// AudienceFolders and WithAccess let tests see the halves of what Decide does.
+func (p Program) AudienceFolders() []string { return p.audienceFolders() }
+
+func (p Program) WithAccess(audience map[string][]string) (Program, error) {
+	return p.withAccess(audience)
+}

@@ -64,7 +64,7 @@ func imported(t *testing.T, tests bool) map[string]map[string][]string {
 func TestCoreIsPure(t *testing.T) {
 	allowed := []string{
 		"bytes", "cmp", "container/heap", "context", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt",
-		"maps", "math", "runtime/debug", "slices", "strconv", "strings", "sync", "unicode", "unicode/utf16", "unicode/utf8",
+		"maps", "math", "runtime/debug", "slices", "strconv", "strings", "sync", "time", "unicode", "unicode/utf16", "unicode/utf8",
 	}
 	imports := imported(t, false)["cwvault/sync"]
 	for _, name := range slices.Sorted(maps.Keys(imports)) {
@@ -76,6 +76,22 @@ func TestCoreIsPure(t *testing.T) {
 		if len(imports[name]) == 0 {
 			t.Errorf("package sync does not import %s", name)
 		}
+	}
+	for _, file := range imports["time"] { // for its types: the core is told what time it is
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "time" && sel.Sel.Name != "Time" && sel.Sel.Name != "Duration" {
+				t.Errorf("%s uses time.%s", file, sel.Sel.Name)
+			}
+			return true
+		})
 	}
 }
 

@@ -29,6 +29,9 @@ type World struct {
 	// Only limits the plan to these companies and their group folders. Nil
 	// means all.
 	Only map[int]bool
+	// Encrypted: the vault encrypts for the people who can read a folder, so
+	// that only key holders can take one to another audience. See [Access].
+	Encrypted bool
 }
 
 // Place is where a managed folder is: the key of its parent ([RootKey] for the
@@ -45,17 +48,16 @@ const archiveKey Key = "group/archive"
 // turn the one into the other. It is pure: equal arguments, in any order, give
 // a byte-equal plan. The error says that the reading of the vault contradicts
 // itself (two folders with one id, a folder inside itself).
-func MakePlan(w Wanted, world World) (Plan, error) {
+func MakePlan(w Wanted, world World) (Program, error) {
 	p := planner{w: w, world: world}
 	if err := p.index(); err != nil {
-		return Plan{}, fmt.Errorf("plan: %w", err)
+		return Program{}, fmt.Errorf("plan: %w", err)
 	}
 	p.addNodes()
 	p.holdFirst()
 	for p.settle() {
 	}
-	plan := p.plan()
-	return plan, plan.sign()
+	return p.program().signed()
 }
 
 // Special parents of a place.
@@ -420,6 +422,16 @@ func (p *planner) hold(n int32, code HoldCode, format string, args ...any) {
 	}
 }
 
+// holdLike holds a node because of another hold: what lifts that one lifts this.
+func (p *planner) holdLike(n int32, cause Held, reason string) {
+	p.hold(n, cause.Code, "%s", reason)
+	nd := &p.nodes[n]
+	nd.waits = cause.Code.passing()
+	h := p.held[nd.key]
+	h.Approvable = cause.Approvable
+	p.held[nd.key] = h
+}
+
 // holdFirst holds what is held whatever else happens.
 func (p *planner) holdFirst() {
 	for i := range p.nodes {
@@ -428,10 +440,9 @@ func (p *planner) holdFirst() {
 		case n.folder < 0 && p.duplicated(n.key):
 			p.hold(int32(i), HeldDuplicateMark, "%s", p.duplicates(n.key))
 		case asked:
-			p.hold(int32(i), h.Code, "%s", h.Reason)
-			n.waits = h.Code.passing()
+			p.holdLike(int32(i), h, h.Reason)
 		case n.folder < 0 && p.known(n.key) && !p.mayRecreate(n.key):
-			p.hold(int32(i), HeldFolderMissing, "its folder %q has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate %s", p.world.Known[n.key].Name, n.key)
+			p.hold(int32(i), HeldFolderMissing, "its folder %q has disappeared from the vault or can no longer be seen", p.world.Known[n.key].Name)
 		}
 	}
 }

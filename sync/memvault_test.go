@@ -267,15 +267,15 @@ func (j *memJournal) write(do func()) error {
 	return nil
 }
 
-func (j *memJournal) Begin(_ context.Context, _ int, s sync.Step) error {
+func (j *memJournal) Begin(_ context.Context, _ int, s sync.Step, to sync.Place) error {
 	return j.write(func() {
 		if s.Op == sync.OpCreate && s.Key != sync.RootKey {
-			j.unfinished[s.Key] = s.Place()
+			j.unfinished[s.Key] = to
 		}
 	})
 }
 
-func (j *memJournal) End(_ context.Context, _ int, s sync.Step, r sync.Result) error {
+func (j *memJournal) End(_ context.Context, _ int, s sync.Step, _ sync.Place, r sync.Result) error {
 	return j.write(func() {
 		if !r.Unsettled && r.Status != sync.StatusSkipped {
 			delete(j.unfinished, s.Key)
@@ -284,14 +284,14 @@ func (j *memJournal) End(_ context.Context, _ int, s sync.Step, r sync.Result) e
 }
 
 // close is the end of a run.
-func (j *memJournal) close(p sync.Plan, r sync.Report) {
+func (j *memJournal) close(p sync.Program, r sync.Report) {
 	_ = j.write(func() { // a dead process does not come here
 		for _, k := range p.Learned() {
 			j.known[k.Key] = k.Place
 		}
 		for i, s := range p.Steps {
 			if r.Results[i].Status == sync.StatusDone {
-				j.known[s.Key] = s.Place()
+				j.known[s.Key] = p.Place(i)
 				delete(j.unfinished, s.Key)
 			}
 		}
@@ -301,5 +301,5 @@ func (j *memJournal) close(p sync.Plan, r sync.Report) {
 // noRecord is a Recorder that keeps nothing.
 type noRecord struct{}
 
-func (noRecord) Begin(context.Context, int, sync.Step) error            { return nil }
-func (noRecord) End(context.Context, int, sync.Step, sync.Result) error { return nil }
+func (noRecord) Begin(context.Context, int, sync.Step, sync.Place) error            { return nil }
+func (noRecord) End(context.Context, int, sync.Step, sync.Place, sync.Result) error { return nil }

@@ -270,8 +270,8 @@ var planCases = map[string]planCase{
 				    Acme = company/1`,
 		},
 		plan: `
-			held no-type company/1 \Customer\Active\Acme: the company has no type, and CWVAULT_MISSING names no group for that
-			held no-status company/2: the company has no status, and CWVAULT_MISSING names no group for that`,
+			held no-type company/1 \Customer\Active\Acme: the company has no type, and no group is named for that
+			held no-status company/2: the company has no status, and no group is named for that`,
 	},
 	"4 missing territory, market, parent": {
 		text: text{
@@ -282,9 +282,9 @@ var planCases = map[string]planCase{
 				3 three: Cork [, , territory 1 North, market 1 Dental]`,
 		},
 		plan: `
-			held no-territory company/1: the company has no territory, and CWVAULT_MISSING names no group for that
-			held no-market company/2: the company has no market, and CWVAULT_MISSING names no group for that
-			held no-parent company/3: the company has no parent, and CWVAULT_MISSING names no group for that`,
+			held no-territory company/1: the company has no territory, and no group is named for that
+			held no-market company/2: the company has no market, and no group is named for that
+			held no-parent company/3: the company has no parent, and no group is named for that`,
 	},
 	"4 missing: CWVAULT_MISSING names a group for them": {
 		text: text{
@@ -308,7 +308,7 @@ var planCases = map[string]planCase{
 				  Active = group/type:0/status:1
 				    Acme = company/1`,
 		},
-		plan: `held no-type company/1 \Unsorted\Active\Acme: the company has no type, and CWVAULT_MISSING names no group for that`,
+		plan: `held no-type company/1 \Unsorted\Active\Acme: the company has no type, and no group is named for that`,
 	},
 	"5 names: the lowest id keeps it, and the others do not depend on who came first": {
 		text: text{
@@ -400,7 +400,7 @@ var planCases = map[string]planCase{
 				  Bolt`,
 		},
 		plan: `
-			held unmanaged-folder company/1 \Active\Acme: an unmanaged folder "acme" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
+			held unmanaged-folder company/1 \Active\Acme: an unmanaged folder "acme" is there
 			held unmanaged-folder company/2 \Active\Bolt old: an unmanaged folder "Bolt" is in the way`,
 	},
 	"6 unmanaged in the way of a group": {
@@ -409,9 +409,9 @@ var planCases = map[string]planCase{
 			vault:     `Customer`,
 		},
 		plan: `
-			held unmanaged-folder group/type:1 \Customer: an unmanaged folder "Customer" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
-			held unmanaged-folder group/type:1/status:1 \Customer\Active: its group folder "Customer" cannot be made: an unmanaged folder "Customer" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
-			held unmanaged-folder company/1 \Customer\Active\Acme: its group folder "Active" cannot be made: its group folder "Customer" cannot be made: an unmanaged folder "Customer" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path`,
+			held unmanaged-folder group/type:1 \Customer: an unmanaged folder "Customer" is there
+			held unmanaged-folder group/type:1/status:1 \Customer\Active: its group folder "Customer" cannot be made: an unmanaged folder "Customer" is there
+			held unmanaged-folder company/1 \Customer\Active\Acme: its group folder "Active" cannot be made: its group folder "Customer" cannot be made: an unmanaged folder "Customer" is there`,
 	},
 	"6 unmanaged in the way of a second name": {
 		text: text{
@@ -424,7 +424,7 @@ var planCases = map[string]planCase{
 				  Acme = company/1
 				  Acme (two)`,
 		},
-		plan: `held unmanaged-folder company/2 \Active\Acme (two): an unmanaged folder "Acme (two)" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path`,
+		plan: `held unmanaged-folder company/2 \Active\Acme (two): an unmanaged folder "Acme (two)" is there`,
 	},
 	"6 adopt: groups and companies exactly where they should be": {
 		text: text{
@@ -524,8 +524,8 @@ var planCases = map[string]planCase{
 		},
 		plan: `
 			held unmanaged-folder company/1 \Customer\Active\Acme: an unmanaged folder "Acme" is there, and a company that has no place now has this name too: whose it is cannot be told
-			held no-type company/2: the company has no type, and CWVAULT_MISSING names no group for that
-			held excluded company/3: named in CWVAULT_EXCLUDE
+			held no-type company/2: the company has no type, and no group is named for that
+			held excluded company/3: excluded by the settings
 			held unmanaged-folder company/4 \Customer\Active\Bolt: an unmanaged folder "Bolt" is there, and a company that has no place now has this name too: whose it is cannot be told`,
 	},
 	"6 adopt: not when two folders have the name": {
@@ -608,8 +608,8 @@ var planCases = map[string]planCase{
 				    Gone too = company/9`,
 		},
 		plan: `
-			held duplicate-mark company/1 \Customer\Active\Acme: several folders carry its mark: \Clients\Customer\Active\Acme, \Clients\Customer\Active\Acme - Copy; remove the copies, or the file or metadata that marks them
-			held duplicate-mark company/9: several folders carry its mark: \Clients\Customer\Active\Gone, \Clients\Customer\Active\Gone too; remove the copies, or the file or metadata that marks them`,
+			held duplicate-mark company/1 \Customer\Active\Acme: several folders carry its mark: \Clients\Customer\Active\Acme, \Clients\Customer\Active\Acme - Copy
+			held duplicate-mark company/9: several folders carry its mark: \Clients\Customer\Active\Gone, \Clients\Customer\Active\Gone too`,
 	},
 	"7 order: renamed and moved in one step": {
 		text: text{
@@ -834,7 +834,7 @@ var planCases = map[string]planCase{
 				Active = group/status:1
 				  Acme (two) = company/2`,
 		},
-		plan: `held folder-missing company/1 \Active\Acme: its folder "Acme" has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate company/1`,
+		plan: `held folder-missing company/1 \Active\Acme: its folder "Acme" has disappeared from the vault or can no longer be seen`,
 	},
 	"9 gone: a group, with all that belongs into it": {
 		text: text{
@@ -846,9 +846,9 @@ var planCases = map[string]planCase{
 			vault: `Bolt = company/2`,
 		},
 		plan: `
-			held folder-missing group/status:1 \Active: its folder "Active" has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate group/status:1
-			held folder-missing company/1 \Active\Acme: its group folder "Active" cannot be made: its folder "Active" has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate group/status:1
-			held folder-missing company/2 \Bolt: its group folder "Active" cannot be made: its folder "Active" has disappeared from the vault or can no longer be seen; to make it again: cwvault resync --recreate group/status:1`,
+			held folder-missing group/status:1 \Active: its folder "Active" has disappeared from the vault or can no longer be seen
+			held folder-missing company/1 \Active\Acme: its group folder "Active" cannot be made: its folder "Active" has disappeared from the vault or can no longer be seen
+			held folder-missing company/2 \Bolt: its group folder "Active" cannot be made: its folder "Active" has disappeared from the vault or can no longer be seen`,
 	},
 	"9 gone: made again when a person says so": {
 		text: text{
@@ -917,9 +917,9 @@ var planCases = map[string]planCase{
 		},
 		plan: `
 			create company/1 \Customer\Active\Acme (one): new company; the name "Acme" is taken by the folder of company/9
-			departed company/2 \Customer\Active\Bolt: its types are filtered out by CWVAULT_TYPES
-			departed company/3 \Customer\Active\Cork: status Lost is filtered out by CWVAULT_STATUSES
-			departed company/4 \Customer\Active\Dent: excluded by CWVAULT_EXCLUDE
+			departed company/2 \Customer\Active\Bolt: its types are filtered out
+			departed company/3 \Customer\Active\Cork: status Lost is filtered out
+			departed company/4 \Customer\Active\Dent: excluded by the settings
 			departed company/9 \Customer\Active\Acme: deleted in ConnectWise, or no longer visible to the API member`,
 		after: `
 			Customer = group/type:1
@@ -967,8 +967,8 @@ var planCases = map[string]planCase{
 				_archive`,
 		},
 		plan: `
-			held unmanaged-folder group/archive \_Archive: an unmanaged folder "_archive" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
-			held unmanaged-folder company/2 \Active\Bolt: its group folder "_Archive" cannot be made: an unmanaged folder "_archive" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path
+			held unmanaged-folder group/archive \_Archive: an unmanaged folder "_archive" is there
+			held unmanaged-folder company/2 \Active\Bolt: its group folder "_Archive" cannot be made: an unmanaged folder "_archive" is there
 			departed company/2 \Active\Bolt: deleted in ConnectWise, or no longer visible to the API member`,
 	},
 	"10 departed: an archive whose name means something to the vault": {
@@ -1196,7 +1196,7 @@ var planCases = map[string]planCase{
 		},
 		plan: `
 			adopt company/1 \Active\Acme: made by an earlier run that ended before it could mark it
-			held unmanaged-folder company/2 \Active\Bolt: an unmanaged folder "Bolt" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path`,
+			held unmanaged-folder company/2 \Active\Bolt: an unmanaged folder "Bolt" is there`,
 		after: `
 			Active = group/status:1
 			  Acme = company/1
@@ -1246,7 +1246,7 @@ var planCases = map[string]planCase{
 		},
 		plan: `
 			create company/1 \Active\Bolt: new company
-			held unmanaged-folder company/2 \Active\Acme: an unmanaged folder "Acme" is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path`,
+			held unmanaged-folder company/2 \Active\Acme: an unmanaged folder "Acme" is there`,
 		after: `
 			Active = group/status:1
 			  Acme
@@ -1305,7 +1305,7 @@ func TestPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := readVault(t, c.vault)
 			p := c.text.plan(t, v.tree())
-			if diff := cmp.Diff(tidy(c.plan), writePlan(p)); diff != "" {
+			if diff := cmp.Diff(tidy(c.plan), writePlan(p.Plan)); diff != "" {
 				t.Fatalf("plan (-want +got):\n%s", diff)
 			}
 			for _, h := range p.Held {
@@ -1343,7 +1343,7 @@ func TestPlan(t *testing.T) {
 
 // again sees that a second run has nothing to do, also when it remembers what
 // the first one did.
-func (c planCase) again(t *testing.T, v *memVault, p sync.Plan) {
+func (c planCase) again(t *testing.T, v *memVault, p sync.Program) {
 	t.Helper()
 	first := c.world
 	c.world = func(w *sync.World) {
@@ -1360,12 +1360,12 @@ func (c planCase) again(t *testing.T, v *memVault, p sync.Plan) {
 		for _, k := range p.Learned() {
 			w.Known[k.Key] = k.Place
 		}
-		for _, s := range p.Steps {
-			w.Known[s.Key] = s.Place()
+		for i, s := range p.Steps {
+			w.Known[s.Key] = p.Place(i)
 		}
 	}
 	if second := c.text.plan(t, v.tree()); !second.Empty() {
-		t.Errorf("a second plan has steps:\n%s", writePlan(second))
+		t.Errorf("a second plan has steps:\n%s", writePlan(second.Plan))
 	}
 }
 

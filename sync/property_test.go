@@ -55,7 +55,7 @@ func (w *testWorld) clone() *testWorld {
 }
 
 // apply applies a plan and closes the journal's books.
-func (w *testWorld) apply(p sync.Plan, workers int) sync.Report {
+func (w *testWorld) apply(p sync.Program, workers int) sync.Report {
 	r := sync.Apply(context.Background(), w.vault, p, workers, w.journal)
 	w.journal.close(p, r)
 	return r
@@ -181,7 +181,7 @@ func (w *testWorld) edit(t *rapid.T) {
 	}
 }
 
-func (w *testWorld) plan(t tester, src sync.Source, tree sync.Tree) sync.Plan {
+func (w *testWorld) plan(t tester, src sync.Source, tree sync.Tree) sync.Program {
 	t.Helper()
 	wanted, err := sync.Want(src, w.settings, testRules)
 	if err != nil {
@@ -195,7 +195,7 @@ func (w *testWorld) plan(t tester, src sync.Source, tree sync.Tree) sync.Plan {
 	return p
 }
 
-func planJSON(t tester, p sync.Plan) []byte {
+func planJSON(t tester, p sync.Program) []byte {
 	t.Helper()
 	b, err := p.JSON()
 	if err != nil {
@@ -257,7 +257,7 @@ func TestRandomWorlds(t *testing.T) {
 }
 
 // checkPaths compares the paths that the plan promised with those in the vault.
-func checkPaths(t *rapid.T, w *testWorld, p sync.Plan) {
+func checkPaths(t *rapid.T, w *testWorld, p sync.Program) {
 	at := map[sync.Key]string{}
 	for _, f := range w.vault.tree().Folders {
 		if f.Mark.Tenant == testTenant {
@@ -272,7 +272,7 @@ func checkPaths(t *rapid.T, w *testWorld, p sync.Plan) {
 }
 
 // checkWanted judges the vault by the companies alone, without the planner.
-func checkWanted(t *rapid.T, w *testWorld, p sync.Plan) {
+func checkWanted(t *rapid.T, w *testWorld, p sync.Program) {
 	held := map[sync.Key]bool{}
 	for _, h := range p.Held {
 		held[h.Key] = true

@@ -64,8 +64,7 @@ func (p *planner) settleLevel(first, end int32) {
 		n.adopt = -1
 		if g := n.group; !n.fixed && g >= 0 && p.nodes[g].fixed && p.nodes[g].folder < 0 {
 			h := p.held[p.nodes[g].key]
-			p.hold(i, h.Code, "its group folder %q cannot be made: %s", p.groups[g].name, h.Reason)
-			n.waits = h.Code.passing()
+			p.holdLike(i, h, fmt.Sprintf("its group folder %q cannot be made: %s", p.groups[g].name, h.Reason))
 		}
 		if !n.fixed || n.name == "" {
 			n.name, n.note = p.plainName(i), ""
@@ -234,8 +233,7 @@ func (p *planner) resolve(i, o int32, others bool) bool {
 	switch {
 	case p.ours(o):
 		if w := p.owner[o]; w >= 0 && p.nodes[w].waits {
-			p.hold(i, p.held[p.nodes[w].key].Code, "its place is still taken by the folder of %s, which is held", p.describe(w))
-			n.waits = true
+			p.holdLike(i, p.held[p.nodes[w].key], fmt.Sprintf("its place is still taken by the folder of %s, which is held", p.describe(w)))
 			return true
 		}
 		n.note = fmt.Sprintf("the name %q is taken by the folder of %s", f.Name, f.Mark.Key)
@@ -247,7 +245,7 @@ func (p *planner) resolve(i, o int32, others bool) bool {
 	case n.folder >= 0:
 		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is in the way", f.Name)
 	case !p.w.settings.Adopt:
-		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there; rename it, or let cwvault adopt it with CWVAULT_ADOPT=path", f.Name)
+		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there", f.Name)
 	case others:
 		p.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
 	case f.Name != n.name:

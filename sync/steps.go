@@ -9,12 +9,9 @@ import (
 	"strings"
 )
 
-// plan turns the settled nodes into a Plan.
-func (p *planner) plan() Plan {
-	plan := Plan{
-		Schema: PlanSchema, Tenant: p.world.Tenant, Vault: p.world.Vault, Root: p.world.Tree.RootPath,
-		Steps: []Step{}, Held: []Held{}, Departed: []Departed{},
-	}
+// program turns the settled nodes into a program.
+func (p *planner) program() Program {
+	plan := p.emptyProgram()
 	needed := p.neededGroups()
 	var steps []pending
 	for i := range p.nodes {
@@ -35,7 +32,7 @@ func (p *planner) plan() Plan {
 				plan.learned = append(plan.learned, KnownPlace{n.key, p.folders[n.folder].ID, here})
 			}
 		default:
-			steps = append(steps, pending{Step: p.step(int32(i)), node: int32(i)})
+			steps = append(steps, p.step(int32(i)))
 		}
 	}
 	if p.world.Tree.Root.ID == "" && len(steps) > 0 {
@@ -43,7 +40,7 @@ func (p *planner) plan() Plan {
 			To: p.world.Tree.RootPath, Reason: "the root does not exist yet"}})
 	}
 	steps = p.only(steps)
-	plan.Steps = p.order(steps)
+	plan.Steps, plan.details = p.order(steps)
 	plan.Held = p.allHeld(needed)
 	plan.Departed = p.allDeparted()
 	for _, f := range p.companyFolders {
@@ -53,6 +50,14 @@ func (p *planner) plan() Plan {
 	}
 	plan.count()
 	return plan
+}
+
+// emptyProgram is a program for this world that does nothing.
+func (p *planner) emptyProgram() Program {
+	return Program{encrypted: p.world.Encrypted, Plan: Plan{
+		Schema: PlanSchema, Tenant: p.world.Tenant, Vault: p.world.Vault, Root: p.world.Tree.RootPath,
+		Steps: []Step{}, Held: []Held{}, Departed: []Departed{},
+	}}
 }
 
 // neededGroups marks the groups above every folder that goes to its place or
@@ -79,9 +84,12 @@ func (p *planner) blockedByGroup(i int32) bool {
 }
 
 // step describes the change of one node.
-func (p *planner) step(i int32) Step {
+func (p *planner) step(i int32) pending {
 	n := &p.nodes[i]
-	s := Step{Key: n.key, Kind: KindGroup, name: n.name, To: p.nodePath(i), parentKey: p.groupKey(i)}
+	s := pending{
+		node: i, Step: Step{Key: n.key, Kind: KindGroup, To: p.nodePath(i)},
+		detail: detail{place: Place{Parent: p.groupKey(i), Name: n.name}},
+	}
 	if _, ok := n.key.CompanyID(); ok {
 		s.Kind = KindCompany
 	}
@@ -472,12 +480,13 @@ func (p *planner) duplicates(k Key) string {
 		}
 	}
 	slices.Sort(paths)
-	return fmt.Sprintf("several folders carry its mark: %s; remove the copies, or the file or metadata that marks them", strings.Join(paths, ", "))
+	return fmt.Sprintf("several folders carry its mark: %s", strings.Join(paths, ", "))
 }
 
 // pending is a step on its way into the order of the plan.
 type pending struct {
 	Step
+	detail
 	node   int32
 	waits  int   // how many steps must come before it
 	finish []int // steps that wait until it is done
@@ -490,7 +499,7 @@ type pending struct {
 // before children, places vacated before they are taken, and otherwise by path.
 // Where steps wait for each other in a circle, one of them first takes a
 // temporary name.
-func (p *planner) order(steps []pending) []Step {
+func (p *planner) order(steps []pending) ([]Step, []detail) {
 	p.linkAbove(steps)
 	slices.SortFunc(steps, func(a, b pending) int {
 		return cmp.Or(cmp.Compare(strings.Count(a.To, `\`), strings.Count(b.To, `\`)), cmp.Compare(a.To, b.To), compareKeys(a.Key, b.Key))
@@ -514,7 +523,7 @@ func (p *planner) order(steps []pending) []Step {
 		}
 	}
 
-	ordered := make([]Step, 0, len(steps))
+	ordered, details := make([]Step, 0, len(steps)), make([]detail, 0, len(steps))
 	ready := &intHeap{}
 	release := func(list []int) {
 		for _, i := range list {
@@ -522,6 +531,10 @@ func (p *planner) order(steps []pending) []Step {
 				heap.Push(ready, i)
 			}
 		}
+	}
+	emit := func(s *pending) {
+		ordered, details = append(ordered, s.Step), append(details, s.detail)
+		release(s.vacate)
 	}
 	for i := range steps {
 		if steps[i].waits == 0 {
@@ -534,8 +547,7 @@ func (p *planner) order(steps []pending) []Step {
 			s := &steps[i]
 			s.done = true
 			if s.Via == "" {
-				ordered = append(ordered, s.Step)
-				release(s.vacate)
+				emit(s)
 			}
 			release(s.finish)
 		}
@@ -543,14 +555,13 @@ func (p *planner) order(steps []pending) []Step {
 			stuck++
 		}
 		if stuck == len(steps) {
-			return ordered
+			return ordered, details
 		}
 		i := breakCircle(steps, at, stuck)
 		s := &steps[i]
 		p.takeVia(s)
 		s.left = true
-		ordered = append(ordered, s.Step)
-		release(s.vacate)
+		emit(s)
 	}
 }
 
@@ -623,7 +634,7 @@ func (p *planner) takeVia(s *pending) {
 		if n > 1 {
 			suffix = " (" + tag + ", " + strconv.Itoa(n) + ")"
 		}
-		name := p.w.names.withSuffix(p.w.names.Clean(s.name), suffix)
+		name := p.w.names.withSuffix(p.w.names.Clean(s.place.Name), suffix)
 		where := place{parent, p.w.names.Fold(name)}
 		if _, taken := p.at[where]; taken || p.vias[where] || p.claimed(parent, where.folded) {
 			continue

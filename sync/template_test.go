@@ -99,7 +99,7 @@ func FuzzStructure(f *testing.F) {
 		p := c.plan(t, sync.Tree{Root: sync.Folder{ID: "root"}, RootPath: `\Clients`})
 		levels := strings.Count(st.String(), `\`) + 1
 		if len(p.Steps) != levels+1 {
-			t.Fatalf("%q has %d levels, and the plan is\n%s", st, levels, writePlan(p))
+			t.Fatalf("%q has %d levels, and the plan is\n%s", st, levels, writePlan(p.Plan))
 		}
 		for i, step := range p.Steps {
 			if strings.Count(step.To, `\`) != i+2 || !step.Key.Valid() || strings.Contains(fmt.Sprint(step.Key), "\n") {

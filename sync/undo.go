@@ -15,10 +15,10 @@ type Done struct {
 // folder that is still where the run put it goes back to where it was. Where
 // that cannot be, because the folder was changed since or its old place is
 // taken, it is held. why becomes the reason of every step.
-func Undo(world World, names NameRules, done []Done, why string) (Plan, error) {
+func Undo(world World, names NameRules, done []Done, why string) (Program, error) {
 	p := planner{world: world, w: Wanted{names: names}}
 	if err := p.index(); err != nil {
-		return Plan{}, fmt.Errorf("undo: %w", err)
+		return Program{}, fmt.Errorf("undo: %w", err)
 	}
 	p.archive = -1
 	p.claims = map[place]int32{}
@@ -133,9 +133,8 @@ func (u *undoer) settle() bool {
 }
 
 // plan puts the steps in order.
-func (u *undoer) plan(why string) (Plan, error) {
-	plan := Plan{Schema: PlanSchema, Tenant: u.world.Tenant, Vault: u.world.Vault, Root: u.world.Tree.RootPath,
-		Steps: []Step{}, Held: []Held{}, Departed: []Departed{}}
+func (u *undoer) plan(why string) (Program, error) {
+	plan := u.emptyProgram()
 	var steps []pending
 	for i := range u.nodes {
 		n := &u.nodes[i]
@@ -150,9 +149,9 @@ func (u *undoer) plan(why string) (Plan, error) {
 		}
 		s := u.step(int32(i))
 		s.Reason = why
-		steps = append(steps, pending{Step: s, node: int32(i)})
+		steps = append(steps, s)
 	}
-	plan.Steps = u.order(steps)
+	plan.Steps, plan.details = u.order(steps)
 	plan.count()
-	return plan, plan.sign()
+	return plan.signed()
 }

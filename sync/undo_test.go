@@ -10,7 +10,7 @@ import (
 )
 
 // doneSteps is what a journal would remember of a plan that was applied.
-func doneSteps(p sync.Plan) []sync.Done {
+func doneSteps(p sync.Program) []sync.Done {
 	var done []sync.Done
 	for _, s := range p.Steps {
 		switch s.Op {
@@ -28,7 +28,7 @@ func TestUndoRandomWorlds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
-			apply := func(p sync.Plan) {
+			apply := func(p sync.Program) {
 				for i, r := range sync.Apply(context.Background(), w.vault, p, 4, noRecord{}).Results {
 					if r.Status != sync.StatusDone {
 						t.Fatalf("%+v: %v\nplan %s", p.Steps[i], r.Err, planJSON(t, p))
@@ -42,7 +42,7 @@ func TestUndoRandomWorlds(t *testing.T) {
 			}
 			p := w.plan(t, w.src, before)
 			apply(p)
-			undo := func() sync.Plan {
+			undo := func() sync.Program {
 				world := sync.World{Tenant: "acme", Vault: "mem:", Tree: w.vault.tree()}
 				plan, err := sync.Undo(world, testRules, doneSteps(p), "undo")
 				if err != nil {

@@ -30,7 +30,7 @@ func TestUnfinishedElsewhere(t *testing.T) {
 		Types:     []sync.Ref{{ID: 1, Name: "Customer"}, {ID: 2, Name: "Prospect"}},
 		Statuses:  []sync.Ref{{ID: 1, Name: "Active"}},
 	}
-	plan := func(unfinished map[sync.Key]sync.Place) sync.Plan {
+	plan := func(unfinished map[sync.Key]sync.Place) sync.Program {
 		t.Helper()
 		w, err := sync.Want(src, sync.Settings{Structure: st, Name: nt}, testRules)
 		if err != nil {

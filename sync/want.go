@@ -173,22 +173,22 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	w.companies = make([]wanted, 0, len(order))
 	for _, c := range order {
 		if len(excluded) > 0 && (excluded[names.Fold(c.Identifier)] || excluded[strconv.Itoa(c.ID)]) {
-			w.out[c.ID] = "excluded by CWVAULT_EXCLUDE"
-			w.hold(c, HeldExcluded, "named in CWVAULT_EXCLUDE")
+			w.out[c.ID] = "excluded by the settings"
+			w.hold(c, HeldExcluded, "excluded by the settings")
 			continue
 		}
 		if !statuses.allows(c.Status.ID) {
-			w.out[c.ID] = fmt.Sprintf("status %s is filtered out by CWVAULT_STATUSES", w.refs.name(segment{token: tokenStatus, id: c.Status.ID}))
+			w.out[c.ID] = fmt.Sprintf("status %s is filtered out", w.refs.name(segment{token: tokenStatus, id: c.Status.ID}))
 			continue
 		}
 		typ, selected := chooseType(c.Types, types, priority)
 		if !selected {
-			w.out[c.ID] = "its types are filtered out by CWVAULT_TYPES"
+			w.out[c.ID] = "its types are filtered out"
 			continue
 		}
 		g, missing := b.group(c, typ)
 		if missing != "" {
-			w.hold(c, "no-"+HoldCode(keyWord[missing]), fmt.Sprintf("the company has no %s, and CWVAULT_MISSING names no group for that", keyWord[missing]))
+			w.hold(c, "no-"+HoldCode(keyWord[missing]), fmt.Sprintf("the company has no %s, and no group is named for that", keyWord[missing]))
 			continue
 		}
 		w.companies = append(w.companies, wanted{company: c, group: g, typ: typ, name: w.leafName(c)})

@@ -160,7 +160,7 @@ func TestExplain(t *testing.T) {
 	}
 	want := map[int]sync.Choice{
 		7: {Company: src.Companies[0], Type: sync.Ref{ID: 1, Name: "Customer"}, Path: `\Customer\Active`},
-		8: {Out: "its types are filtered out by CWVAULT_TYPES"},
+		8: {Out: "its types are filtered out"},
 		9: {},
 	}
 	for id, choice := range want {

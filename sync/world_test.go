@@ -274,8 +274,14 @@ func (c text) source(t tester) sync.Source {
 	return readSource(t, types, statuses, c.companies)
 }
 
-// plan makes the plan for a vault, by default the one of the text.
-func (c text) plan(t tester, tree sync.Tree) sync.Plan {
+// plan makes the plan for a vault.
+func (c text) plan(t tester, tree sync.Tree) sync.Program {
+	t.Helper()
+	return c.decide(t, tree, nil)
+}
+
+// decide makes the plan for a vault that is left when policies were asked.
+func (c text) decide(t tester, tree sync.Tree, audience sync.Audience, policies ...sync.Policy) sync.Program {
 	t.Helper()
 	wanted, err := sync.Want(c.source(t), c.settings(t), textRules)
 	if err != nil {
@@ -285,7 +291,7 @@ func (c text) plan(t tester, tree sync.Tree) sync.Plan {
 	if c.world != nil {
 		c.world(&world)
 	}
-	p, err := sync.MakePlan(wanted, world)
+	p, err := sync.Decide(wanted, world, audience, policies...)
 	if err != nil {
 		t.Fatal(err)
 	}

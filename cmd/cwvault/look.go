@@ -82,7 +82,7 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 		if r.lookAgain {
 			clear(done)
 		} else {
-			tree = treeAfter(tree, p.Tenant, r.Steps, r.Results)
+			tree = treeAfter(tree, p.Program, r.Results)
 		}
 	}
 
@@ -96,7 +96,7 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 	guarded := slices.ContainsFunc(p.Held, func(h sync.Held) bool { // otherwise what is left settles by itself
 		return h.Code.ByGuard() || h.Code == sync.HeldAccessWidens
 	})
-	for _, step := range p.full.Steps {
+	for _, step := range p.Whole.Steps {
 		if done[step.Key] {
 			unchanged++
 			continue
@@ -157,7 +157,8 @@ func countsFor(p sync.Plan, unchanged int) sync.Counts {
 }
 
 // treeAfter returns the tree as it is when steps have been made.
-func treeAfter(t sync.Tree, tenant string, steps []sync.Step, results []stepResult) sync.Tree {
+func treeAfter(t sync.Tree, p sync.Program, results []stepResult) sync.Tree {
+	tenant, steps := p.Tenant, p.Steps
 	t.Folders = slices.Clone(t.Folders)
 	index := map[string]int{}
 	ids := map[sync.Key]string{}
@@ -187,7 +188,7 @@ func treeAfter(t sync.Tree, tenant string, steps []sync.Step, results []stepResu
 	for i, step := range steps {
 		id := ids[step.Key]
 		if at, ok := index[id]; ok && results[i].Status == sync.StatusDone {
-			place := step.Place()
+			place := p.Place(i)
 			t.Folders[at].Name, t.Folders[at].ParentID = place.Name, ids[place.Parent]
 		}
 	}

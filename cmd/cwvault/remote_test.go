@@ -34,7 +34,7 @@ func testReport() *runReport {
 			Schema: sync.PlanSchema, ID: "8f14e45f", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`,
 			Steps: []sync.Step{
 				{Op: sync.OpMove, Kind: sync.KindCompany, Key: "company/250", Company: company, FolderID: "21", From: `\Clients\A`, To: `\Clients\B`,
-					Via: `\Clients\C`, Reason: "type changed", Secrets: &secrets, Access: &sync.Access{Gains: []string{"Helpdesk (View)"}, Loses: []string{}}},
+					Via: `\Clients\C`, Reason: "type changed", Secrets: &secrets, Access: &sync.AccessChange{Gains: []string{"Helpdesk (View)"}, Loses: []string{}}},
 				{Op: sync.OpCreate, Kind: sync.KindGroup, Key: "group/type:1", To: `\Clients\New`, Reason: "new"},
 				{Op: sync.OpRename, Kind: sync.KindCompany, Key: "company/7", FolderID: "9", From: `\Clients\X`, To: `\Clients\Y`, Reason: "renamed"},
 			},

@@ -304,7 +304,7 @@ func (p *painter) section(plan sync.Plan, results []stepResult, op sync.Op, titl
 	}
 }
 
-func accessText(a sync.Access) string {
+func accessText(a sync.AccessChange) string {
 	var parts []string
 	if len(a.Gains) > 0 {
 		parts = append(parts, "gains "+plain(strings.Join(a.Gains, ", ")))

@@ -83,7 +83,7 @@ func markdown(s string) string {
 var planPage = template.Must(template.New("plan").Funcs(template.FuncMap{
 	"plain": plain, "short": func(id string) string { return id[:min(12, len(id))] }, "held": heldName,
 	"summary": func(p sync.Plan) string { return (&painter{}).summary(p, "to ") },
-	"access":  func(a *sync.Access) string { return accessText(*a) },
+	"access":  func(a *sync.AccessChange) string { return accessText(*a) },
 	"secrets": func(n *int) string { return "at least " + count(*n, "secret") },
 }).Parse(`<!doctype html>
 <html lang="en">

@@ -322,7 +322,7 @@ func (s *session) apply(ctx context.Context, p *proposal, trigger string, starte
 	rec := &recorder{journal: s.journal, run: id, bar: s.bar, applied: s.watch.applied, results: make([]stepResult, len(p.Steps))}
 	rec.progress(0)
 	late, done := afterStop(ctx, stopGrace)
-	report := sync.Apply(ctx, fencedVault{s.vault, s.lease, late}, p.Plan, s.cfg.workers, rec)
+	report := sync.Apply(ctx, fencedVault{s.vault, s.lease, late}, p.Program, s.cfg.workers, rec)
 	p.cutOff = late.Err() != nil
 	done()
 	s.bar.stop()
@@ -377,7 +377,7 @@ func (s *session) recordFailure(ctx context.Context, run journal.Run, why error)
 // this one.
 func (s *session) remember(ctx context.Context, p *proposal, report sync.Report, r *runReport) error {
 	var errs []error
-	errs = append(errs, s.journal.PutPlaces(ctx, learned(p.Plan, report)))
+	errs = append(errs, s.journal.PutPlaces(ctx, learned(p.Program, report)))
 	for _, key := range p.settledIntents(report) {
 		errs = append(errs, s.journal.ClearIntent(ctx, key))
 	}
@@ -450,8 +450,7 @@ type recorder struct {
 	results []stepResult
 }
 
-func (r *recorder) record(s sync.Step) journal.StepRecord {
-	place := s.Place()
+func (r *recorder) record(s sync.Step, place sync.Place) journal.StepRecord {
 	// The parent's key stands for the parent: an id may not exist yet, or mean
 	// nothing in the next run.
 	return journal.StepRecord{Op: string(s.Op), Key: s.Key, FolderID: s.FolderID, ParentID: string(place.Parent), Name: place.Name, From: s.From, To: s.To}
@@ -468,15 +467,15 @@ func (r *recorder) progress(done int) {
 }
 
 // Begin implements [sync.Recorder]. The journal refuses when the lease is lost.
-func (r *recorder) Begin(ctx context.Context, index int, s sync.Step) error {
+func (r *recorder) Begin(ctx context.Context, index int, s sync.Step, to sync.Place) error {
 	r.mu.Lock()
 	r.results[index].Began = time.Now()
 	r.mu.Unlock()
-	return r.journal.Begin(ctx, r.run, index, r.record(s))
+	return r.journal.Begin(ctx, r.run, index, r.record(s, to))
 }
 
 // End implements [sync.Recorder].
-func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.Result) error {
+func (r *recorder) End(ctx context.Context, index int, s sync.Step, to sync.Place, result sync.Result) error {
 	r.mu.Lock()
 	began := !r.results[index].Began.IsZero()
 	if began {
@@ -495,5 +494,5 @@ func (r *recorder) End(ctx context.Context, index int, s sync.Step, result sync.
 	case began:
 		return r.journal.End(ctx, r.run, index, string(result.Status), result.FolderID, text)
 	}
-	return r.journal.Skip(ctx, r.run, index, r.record(s), string(result.Status), text)
+	return r.journal.Skip(ctx, r.run, index, r.record(s, to), string(result.Status), text)
 }

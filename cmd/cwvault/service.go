@@ -343,7 +343,7 @@ func (v *service) resync(ctx context.Context, c *config, b batch) (*runReport, *
 // others, unless it is known that they were in step.
 func (v *service) unknown(b batch, r *runReport, p *proposal) bool {
 	made := r.made()
-	left := made < len(p.full.Steps)
+	left := made < len(p.Whole.Steps)
 	if !b.request.partial() {
 		return left && made > 0
 	}

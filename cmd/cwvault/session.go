@@ -30,6 +30,7 @@ type session struct {
 	watch   watch
 
 	connected bool          // with keys from the vault
+	encrypted bool          // the vault encrypts for its readers
 	leaseWait time.Duration // how long to wait while another run has the lease
 }
 
@@ -128,9 +129,7 @@ func (r request) partial() bool { return len(r.only) > 0 || len(r.ids) > 0 }
 
 // proposal is a plan and what it was made from.
 type proposal struct {
-	sync.Plan
-	// full is the plan before guards and the like held parts of it.
-	full sync.Plan
+	sync.Program
 	req  request
 	// only are the companies that the run is about; nil means all.
 	only      map[int]bool
@@ -216,39 +215,10 @@ func (s *session) propose(ctx context.Context, req request) (*proposal, error) {
 		return nil, err
 	}
 	p.only = world.Only
-	plan, err := sync.MakePlan(p.wanted, world)
-	if err != nil {
+	if err := s.decide(ctx, p, world); err != nil {
 		return nil, err
 	}
-	audience, err := s.audience(ctx, plan)
-	if err != nil {
-		return nil, err
-	}
-	if plan, err = plan.WithAccess(audience); err != nil {
-		return nil, err
-	}
-	p.full = plan
-	hold := sync.Check(plan, s.cfg.settings, req.approve)
-	if err := s.holdMore(ctx, p, plan, req, hold); err != nil {
-		return nil, err
-	}
-	if len(hold) > 0 {
-		id := plan.ID
-		for key, h := range hold {
-			if _, already := world.Hold[key]; !already {
-				world.Hold[key] = h
-			}
-		}
-		if plan, err = sync.MakePlan(p.wanted, world); err != nil {
-			return nil, err
-		}
-		if plan, err = plan.WithAccess(audience); err != nil {
-			return nil, err
-		}
-		plan = plan.WithID(id)
-	}
-	p.Plan = plan
-	if n := len(plan.Learned()); n > 0 {
+	if n := len(p.Learned()); n > 0 {
 		s.app.log.Warn("the journal did not know the places of folders that are right: it is new, older than the vault, or a run was cut off", "folders", n)
 	}
 	if s.watch.proposed != nil {
@@ -277,41 +247,34 @@ func (s *session) reached(ctx context.Context, server string, err error) {
 	}
 }
 
-// holdMore adds to hold what the journal's memory holds: a changed layout, and
-// moves that must settle first.
-func (s *session) holdMore(ctx context.Context, p *proposal, plan sync.Plan, req request, hold map[sync.Key]sync.Held) error {
+// decide makes the plan, and notes what the journal must remember of it.
+func (s *session) decide(ctx context.Context, p *proposal, world sync.World) (err error) {
+	settings, approved := s.cfg.settings, p.req.approve
 	p.layout = s.fingerprint(p).Layout
-	if p.before.Layout != "" && p.before.Layout != p.layout && !plan.Empty() && req.approve != plan.ID {
-		p.layout = p.before.Layout // until the migration is approved
-		for _, step := range plan.Steps {
-			hold[step.Key] = sync.Held{Code: sync.HeldGuardLayout, Key: step.Key, Reason: fmt.Sprintf(
-				"the settings for structure, names or filters have changed since the last run; the migration takes %s; to let it through: cwvault resync --approve %s",
-				count(len(plan.Steps), "step"), plan.ID)}
+	changed := p.before.Layout != "" && p.before.Layout != p.layout
+	if s.cfg.settle != 0 {
+		if p.wants, err = s.journal.Wants(ctx); err != nil {
+			return err
 		}
-		return nil
 	}
-	if s.cfg.settle == 0 {
-		return nil
+	since := make(map[sync.Key]sync.Since, len(p.wants))
+	for key, w := range p.wants {
+		since[key] = sync.Since{To: w.Place, Time: w.Since}
 	}
-	var err error
-	if p.wants, err = s.journal.Wants(ctx); err != nil {
+	p.Program, err = sync.Decide(p.wanted, world, s.audience(ctx),
+		sync.Layout(changed, approved), sync.Guards(settings, approved), sync.Access(settings, approved),
+		sync.Settle(s.cfg.settle, since, time.Now(), approved))
+	if err != nil {
 		return err
 	}
-	now := time.Now()
-	for _, step := range plan.Steps {
-		if step.Op != sync.OpMove || step.Kind != sync.KindCompany {
-			continue
-		}
-		p.settling = append(p.settling, journal.Want{Key: step.Key, Place: step.To})
-		since := now
-		if w, ok := p.wants[step.Key]; ok && w.Place == step.To {
-			since = w.Since
-		}
-		if wait := s.cfg.settle - now.Sub(since); wait > 0 && req.approve != plan.ID {
-			if _, already := hold[step.Key]; !already {
-				hold[step.Key] = sync.Held{Code: sync.HeldSettling, Key: step.Key, Reason: fmt.Sprintf(
-					"%s; CWVAULT_SETTLE waits until that has stood for %s", step.Reason, s.cfg.settle)}
-			}
+	if changed && !p.Whole.Empty() && approved != p.ID {
+		p.layout = p.before.Layout // until the migration is approved
+		p.wants = nil
+		return nil
+	}
+	if s.cfg.settle != 0 {
+		for _, step := range p.Whole.CompanyMoves() {
+			p.settling = append(p.settling, journal.Want{Key: step.Key, Place: step.To})
 		}
 	}
 	return nil
@@ -378,7 +341,7 @@ func (s *session) world(ctx context.Context, p *proposal, req request) (sync.Wor
 	w := sync.World{
 		Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Tree: p.tree,
 		Known: map[sync.Key]sync.Place{}, Unfinished: map[sync.Key]sync.Place{},
-		Recreate: map[sync.Key]bool{}, Hold: map[sync.Key]sync.Held{},
+		Recreate: map[sync.Key]bool{}, Hold: map[sync.Key]sync.Held{}, Encrypted: s.encrypted,
 	}
 	known, err := s.journal.Places(ctx)
 	if err != nil {
@@ -450,20 +413,22 @@ func selectCompanies(names []string, companies []sync.Company) (map[int]bool, er
 	return only, nil
 }
 
-// audience asks the vault who can see the folders that moves leave and enter.
-func (s *session) audience(ctx context.Context, plan sync.Plan) (map[string][]string, error) {
-	audience := map[string][]string{}
+// audience asks the vault who can see folders, where that matters.
+func (s *session) audience(ctx context.Context) sync.Audience {
 	if s.cfg.settings.Access == sync.AccessPreserve {
+		return nil
+	}
+	return func(folders []string) (map[string][]string, error) {
+		audience := make(map[string][]string, len(folders))
+		for _, id := range folders {
+			who, err := s.vault.Audience(ctx, id)
+			if err != nil {
+				return nil, fmt.Errorf("read who can see folder %s: %w", id, err)
+			}
+			audience[id] = who
+		}
 		return audience, nil
 	}
-	for _, id := range plan.AudienceFolders() {
-		who, err := s.vault.Audience(ctx, id)
-		if err != nil {
-			return nil, fmt.Errorf("read who can see folder %s: %w", id, err)
-		}
-		audience[id] = who
-	}
-	return audience, nil
 }
 
 // countSecrets notes how many secrets go along with each move, and how many are
@@ -484,14 +449,14 @@ func (s *session) countSecrets(ctx context.Context, p *proposal) error {
 }
 
 // learned is what the journal is to remember of a plan and its results.
-func learned(plan sync.Plan, report sync.Report) []journal.Place {
+func learned(plan sync.Program, report sync.Report) []journal.Place {
 	var places []journal.Place
 	for _, k := range plan.Learned() {
 		places = append(places, journal.Place{Key: k.Key, FolderID: k.FolderID, ParentKey: k.Place.Parent, Name: k.Place.Name})
 	}
 	for i, r := range report.Results {
 		if step := plan.Steps[i]; r.Status == sync.StatusDone && step.Key != sync.RootKey {
-			place := step.Place()
+			place := plan.Place(i)
 			places = append(places, journal.Place{Key: step.Key, FolderID: r.FolderID, ParentKey: place.Parent, Name: place.Name, Path: step.To})
 		}
 	}

@@ -92,6 +92,6 @@ func (s *session) proposeUndo(ctx context.Context, run int64) (p *proposal, crea
 		}
 	}
 	world := sync.World{Tenant: s.cfg.ConnectWiseCompany, Vault: s.address, Tree: p.tree}
-	p.Plan, err = sync.Undo(world, s.vault.Names(), done, fmt.Sprint(onUndo, run))
+	p.Program, err = sync.Undo(world, s.vault.Names(), done, fmt.Sprint(onUndo, run))
 	return p, created, err
 }

@@ -54,9 +54,7 @@ func (s *session) openPasswordStore(dir string) (vaultHandle, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("CWVAULT_VAULT_URL: %w", err)
 	}
-	if s.cfg.settings.Access != sync.AccessPreserve {
-		s.cfg.settings.Access = sync.AccessHoldAny // only key holders can encrypt for another audience
-	}
+	s.encrypted = true
 	store, err := passwordstore.Open(passwordstore.Config{
 		Dir: dir, Root: s.cfg.Root, Access: s.cfg.environment.Access, Logger: s.app.log.Named("vault"),
 	})

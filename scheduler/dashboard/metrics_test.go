@@ -151,7 +151,7 @@ func TestNoMetrics(t *testing.T) {
 
 // TestHoldCodesAreAll compares the list here with the constants of the core.
 func TestHoldCodesAreAll(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/plan.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/hold.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func TestGlance(t *testing.T) {
 // TestEveryHoldCodeIsExplained: for each code of the core the page says what a
 // person should do.
 func TestEveryHoldCodeIsExplained(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/plan.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/hold.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +357,7 @@ func TestHostileNamesOnPages(t *testing.T) {
 	for i := range plan.Steps {
 		s := &plan.Steps[i]
 		s.From, s.To, s.Reason, s.Via = `\`+hostile, `\`+hostile+strconv.Itoa(i), hostile, `\`+hostile
-		s.Access = &sync.Access{Gains: []string{hostile}, Loses: []string{hostile}}
+		s.Access = &sync.AccessChange{Gains: []string{hostile}, Loses: []string{hostile}}
 	}
 	for i := range plan.Held {
 		plan.Held[i].Path, plan.Held[i].Reason = hostile, hostile

@@ -54,7 +54,7 @@ func busyDay() State {
 	const active, former = `\Clients\Customer\Active\`, `\Clients\Customer\Former\`
 	secrets := 12
 	moved := newStep(sync.OpMove, "company/250", `\Clients\Prospect\Active\Alovet`, active+"Alovet, Inc.", "type changed from Prospect to Customer; name changed")
-	moved.Secrets, moved.Access = &secrets, &sync.Access{Gains: []string{"Helpdesk (View)", "Field engineers (Edit)"}}
+	moved.Secrets, moved.Access = &secrets, &sync.AccessChange{Gains: []string{"Helpdesk (View)", "Field engineers (Edit)"}}
 	swapped := newStep(sync.OpRename, "company/33", active+"Ashdown Engineering", active+"Copperfield Insurance", "name changed")
 	swapped.Via = active + "Copperfield Insurance (moving #33)"
 	look := newLook(

@@ -91,7 +91,7 @@ type change struct {
 	Reason  string
 	Via     string
 	Secrets int // at least so many go along
-	Access  *sync.Access
+	Access  *sync.AccessChange
 	Blocked bool
 	Error   string // why the step failed; empty if it did not
 	Company int    // 0 for a group folder

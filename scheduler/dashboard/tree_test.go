@@ -241,7 +241,7 @@ cut 3
 func TestTreeDetails(t *testing.T) {
 	secrets := 3
 	s := newStep(sync.OpRename, "company/7", `\Clients\Old`, `\Clients\New`, "name changed")
-	s.Via, s.Secrets, s.Access = `\Clients\New (moving #7)`, &secrets, &sync.Access{Gains: []string{"a"}, Loses: []string{"b"}}
+	s.Via, s.Secrets, s.Access = `\Clients\New (moving #7)`, &secrets, &sync.AccessChange{Gains: []string{"a"}, Loses: []string{"b"}}
 	got := makeTree(newLook(s), 10).Root.Changes
 	want := []change{{Kind: kindRename, Name: "New", Other: "Old", Reason: "name changed", Via: "New (moving #7)", Secrets: 3, Access: s.Access, Company: 7}}
 	if diff := cmp.Diff(want, got); diff != "" {

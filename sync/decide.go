@@ -1,0 +1,198 @@
+package sync
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Audience returns, for each folder id, who can see what inherits from that
+// folder. Of folders that it leaves out nothing is said. It may ask the vault.
+type Audience func(folders []string) (map[string][]string, error)
+
+// Policy looks at a whole plan and returns the steps that must not be made
+// now, and why. It is pure.
+type Policy func(whole Program) map[Key]Held
+
+// Decide makes a plan, asks the policies, and where they hold anything plans
+// again with that held: a folder that stays keeps its place occupied, so others
+// may have to stay too. The program keeps the id of the whole plan, which is
+// what a person approves, and the whole plan itself.
+//
+// Where several policies hold a folder, the first one's reason is shown. What
+// [World.Hold] holds beats them all. Without audience, or where it says
+// nothing, moves are not judged by access.
+func Decide(w Wanted, world World, audience Audience, policies ...Policy) (Program, error) {
+	whole, err := MakePlan(w, world)
+	if err != nil {
+		return Program{}, err
+	}
+	var seen map[string][]string
+	if audience != nil {
+		if seen, err = audience(whole.audienceFolders()); err != nil {
+			return Program{}, err
+		}
+	}
+	if whole, err = whole.withAccess(seen); err != nil {
+		return Program{}, err
+	}
+	hold := map[Key]Held{}
+	for _, policy := range policies {
+		addMissing(hold, policy(whole))
+	}
+	if len(hold) == 0 {
+		return whole, nil
+	}
+	for key, h := range world.Hold {
+		hold[key] = h
+	}
+	world.Hold = hold
+	rest, err := MakePlan(w, world)
+	if err != nil {
+		return Program{}, err
+	}
+	if rest, err = rest.withAccess(seen); err != nil {
+		return Program{}, err
+	}
+	rest.ID, rest.Whole = whole.ID, whole.Plan
+	return rest, nil
+}
+
+// addMissing adds to hold what it does not have yet.
+func addMissing(hold, more map[Key]Held) {
+	for key, h := range more {
+		if _, already := hold[key]; !already {
+			hold[key] = h
+		}
+	}
+}
+
+// approvedBy reports whether an approval is for this plan and no other.
+func (p Plan) approvedBy(id string) bool { return id != "" && id == p.ID }
+
+// guardFloor is the number of folders of one kind up to which no change guard
+// asks.
+const guardFloor = 10
+
+// Guards holds the moves, renames and archivings of which there are more than
+// [Settings.Limits] allow, each kind by itself, unless that plan is approved.
+func Guards(settings Settings, approved string) Policy {
+	limits := settings.Limits
+	return func(p Program) map[Key]Held {
+		hold := map[Key]Held{}
+		if p.approvedBy(approved) {
+			return hold
+		}
+		for _, guard := range []struct {
+			op    Op
+			limit Limit
+			code  HoldCode
+			done  string
+		}{
+			{OpMove, limits.Moves, HeldGuardMoves, "moved"},
+			{OpRename, limits.Renames, HeldGuardRenames, "renamed"},
+			{OpArchive, limits.Archives, HeldGuardArchives, "archived"},
+		} {
+			var keys []Key
+			for _, s := range p.Steps {
+				if s.Op == guard.op {
+					keys = append(keys, s.Key)
+				}
+			}
+			if len(keys) <= guardFloor || !guard.limit.exceededBy(len(keys), p.managed) {
+				continue
+			}
+			for _, k := range keys {
+				hold[k] = Held{Code: guard.code, Key: k, Approvable: true, Reason: fmt.Sprintf(
+					"%d of %d folders would be %s, more than the limit of %s", len(keys), p.managed, guard.done, guard.limit)}
+			}
+		}
+		return hold
+	}
+}
+
+// Access holds moves because of what they do to access. With [Settings.Access]
+// at [AccessHold] these are the moves that give somebody new access, unless that
+// plan is approved. In a vault that [World.Encrypted] describes these are all
+// moves that change who can read a folder, unless it is [AccessPreserve]:
+// no approval encrypts.
+func Access(settings Settings, approved string) Policy {
+	mode := settings.Access
+	return func(p Program) map[Key]Held {
+		hold := map[Key]Held{}
+		for _, s := range p.Steps {
+			switch {
+			case s.Access == nil:
+			case p.encrypted && mode != AccessPreserve:
+				hold[s.Key] = Held{Code: HeldAccessWidens, Key: s.Key, Reason: fmt.Sprintf(
+					"the move to %s would cross into another audience, and only key holders can encrypt for it", s.To)}
+			case mode == AccessHold && len(s.Access.Gains) > 0 && !p.approvedBy(approved):
+				hold[s.Key] = Held{Code: HeldAccessWidens, Key: s.Key, Approvable: true, Reason: fmt.Sprintf(
+					"the move to %s would give access to %s", s.To, strings.Join(s.Access.Gains, ", "))}
+			}
+		}
+		return hold
+	}
+}
+
+// Layout holds every step when the settings that lay the tree out have changed
+// since the last run, unless that plan is approved. It belongs before other
+// policies.
+func Layout(changed bool, approved string) Policy {
+	return func(p Program) map[Key]Held {
+		hold := map[Key]Held{}
+		if !changed || p.approvedBy(approved) {
+			return hold
+		}
+		steps := fmt.Sprintf("%d steps", len(p.Steps))
+		if len(p.Steps) == 1 {
+			steps = "1 step"
+		}
+		for _, s := range p.Steps {
+			hold[s.Key] = Held{Code: HeldGuardLayout, Key: s.Key, Approvable: true, Reason: fmt.Sprintf(
+				"the settings for structure, names or filters have changed since the last run; the migration takes %s", steps)}
+		}
+		return hold
+	}
+}
+
+// Since is a place that a company's folder has been wanted at for some time.
+type Since struct {
+	To   string // the full path
+	Time time.Time
+}
+
+// Settle holds moves of companies until ConnectWise has wanted the new place
+// for dwell, unless that plan is approved. since is what earlier runs wanted;
+// zero dwell holds nothing.
+func Settle(dwell time.Duration, since map[Key]Since, now time.Time, approved string) Policy {
+	return func(p Program) map[Key]Held {
+		hold := map[Key]Held{}
+		if dwell == 0 || p.approvedBy(approved) {
+			return hold
+		}
+		for _, s := range p.CompanyMoves() {
+			began := now
+			if w, ok := since[s.Key]; ok && w.To == s.To {
+				began = w.Time
+			}
+			if now.Sub(began) < dwell {
+				hold[s.Key] = Held{Code: HeldSettling, Key: s.Key, Reason: fmt.Sprintf(
+					"%s; the move waits until that has been so for %s", s.Reason, dwell)}
+			}
+		}
+		return hold
+	}
+}
+
+// CompanyMoves returns the plan's moves of company folders: what [Settle] looks
+// at, so that a journal can remember since when each has been wanted.
+func (p Plan) CompanyMoves() []Step {
+	var moves []Step
+	for _, s := range p.Steps {
+		if s.Op == OpMove && s.Kind == KindCompany {
+			moves = append(moves, s)
+		}
+	}
+	return moves
+}

@@ -1,0 +1,120 @@
+package sync
+
+import (
+	"errors"
+	"maps"
+	"slices"
+)
+
+// Program is a plan that [Apply] can make. Only [MakePlan], [Decide] and [Undo]
+// make one: a [Plan] that was read from JSON lacks what is not printed, and
+// stays a thing to look at.
+type Program struct {
+	Plan
+	// Whole is the plan before any policy held parts of it. It has the same ID.
+	Whole Plan `json:"-"`
+
+	details   []detail // of each step
+	learned   []KnownPlace
+	managed   int
+	encrypted bool // [World.Encrypted]
+}
+
+// detail is what Apply needs of a step and no reader does.
+type detail struct {
+	place      Place  // where the folder will be
+	viaName    string // last element of Via
+	parentID   string // of the folder that holds it; empty when a step of this plan makes that
+	fromParent string // id of the parent before
+	fromName   string
+	inherited  string // id of the folder whose audience it has; empty: one that cannot be seen
+	inherits   string // id of the folder whose present audience the folder gets; empty: it keeps its own
+	above      Key    // of the nearest step among the folders above; it comes first
+	mark       bool   // the folder has no mark yet and gets it first
+	takesFrom  []Key  // folders whose places this step needs vacated
+}
+
+// KnownPlace is the place of a managed folder.
+type KnownPlace struct {
+	Key      Key
+	FolderID string
+	Place    Place
+}
+
+// Place returns where the folder of a step will be, for a journal.
+func (p Program) Place(step int) Place { return p.details[step].place }
+
+// Learned returns the places of folders that are where they should be, as far as
+// [World.Known] did not have them so, by key. A journal remembers them.
+func (p Program) Learned() []KnownPlace { return p.learned }
+
+// Managed is the number of company folders that existed before the plan; the
+// percentages of [Limits] are of it.
+func (p Program) Managed() int { return p.managed }
+
+// errNotMade is why a program cannot be applied.
+var errNotMade = errors.New("this is no program of MakePlan, Decide or Undo")
+
+// UnmarshalJSON refuses: a [Plan] can be read from JSON, and not applied.
+func (*Program) UnmarshalJSON([]byte) error { return errNotMade }
+
+// audienceFolders returns the ids of the folders whose audience must be known
+// to tell what the plan's moves do to access, sorted. They are enough also for
+// the plan that is left when policies hold some of the steps.
+func (p Program) audienceFolders() []string {
+	ids := map[string]bool{}
+	for i := range p.Steps {
+		d := &p.details[i]
+		if d.inherits == "" {
+			continue
+		}
+		ids[d.inherits] = true
+		if d.inherited != "" {
+			ids[d.inherited] = true
+		}
+		if d.parentID != "" {
+			ids[d.parentID] = true // the one that counts when it does not move itself
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}
+
+// withAccess returns the program with the change of audience that each move
+// brings, and the id that this gives. audience holds who can see what inherits
+// from each of the audienceFolders.
+func (p Program) withAccess(audience map[string][]string) (Program, error) {
+	p.Steps = slices.Clone(p.Steps)
+	for i := range p.Steps {
+		d := &p.details[i]
+		if d.inherits == "" {
+			continue
+		}
+		before, known := audience[d.inherited]
+		after, too := audience[d.inherits]
+		known = known || d.inherited == "" // then everybody counts as new
+		a := AccessChange{Gains: without(after, before), Loses: without(before, after)}
+		if known && too && len(a.Gains)+len(a.Loses) > 0 {
+			p.Steps[i].Access = &a
+		}
+	}
+	return p.signed()
+}
+
+// signed returns the program under the id of its whole plan, which it is.
+func (p Program) signed() (Program, error) {
+	err := p.sign()
+	p.Whole = p.Plan
+	return p, err
+}
+
+// without returns the elements of a that are not in b, sorted, never nil.
+func without(a, b []string) []string {
+	rest := []string{}
+	for _, x := range a {
+		if !slices.Contains(b, x) && !slices.Contains(rest, x) {
+			rest = append(rest, x)
+		}
+	}
+	slices.Sort(rest)
+	return rest
+}
