@@ -92,7 +92,7 @@ func HoldOf(code sync.HoldCode) Hold {
 		return Hold{Code: code, Title: "held: " + string(code), Means: "Another version of cwvault held it.", Fix: "Read the reason.", NeedsPerson: true}
 	}
 	h := catalogue[i]
-	h.Approvable, h.NeedsPerson = code.Approvable(), code.NeedsPerson()
+	h.Approvable, h.NeedsPerson = code.ByGuard() || code == sync.HeldAccessWidens, code.NeedsPerson()
 	return h
 }
 

@@ -11,7 +11,7 @@ import (
 var planPage = template.Must(template.New("plan").Funcs(template.FuncMap{
 	"plain": Plain, "short": func(id string) string { return id[:min(12, len(id))] }, "held": HeldName,
 	"summary": func(p sync.Plan) string { return Pending(p.Counts) },
-	"access":  func(a *sync.Access) string { return accessText(*a) },
+	"access":  func(a *sync.AccessChange) string { return accessText(*a) },
 	"secrets": func(n *int) string { return "at least " + Count(*n, "secret") },
 }).Parse(`<!doctype html>
 <html lang="en">

@@ -228,7 +228,7 @@ func (p *Printer) step(s sync.Step, o Operation, target string) {
 	}
 }
 
-func accessText(a sync.Access) string {
+func accessText(a sync.AccessChange) string {
 	var parts []string
 	if len(a.Gains) > 0 {
 		parts = append(parts, "gains "+Plain(strings.Join(a.Gains, ", ")))
