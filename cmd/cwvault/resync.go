@@ -424,7 +424,7 @@ func (s *session) noteWants(ctx context.Context, p *proposal) error {
 	still := map[sync.Key]bool{}
 	for _, w := range p.settling {
 		still[w.Key] = true
-		errs = append(errs, s.journal.Wanted(ctx, w.Key, w.Place))
+		errs = append(errs, s.journal.Wanted(ctx, w.Key, w.To))
 	}
 	for key := range p.wants {
 		if !still[key] && !p.req.partial() { // a part of the plan says nothing of the other companies
@@ -453,7 +453,7 @@ type recorder struct {
 func (r *recorder) record(s sync.Step, place sync.Place) journal.StepRecord {
 	// The parent's key stands for the parent: an id may not exist yet, or mean
 	// nothing in the next run.
-	return journal.StepRecord{Op: string(s.Op), Key: s.Key, FolderID: s.FolderID, ParentID: string(place.Parent), Name: place.Name, From: s.From, To: s.To}
+	return journal.StepRecord{Op: string(s.Op), Key: s.Key, FolderID: s.FolderID, Parent: place.Parent, Name: place.Name, From: s.From, To: s.To}
 }
 
 // progress shows how many steps have ended.

@@ -130,7 +130,7 @@ func (r request) partial() bool { return len(r.only) > 0 || len(r.ids) > 0 }
 // proposal is a plan and what it was made from.
 type proposal struct {
 	sync.Program
-	req  request
+	req request
 	// only are the companies that the run is about; nil means all.
 	only      map[int]bool
 	structure sync.Structure
@@ -147,8 +147,8 @@ type proposal struct {
 	layout string
 	// wants are the places that moves were waiting for, settling those that
 	// moves are for now.
-	wants    map[sync.Key]journal.Want
-	settling []journal.Want
+	wants    map[sync.Key]journal.PendingMove
+	settling []journal.PendingMove
 	cutOff   bool // the run was stopped and had no time to finish its steps
 	undo     bool // the inverse of an earlier run, made without ConnectWise
 }
@@ -259,7 +259,7 @@ func (s *session) decide(ctx context.Context, p *proposal, world sync.World) (er
 	}
 	since := make(map[sync.Key]sync.Since, len(p.wants))
 	for key, w := range p.wants {
-		since[key] = sync.Since{To: w.Place, Time: w.Since}
+		since[key] = sync.Since{To: w.To, Time: w.Since}
 	}
 	p.Program, err = sync.Decide(p.wanted, world, s.audience(ctx),
 		sync.Layout(changed, approved), sync.Guards(settings, approved), sync.Access(settings, approved),
@@ -274,7 +274,7 @@ func (s *session) decide(ctx context.Context, p *proposal, world sync.World) (er
 	}
 	if s.cfg.settle != 0 {
 		for _, step := range p.Whole.CompanyMoves() {
-			p.settling = append(p.settling, journal.Want{Key: step.Key, Place: step.To})
+			p.settling = append(p.settling, journal.PendingMove{Key: step.Key, To: step.To})
 		}
 	}
 	return nil
@@ -348,14 +348,14 @@ func (s *session) world(ctx context.Context, p *proposal, req request) (sync.Wor
 		return w, err
 	}
 	for key, place := range known {
-		w.Known[key] = sync.Place{Parent: place.ParentKey, Name: place.Name}
+		w.Known[key] = sync.Place{Parent: place.Parent, Name: place.Name}
 	}
 	intents, err := s.journal.Intents(ctx)
 	if err != nil {
 		return w, err
 	}
 	for _, in := range intents {
-		w.Unfinished[in.Key] = sync.Place{Parent: sync.Key(in.ParentID), Name: in.Name}
+		w.Unfinished[in.Key] = sync.Place{Parent: in.Parent, Name: in.Name}
 	}
 	p.unfinished = w.Unfinished
 	pauses, err := s.journal.Pauses(ctx)
@@ -449,15 +449,15 @@ func (s *session) countSecrets(ctx context.Context, p *proposal) error {
 }
 
 // learned is what the journal is to remember of a plan and its results.
-func learned(plan sync.Program, report sync.Report) []journal.Place {
-	var places []journal.Place
+func learned(plan sync.Program, report sync.Report) []journal.KnownPlace {
+	var places []journal.KnownPlace
 	for _, k := range plan.Learned() {
-		places = append(places, journal.Place{Key: k.Key, FolderID: k.FolderID, ParentKey: k.Place.Parent, Name: k.Place.Name})
+		places = append(places, journal.KnownPlace{Key: k.Key, FolderID: k.FolderID, Parent: k.Place.Parent, Name: k.Place.Name})
 	}
 	for i, r := range report.Results {
 		if step := plan.Steps[i]; r.Status == sync.StatusDone && step.Key != sync.RootKey {
 			place := plan.Place(i)
-			places = append(places, journal.Place{Key: step.Key, FolderID: r.FolderID, ParentKey: place.Parent, Name: place.Name, Path: step.To})
+			places = append(places, journal.KnownPlace{Key: step.Key, FolderID: r.FolderID, Parent: place.Parent, Name: place.Name, Path: step.To})
 		}
 	}
 	return places

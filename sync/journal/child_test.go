@@ -86,7 +86,7 @@ func child(role string, args []string) {
 		for w := range 8 {
 			all.Go(func() {
 				for seq := w; ; seq += 8 {
-					die(j.Begin(ctx, run, seq, StepRecord{Op: "create", Key: sync.CompanyKey(seq + 1), ParentID: "7", Name: fmt.Sprint("n", seq)}))
+					die(j.Begin(ctx, run, seq, StepRecord{Op: "create", Key: sync.CompanyKey(seq + 1), Parent: "7", Name: fmt.Sprint("n", seq)}))
 					fmt.Println("begun", seq)
 					die(j.End(ctx, run, seq, "done", fmt.Sprint("f", seq), ""))
 					fmt.Println("ended", seq)

@@ -69,8 +69,14 @@ var (
 // Options are the things that a journal needs beside its place.
 type Options struct {
 	// Now is the clock that dates what is recorded. Nil means time.Now. The
-	// lease does not depend on it where a better clock is to be had.
+	// lease does not depend on it where there is a better clock.
 	Now func() time.Time
+	// LeaseLife is how long a lease outlives its last renewal; 0 means 30
+	// seconds. All who share a journal must agree on it. Shorter ones are for tests.
+	LeaseLife time.Duration
+	// LeaseRenewal is how often an idle holder renews its lease; 0 means three
+	// times in LeaseLife.
+	LeaseRenewal time.Duration
 }
 
 // Journal is an open journal. Its methods may be called from several
@@ -132,9 +138,15 @@ func OpenReadOnly(ctx context.Context, state string, opt Options) (*Journal, err
 }
 
 func open(ctx context.Context, state string, opt Options, readOnly bool) (*Journal, error) {
-	j := &Journal{now: opt.Now, readOnly: readOnly, life: leaseLife, renewal: leaseRenewal, turn: make(chan struct{}, 1)}
+	j := &Journal{now: opt.Now, readOnly: readOnly, life: opt.LeaseLife, renewal: opt.LeaseRenewal, turn: make(chan struct{}, 1)}
 	if j.now == nil {
 		j.now = time.Now
+	}
+	if j.life <= 0 {
+		j.life = leaseLife
+	}
+	if j.renewal <= 0 {
+		j.renewal = j.life / 3
 	}
 	var err error
 	scheme, _, isURL := strings.Cut(state, "://")
@@ -180,24 +192,33 @@ func (j *Journal) fail(op string, err error) error {
 
 // rows reads all rows of a query into memory, so that no connection stays
 // taken while the caller looks at them.
-func rows[T any](ctx context.Context, j *Journal, op string, scan func(func(...any) error) (T, error), query string, args ...any) ([]T, error) {
+func rows[T any](ctx context.Context, j *Journal, op string, scan func(func(...any) error) (T, error), statement string, args ...any) ([]T, error) {
 	if j.db == nil {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, longTimeout)
 	defer cancel()
-	rs, err := j.db.QueryContext(ctx, query, args...)
+	all, err := query(ctx, j.db, scan, statement, args...)
+	return all, j.fail(op, err)
+}
+
+// query reads all rows of a query. A nil querier has none.
+func query[T any](ctx context.Context, q querier, scan func(func(...any) error) (T, error), statement string, args ...any) ([]T, error) {
+	if q == nil {
+		return nil, nil
+	}
+	rs, err := q.QueryContext(ctx, statement, args...)
 	if err != nil {
-		return nil, j.fail(op, err)
+		return nil, err
 	}
 	defer rs.Close()
 	var all []T
 	for rs.Next() {
 		one, err := scan(rs.Scan)
 		if err != nil {
-			return nil, j.fail(op, err)
+			return nil, err
 		}
 		all = append(all, one)
 	}
-	return all, j.fail(op, rs.Err())
+	return all, rs.Err()
 }

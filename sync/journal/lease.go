@@ -9,12 +9,8 @@ import (
 	"time"
 )
 
-const (
-	// leaseLife is how long a lease outlives its last renewal.
-	leaseLife = 30 * time.Second
-	// leaseRenewal is how often an idle holder renews.
-	leaseRenewal = 10 * time.Second
-)
+// leaseLife is the default of [Options.LeaseLife].
+const leaseLife = 30 * time.Second
 
 // Owner says which process holds the lease.
 type Owner struct {
@@ -256,6 +252,17 @@ func (l *Lease) Check(ctx context.Context) error {
 	}
 	err := l.j.commit(ctx, &write{fenced: true, do: func(context.Context, *sql.Tx) error { return nil }})
 	return l.j.fail("check the lease", err)
+}
+
+// CheckLease returns nil while this journal holds the lease, and an error
+// wrapping [ErrLost] if it does not. After any other error it is not known who
+// holds it. Ask before each change to the vault; see [Lease.Check].
+func (j *Journal) CheckLease(ctx context.Context) error {
+	l := j.held()
+	if l == nil {
+		return ErrLost
+	}
+	return l.Check(ctx)
 }
 
 // Lost is closed when the lease was taken by another, or could not be renewed

@@ -46,8 +46,7 @@ func TestOneHoldsTheLease(t *testing.T) {
 		for name, err := range map[string]error{
 			"StartRun":       func() error { _, err := other.StartRun(ctx, Run{}); return err }(),
 			"Begin":          other.Begin(ctx, mustStart(t, j), 0, StepRecord{}),
-			"PutPlaces":      other.PutPlaces(ctx, []Place{{Key: "company/1"}}),
-			"Forget":         other.Forget(ctx, "company/1"),
+			"PutPlaces":      other.PutPlaces(ctx, []KnownPlace{{Key: "company/1"}}),
 			"ClearIntent":    other.ClearIntent(ctx, "company/1"),
 			"SetFingerprint": other.SetFingerprint(ctx, Fingerprint{}),
 			"UsePlan":        other.UsePlan(ctx, "x"),
@@ -130,6 +129,32 @@ func TestStolenLeaseIsNoticed(t *testing.T) {
 		}
 		ok(t, l.Release(ctx))
 		ok(t, theirs.Check(ctx))
+	})
+}
+
+func TestCheckLease(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		ctx := t.Context()
+		j, other := mustOpen(t, state, nil), mustOpen(t, state, nil)
+		wantError(t, j.CheckLease(ctx), ErrLost) // never had it
+		l, err := j.Acquire(ctx, Self())
+		ok(t, err)
+		ok(t, j.CheckLease(ctx))
+		wantError(t, other.CheckLease(ctx), ErrLost)
+
+		setLease(t, other, expired)
+		theirs, err := other.Acquire(ctx, Self())
+		ok(t, err)
+		wantError(t, j.CheckLease(ctx), ErrLost)
+		ok(t, other.CheckLease(ctx))
+		ok(t, l.Release(ctx))
+		ok(t, theirs.Release(ctx))
+		wantError(t, other.CheckLease(ctx), ErrLost)
+
+		reader, err := OpenReadOnly(ctx, state, Options{})
+		ok(t, err)
+		defer reader.Close()
+		wantError(t, reader.CheckLease(ctx), ErrLost)
 	})
 }
 

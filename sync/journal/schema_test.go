@@ -94,16 +94,16 @@ func readLayout1(t *testing.T, j *Journal) {
 		ok(t, err)
 		steps = append(steps, s)
 	}
-	if diff := cmp.Diff([]StepInfo{{Seq: 0, StepRecord: StepRecord{Op: "create", Key: "company/250", FolderID: "21", ParentID: "7", Name: "Alovet", To: `\Clients\Alovet`},
+	if diff := cmp.Diff([]StepInfo{{Seq: 0, StepRecord: StepRecord{Op: "create", Key: "company/250", FolderID: "21", Parent: "7", Name: "Alovet", To: `\Clients\Alovet`},
 		Status: "done", Began: at, Ended: at}}, steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 	intents, err := j.Intents(ctx)
-	if diff := cmp.Diff([]Intent{{RunID: 42, Seq: 3, Key: "company/9", ParentID: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}}, intents); diff != "" || err != nil {
+	if diff := cmp.Diff([]Intent{{RunID: 42, Seq: 3, Key: "company/9", Parent: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}}, intents); diff != "" || err != nil {
 		t.Errorf("intents (-want +got), error %v:\n%s", err, diff)
 	}
 	places, err := j.Places(ctx)
-	if diff := cmp.Diff(map[sync.Key]Place{"company/250": {Key: "company/250", FolderID: "21", ParentKey: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`, GoneSince: at}}, places); diff != "" || err != nil {
+	if diff := cmp.Diff(map[sync.Key]KnownPlace{"company/250": {Key: "company/250", FolderID: "21", Parent: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`}}, places); diff != "" || err != nil {
 		t.Errorf("places (-want +got), error %v:\n%s", err, diff)
 	}
 	pauses, err := j.Pauses(ctx)
@@ -115,7 +115,7 @@ func readLayout1(t *testing.T, j *Journal) {
 		t.Errorf("failures (-want +got), error %v:\n%s", err, diff)
 	}
 	wants, err := j.Wants(ctx)
-	if diff := cmp.Diff(map[sync.Key]Want{"company/4": {Key: "company/4", Place: "x", Since: at}}, wants); diff != "" || err != nil {
+	if diff := cmp.Diff(map[sync.Key]PendingMove{"company/4": {Key: "company/4", To: "x", Since: at}}, wants); diff != "" || err != nil {
 		t.Errorf("wants (-want +got), error %v:\n%s", err, diff)
 	}
 	print, found, err := j.Fingerprint(ctx)

@@ -184,8 +184,7 @@ func refuseAll(t *testing.T, j *Journal) {
 		"End":            j.End(ctx, 1, 0, "done", "", ""),
 		"Skip":           j.Skip(ctx, 1, 0, StepRecord{}, "skipped", ""),
 		"ClearIntent":    j.ClearIntent(ctx, "company/1"),
-		"PutPlaces":      j.PutPlaces(ctx, []Place{{Key: "company/1"}}),
-		"Forget":         j.Forget(ctx, "company/1"),
+		"PutPlaces":      j.PutPlaces(ctx, []KnownPlace{{Key: "company/1"}}),
 		"SetFingerprint": j.SetFingerprint(ctx, Fingerprint{}),
 		"UsePlan":        j.UsePlan(ctx, "x"),
 		"Pause":          j.Pause(ctx, "company/1", ""),
@@ -336,9 +335,9 @@ func TestTruncatedInUse(t *testing.T) {
 	ctx, state := t.Context(), newSQLite(t)
 	j, _ := mustHold(t, state, nil)
 	run := mustStart(t, j)
-	var places []Place
+	var places []KnownPlace
 	for i := range 20000 { // more than SQLite keeps in memory
-		places = append(places, Place{Key: sync.CompanyKey(i + 1), Name: strings.Repeat("n", 100)})
+		places = append(places, KnownPlace{Key: sync.CompanyKey(i + 1), Name: strings.Repeat("n", 100)})
 	}
 	ok(t, j.PutPlaces(ctx, places))
 	_, err := j.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)

@@ -18,10 +18,11 @@ const (
 
 // write is one caller's part of a transaction.
 type write struct {
-	do     func(ctx context.Context, tx *sql.Tx) error // may run more than once, in another transaction
-	fenced bool                                        // only while the lease is held
-	done   bool                                        // set, with err, by the one who commits, while it has the turn
-	err    error
+	do      func(ctx context.Context, tx *sql.Tx) error // may run more than once, in another transaction
+	fenced  bool                                        // only while the lease is held
+	timeout time.Duration                               // 0 means writeTimeout
+	done    bool                                        // set, with err, by the one who commits, while it has the turn
+	err     error
 }
 
 // commit carries out w durably. Callers that come while another one is
@@ -74,7 +75,11 @@ func (j *Journal) transact(ctx context.Context, batch []*write) (failed bool, er
 		}
 		return false, ErrRemoved
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	timeout := writeTimeout
+	for _, w := range batch {
+		timeout = max(timeout, w.timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	tx, err := j.db.BeginTx(ctx, nil)
 	if err != nil {
