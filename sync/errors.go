@@ -22,6 +22,11 @@ var (
 	// ErrInvalid: a server refuses the request as it is; the same request will
 	// fail again until a setting or a name changes.
 	ErrInvalid = errors.New("invalid")
+	// ErrUnavailable: a server cannot be reached or is overloaded. The same call
+	// may succeed later, and nothing has changed.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrReadOnly: a vault, or that part of it, takes no changes now.
+	ErrReadOnly = errors.New("read-only")
 	// ErrConfigured: something is set up in a way that rules a run out, here or
 	// on a server. A [*SettingsError] is of this kind.
 	ErrConfigured = errors.New("wrong settings")

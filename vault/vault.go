@@ -32,10 +32,10 @@ var (
 	// ErrNotAllowed: the account is known but lacks the right.
 	ErrNotAllowed = sync.ErrNotAllowed
 	// ErrReadOnly: the vault or that part of it takes no changes now.
-	ErrReadOnly = errors.New("read-only")
+	ErrReadOnly = sync.ErrReadOnly
 	// ErrUnavailable: the vault cannot be reached or is overloaded; the same
 	// call may succeed later. Nothing has changed.
-	ErrUnavailable = errors.New("unavailable")
+	ErrUnavailable = sync.ErrUnavailable
 	// ErrInvalid: the vault refuses the request as it is, for example a name
 	// it cannot hold, or a folder moved under itself.
 	ErrInvalid = sync.ErrInvalid
