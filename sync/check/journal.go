@@ -1,0 +1,109 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"cwvault/sync"
+	"cwvault/sync/report"
+	"cwvault/sync/run"
+)
+
+// journal looks at the journal, and with it at what the guards would say before
+// a run.
+func (k *inspection) journal(ctx context.Context, source sync.Source, tree sync.Tree, read bool) {
+	const subject = "journal"
+	if k.StateFile != "" && !k.stateFile() || k.Runner == nil {
+		return
+	}
+	runner, err := k.Runner(ctx)
+	if err != nil {
+		k.fail(subject, err.Error(), "check CWVAULT_STATE", err)
+		return
+	}
+	runs, err := runner.Journal.Runs(ctx, 1, 0)
+	if err != nil {
+		k.fail(subject, err.Error(), "check CWVAULT_STATE", err)
+		return
+	}
+	switch {
+	case len(runs) == 0:
+		k.ok(subject, "no runs yet; nothing to compare with")
+		return
+	case runs[0].Outcome == "":
+		k.ok(subject, "%s; run %d of %s is under way, or was cut off", k.State, runs[0].ID, report.Second(runs[0].Started))
+	default:
+		k.ok(subject, "%s; the last run was %d of %s: %s", k.State, runs[0].ID, report.Second(runs[0].Started), runs[0].Outcome)
+	}
+	if read {
+		k.guard(ctx, runner, source, tree)
+	}
+}
+
+// guard says what would keep a run from its first step because of the runs
+// before.
+func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.Source, tree sync.Tree) {
+	const subject = "journal guard"
+	memory, err := runner.Journal.Recall(ctx)
+	if err == nil {
+		err = runner.SameInstallation(memory, tree)
+	}
+	judged := "tenant, vault and root fit"
+	if err == nil && source.Count > 0 && memory.LastGood != nil {
+		judged = "tenant, vault, root and number of companies fit"
+		err = runner.TrustSource(memory, counted(min(source.Count, memory.LastGood.Companies)))
+	}
+	if err != nil {
+		k.fail(subject, err.Error(), "", err)
+		return
+	}
+	k.ok(subject, "%s the runs before", judged)
+}
+
+// counted returns as many companies as were counted, without anything else
+// about them: the guard judges by their number.
+func counted(n int) sync.Source {
+	src := sync.Source{Companies: make([]sync.Company, n), Count: n}
+	for i := range src.Companies {
+		src.Companies[i].ID = i + 1
+	}
+	return src
+}
+
+// stateFile looks at the journal's file from outside, and at the directory that
+// it is in. It reports whether opening it makes sense.
+func (k *inspection) stateFile() bool {
+	const subject = "journal file"
+	path := k.StateFile
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs // says which of several files of this name it is
+	}
+	need := []string{filepath.Dir(path)}
+	_, err := os.Stat(path)
+	if err == nil {
+		need = append(need, path)
+	}
+	for _, p := range need {
+		if err := k.Writable(p); err != nil {
+			k.fail(subject, fmt.Sprintf("cannot write in %s: %v", p, err), "give the account that runs cwvault a place to write, or set CWVAULT_STATE to another",
+				run.Settingsf("CWVAULT_STATE: %w", err))
+			return false
+		}
+	}
+	if err != nil {
+		k.ok(subject, "%s, which the first resync makes", path)
+		return true
+	}
+	n := len(k.found)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if f, ok := Private(subject, path+suffix); ok {
+			k.add(f)
+		}
+	}
+	if len(k.found) == n {
+		k.ok(subject, "%s can be written, by this account alone", path)
+	}
+	return true
+}
