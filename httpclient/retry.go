@@ -41,12 +41,17 @@ func (e *again) Unwrap() error { return e.error }
 // Do calls try, with the number of the try from 1 up, until it succeeds, fails
 // with an error that is not marked by [Again], or Tries or Patience are used up.
 // It then returns the error of the last try, without the mark. When ctx would
-// end before a pause does, that is at once.
+// end before a pause does, that is at once. When ctx ends during a pause, the
+// error wraps the context's too.
 //
-// When ctx ends during a pause, Do returns the context's error. Before each
-// pause it calls told, if not nil, with the number of the try that failed.
+// Before each pause Do calls told, if not nil, with the number of the try that
+// failed.
 func (r Retry) Do(ctx context.Context, try func(n int) error, told func(n int, pause time.Duration, err error)) error {
-	n := 0
+	var (
+		n    int
+		last error // of the last try
+		mark *again
+	)
 	p := &pauses{ctx: ctx, retry: r, doubling: backoff.ExponentialBackOff{
 		InitialInterval:     r.First,
 		MaxInterval:         r.Longest,
@@ -55,39 +60,49 @@ func (r Retry) Do(ctx context.Context, try func(n int) error, told func(n int, p
 	}}
 	operation := func() (struct{}, error) {
 		n++
-		err := try(n)
-		if err == nil {
-			return struct{}{}, nil
+		mark = nil
+		last = try(n)
+		if !errors.As(last, &mark) || ctx.Err() != nil {
+			mark, last = nil, unmarked(last)
+			return struct{}{}, backoff.Permanent(last)
 		}
-		var mark *again
-		if !errors.As(err, &mark) || ctx.Err() != nil {
-			return struct{}{}, backoff.Permanent(err)
-		}
-		p.asked = mark.after
-		return struct{}{}, err
+		last, p.asked = unmarked(last), mark.after
+		return struct{}{}, last
 	}
-	_, err := backoff.Retry(ctx, operation, backoff.WithBackOff(p),
-		backoff.WithMaxTries(uint(max(r.Tries, 0))), backoff.WithMaxElapsedTime(0),
-		backoff.WithNotify(func(err error, pause time.Duration) {
-			if told != nil {
-				told(n, pause, unmarked(err))
-			}
-		}))
-	return unmarked(err)
+	notify := func(err error, pause time.Duration) {
+		if told != nil {
+			told(n, pause, err)
+		}
+	}
+	_, _ = backoff.Retry(ctx, operation, backoff.WithBackOff(p), backoff.WithNotify(notify),
+		backoff.WithMaxTries(uint(max(r.Tries, 0))), backoff.WithMaxElapsedTime(0)) // its error is last, or that of ctx
+	if mark != nil && ctx.Err() != nil {
+		return &interrupted{last, ctx.Err()}
+	}
+	return last
 }
 
-// unmarked takes the marks of this package and of backoff off.
-func unmarked(err error) error {
-	for {
-		switch marked := err.(type) {
-		case *again:
-			err = marked.error
-		case *backoff.PermanentError:
-			err = marked.Err
-		default:
-			return err
-		}
+// interrupted is a request that failed for the moment when its context ended.
+type interrupted struct{ last, ended error }
+
+func (e *interrupted) Error() string   { return e.last.Error() + "; " + e.ended.Error() }
+func (e *interrupted) Unwrap() []error { return []error{e.last, e.ended} }
+
+// Wait waits for d, or until ctx ends. Like the pauses between tries it can be
+// shortened by r.Pause.
+func (r Retry) Wait(ctx context.Context, d time.Duration) error {
+	if r.Pause != nil {
+		d = r.Pause(d)
 	}
+	return Wait(ctx, d)
+}
+
+// unmarked takes the mark off.
+func unmarked(err error) error {
+	if mark, ok := err.(*again); ok {
+		return mark.error
+	}
+	return err
 }
 
 // pauses are the pauses of one request.

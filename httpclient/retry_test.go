@@ -90,7 +90,7 @@ func TestRetryEnds(t *testing.T) {
 			time.AfterFunc(100*time.Millisecond, cancel)
 			start := time.Now()
 			err := patient.Do(ctx, func(int) error { return Again(errBusy, 0) }, nil)
-			if err != context.Canceled || time.Since(start) != 100*time.Millisecond {
+			if !errors.Is(err, context.Canceled) || !errors.Is(err, errBusy) || time.Since(start) != 100*time.Millisecond {
 				t.Errorf("%v after %v", err, time.Since(start))
 			}
 		})

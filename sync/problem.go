@@ -1,6 +1,9 @@
 package sync
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // Problem is one setting that is wrong.
 type Problem struct {
@@ -32,6 +35,20 @@ type Problems []Problem
 
 // Add notes a problem.
 func (p *Problems) Add(setting, text, fix string) { *p = append(*p, Problem{setting, text, fix}) }
+
+// Note notes what is wrong with a setting, if anything is. The text and the fix
+// are those of err if it is a [Problem], else the text is the error's.
+func (p *Problems) Note(setting string, err error) {
+	if err == nil {
+		return
+	}
+	problem := Problem{Text: err.Error()}
+	if told, ok := errors.AsType[Problem](err); ok {
+		problem = told
+	}
+	problem.Setting = setting
+	*p = append(*p, problem)
+}
 
 // Err returns p, or nil if there are none.
 func (p Problems) Err() error {

@@ -12,8 +12,9 @@ func TestProblems(t *testing.T) {
 		t.Errorf("no problems are an error: %v", err)
 	}
 	var p Problems
-	p.Add("URL", "is empty", "write a host")
-	p.Add("CAFile", "open x: no such file", "")
+	p.Note("URL", Problem{Text: "is empty", Fix: "write a host"})
+	p.Note("CAFile", errors.New("open x: no such file"))
+	p.Note("Root", nil)
 	p.Add("", "all of it", "")
 	err := fmt.Errorf("wrapped: %w", p.Err())
 	var back Problems
