@@ -21,19 +21,11 @@ const (
 	maxSkew = 2 * time.Minute
 )
 
-// Finding is one thing that [Client.Check] looked at. It is good with neither
-// Mend nor Err, a warning with Mend alone, and with Err a reason why no run, or
-// no ticket, can succeed.
-type Finding struct {
-	Subject string // what was looked at, such as "keys"
-	Text    string // what was found
-	Mend    string // what to do about it
-	Err     error  // as [Client.Source] would return it; Text and Mend say it in words
-}
-
 // Report is what [Client.Check] found.
 type Report struct {
-	Findings []Finding
+	// Findings say what was looked at, such as "keys". Err is as
+	// [Client.Source] would return it; Text and Fix say it in words.
+	Findings []sync.Finding
 	// Source holds the count of companies and the tables, each zero unless it
 	// could be read, and no companies.
 	Source sync.Source
@@ -138,23 +130,23 @@ func (k *checkup) look(ctx context.Context, step func(context.Context) error) er
 	return step(ctx)
 }
 
-func (k *checkup) add(f Finding) { k.report.Findings = append(k.report.Findings, f) }
+func (k *checkup) add(f sync.Finding) { k.report.Findings = append(k.report.Findings, f) }
 
 func (k *checkup) ok(subject, format string, args ...any) {
-	k.add(Finding{Subject: subject, Text: fmt.Sprintf(format, args...)})
+	k.add(sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...)})
 }
 
-func (k *checkup) warn(subject, text, mend string) {
-	k.add(Finding{Subject: subject, Text: text, Mend: mend})
+func (k *checkup) warn(subject, text, fix string) {
+	k.add(sync.Finding{Subject: subject, Text: text, Fix: fix})
 }
 
 func (k *checkup) fail(subject string, err error) {
-	text, mend := k.words(subject, err)
-	k.add(Finding{Subject: subject, Text: text, Mend: mend, Err: err})
+	text, fix := k.words(subject, err)
+	k.add(sync.Finding{Subject: subject, Text: text, Fix: fix, Err: err})
 }
 
-// words splits an error into what was found and what may mend it.
-func (k *checkup) words(subject string, err error) (text, mend string) {
+// words splits an error into what was found and what may fix it.
+func (k *checkup) words(subject string, err error) (text, fix string) {
 	text = err.Error()
 	var e *Error
 	if errors.As(err, &e) {
@@ -163,21 +155,21 @@ func (k *checkup) words(subject string, err error) (text, mend string) {
 		if errors.Is(bare.Err, context.DeadlineExceeded) {
 			bare.Err = fmt.Errorf("not answered within %v", k.limit)
 		}
-		text, mend = bare.Error(), e.Hint
+		text, fix = bare.Error(), e.Hint
 	}
 	switch {
 	case subject == "client id":
-		mend = "check the client id"
+		fix = "check the client id"
 	case subject == "keys" && e.Status == http.StatusNotFound:
-		mend = "check the company id and the keys; ConnectWise's cloud gives this answer to wrong ones"
+		fix = "check the company id and the keys; ConnectWise's cloud gives this answer to wrong ones"
 	case subject == "company id":
-		mend = "set it to the company id of the ConnectWise sign-in page"
-	case subject == "address" && (mend == "" || e.Status == http.StatusForbidden):
-		mend = "check the URL, and that this machine can reach it; on ConnectWise's cloud the API's host begins with api-"
-	case mend == "":
-		mend = "check again later; ConnectWise's support asks for the request id, if there is one"
+		fix = "set it to the company id of the ConnectWise sign-in page"
+	case subject == "address" && (fix == "" || e.Status == http.StatusForbidden):
+		fix = "check the URL, and that this machine can reach it; on ConnectWise's cloud the API's host begins with api-"
+	case fix == "":
+		fix = "check again later; ConnectWise's support asks for the request id, if there is one"
 	}
-	return text, mend
+	return text, fix
 }
 
 // blame says what is most likely wrong when the very first answer is err.
@@ -224,7 +216,7 @@ func (k *checkup) companies(ctx context.Context) {
 	const subject, role = "companies", "check the role of the API member, its location and its structure level"
 	if n == 0 || n > maxRows {
 		err := fmt.Errorf("%w: ConnectWise counts %d companies", ErrIncomplete, n)
-		k.add(Finding{Subject: subject, Text: err.Error(), Mend: role, Err: err})
+		k.add(sync.Finding{Subject: subject, Text: err.Error(), Fix: role, Err: err})
 		return
 	}
 	var first page
@@ -240,7 +232,7 @@ func (k *checkup) companies(ctx context.Context) {
 	whole := first.link.present && first.link.text == ""
 	if len(first.rows) > n || whole && first.received < n {
 		err := fmt.Errorf("%w: ConnectWise counts %d companies and lists %d", ErrIncomplete, n, len(first.rows))
-		k.add(Finding{Subject: subject, Text: err.Error(), Mend: "check again: somebody may be adding or deleting companies just now", Err: err})
+		k.add(sync.Finding{Subject: subject, Text: err.Error(), Fix: "check again: somebody may be adding or deleting companies just now", Err: err})
 		return
 	}
 	k.ok(subject, "%d can be read; those are all only if the role says Inquire = All and the member's location sees every customer", n)
@@ -293,18 +285,18 @@ func modelNumber(version string) int {
 
 // clock compares this machine's clock with the one that dated an answer.
 func (k *checkup) clock(date string, received time.Time) {
-	const mend = "set this machine's clock by NTP; schedule, lease and history depend on it"
+	const fix = "set this machine's clock by NTP; schedule, lease and history depend on it"
 	server, err := http.ParseTime(date)
 	if err != nil {
-		k.warn("clock", "ConnectWise does not say what time it is", mend)
+		k.warn("clock", "ConnectWise does not say what time it is", fix)
 		return
 	}
 	ahead := received.Sub(server)
 	switch {
 	case ahead > maxSkew:
-		k.warn("clock", fmt.Sprintf("this machine's is %v ahead of ConnectWise's", ahead.Round(time.Minute)), mend)
+		k.warn("clock", fmt.Sprintf("this machine's is %v ahead of ConnectWise's", ahead.Round(time.Minute)), fix)
 	case ahead < -maxSkew:
-		k.warn("clock", fmt.Sprintf("this machine's is %v behind ConnectWise's", -ahead.Round(time.Minute)), mend)
+		k.warn("clock", fmt.Sprintf("this machine's is %v behind ConnectWise's", -ahead.Round(time.Minute)), fix)
 	default:
 		k.ok("clock", "agrees with ConnectWise's")
 	}
@@ -399,11 +391,11 @@ func (k *checkup) named(ctx context.Context, subject, path, field, setting, more
 	})
 	switch {
 	case err != nil:
-		text, mend := k.words(subject, err)
-		k.warn(subject, fmt.Sprintf("whether there is %s is not known: %s", setting, text), mend)
+		text, fix := k.words(subject, err)
+		k.warn(subject, fmt.Sprintf("whether there is %s is not known: %s", setting, text), fix)
 	case found.ID == 0:
 		problem := fmt.Sprintf("there is no %s %s that can be used, or the API member cannot see it", strings.TrimPrefix(subject, "ticket "), strconv.Quote(setting))
-		k.add(Finding{Subject: subject, Text: problem, Mend: "correct the setting, or the role", Err: &sync.SettingsError{Problems: []string{problem}}})
+		k.add(sync.Finding{Subject: subject, Text: problem, Fix: "correct the setting, or the role", Err: &sync.SettingsError{Problems: []string{problem}}})
 	default:
 		k.ok(subject, "%s (%d)", k.c.clean(found.Name), found.ID)
 	}

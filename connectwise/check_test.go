@@ -44,21 +44,10 @@ func checkConfig(s *connectwisetest.Server) Config {
 	return Config{URL: s.URL(), CompanyID: s.Tenant(), PublicKey: s.PublicKey(), PrivateKey: s.PrivateKey(), ClientID: s.ClientID()}
 }
 
-// level is what a finding amounts to.
-func level(f Finding) string {
-	switch {
-	case f.Err != nil:
-		return "fail"
-	case f.Mend != "":
-		return "warn"
-	}
-	return "ok"
-}
-
 // brief lists findings as "level subject".
-func brief(findings []Finding) (list []string) {
+func brief(findings []sync.Finding) (list []string) {
 	for _, f := range findings {
-		list = append(list, level(f)+" "+f.Subject)
+		list = append(list, strings.ToLower(string(f.Level()))+" "+f.Subject)
 	}
 	return list
 }
@@ -87,7 +76,7 @@ func TestCheckGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := c.Check(context.Background(), nil)
-	want := []Finding{
+	want := []sync.Finding{
 		{Subject: "address", Text: s.URL() + "/v4_6_release/apis/3.0"},
 		{Subject: "keys", Text: "accepted for the company id acmeinc"},
 		{Subject: "client id", Text: "accepted"},
@@ -154,7 +143,7 @@ func TestCheck(t *testing.T) {
 		change   func(*Config)
 		want     []string
 		wantText string // of the first line that is not ok
-		wantMend string
+		wantFix  string
 		wantErr  error // of that line; nil: neither of the two
 		requests int   // 0: any number
 	}{
@@ -228,20 +217,20 @@ func TestCheck(t *testing.T) {
 			}
 			bad := 0
 			for _, f := range got {
-				if f.Err != nil && (f.Mend == "" || strings.Contains(f.Text, f.Mend)) {
-					t.Errorf("%s says not once how to mend it: %q; %q", f.Subject, f.Text, f.Mend)
+				if f.Err != nil && (f.Fix == "" || strings.Contains(f.Text, f.Fix)) {
+					t.Errorf("%s says not once how to fix it: %q; %q", f.Subject, f.Text, f.Fix)
 				}
-				if strings.ContainsAny(f.Text+f.Mend, "\n\x1b") || strings.Contains(f.Text+f.Mend, cfg.PrivateKey) {
-					t.Errorf("%s: %q; %q", f.Subject, f.Text, f.Mend)
+				if strings.ContainsAny(f.Text+f.Fix, "\n\x1b") || strings.Contains(f.Text+f.Fix, cfg.PrivateKey) {
+					t.Errorf("%s: %q; %q", f.Subject, f.Text, f.Fix)
 				}
-				if level(f) == "ok" {
+				if f.Level() == sync.LevelOK {
 					continue
 				}
 				if bad++; bad > 1 {
 					continue
 				}
-				if !strings.Contains(f.Text, test.wantText) || !strings.Contains(f.Mend, test.wantMend) {
-					t.Errorf("%s: %q; %q, want %q; %q", f.Subject, f.Text, f.Mend, test.wantText, test.wantMend)
+				if !strings.Contains(f.Text, test.wantText) || !strings.Contains(f.Fix, test.wantFix) {
+					t.Errorf("%s: %q; %q, want %q; %q", f.Subject, f.Text, f.Fix, test.wantText, test.wantFix)
 				}
 				for _, sentinel := range []error{ErrUnauthorized, ErrIncomplete} {
 					if errors.Is(f.Err, sentinel) != (sentinel == test.wantErr) {
@@ -274,7 +263,7 @@ func TestCheckNoServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := c.Check(context.Background(), nil).Findings
-		if diff := cmp.Diff([]string{"fail address"}, brief(got)); diff != "" || !strings.Contains(got[0].Mend, "CA file") {
+		if diff := cmp.Diff([]string{"fail address"}, brief(got)); diff != "" || !strings.Contains(got[0].Fix, "CA file") {
 			t.Errorf("%+v\n%s", got, diff)
 		}
 	})
@@ -324,7 +313,7 @@ func TestCheckTickets(t *testing.T) {
 		tickets  TicketSettings
 		want     []string
 		wantText string // of the first one that is not ok
-		wantMend string
+		wantFix  string
 		wantErr  any // nil, ErrUnauthorized or settings
 		requests int
 	}{
@@ -367,11 +356,11 @@ func TestCheckTickets(t *testing.T) {
 				t.Errorf("%d requests, want %d", n, test.requests)
 			}
 			for _, f := range got {
-				if level(f) == "ok" {
+				if f.Level() == sync.LevelOK {
 					continue
 				}
-				if test.wantText == "" || !strings.Contains(f.Text, test.wantText) || !strings.Contains(f.Mend, test.wantMend) {
-					t.Errorf("%s: %q; %q, want %q; %q", f.Subject, f.Text, f.Mend, test.wantText, test.wantMend)
+				if test.wantText == "" || !strings.Contains(f.Text, test.wantText) || !strings.Contains(f.Fix, test.wantFix) {
+					t.Errorf("%s: %q; %q, want %q; %q", f.Subject, f.Text, f.Fix, test.wantText, test.wantFix)
 				}
 				var problems *sync.SettingsError
 				if errors.Is(f.Err, ErrUnauthorized) != (test.wantErr == ErrUnauthorized) || errors.As(f.Err, &problems) != (test.wantErr == settings) {

@@ -29,15 +29,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	gosync "sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
+	"cwvault/httpclient"
 	"cwvault/sync"
 )
 
@@ -58,7 +57,7 @@ type Client struct {
 	company   string
 	version   string // of the model that is asked for
 	given     site   // as the operator gave it
-	redact    *strings.Replacer
+	secrets   httpclient.Redactor
 
 	// sign adds the keys to a request. A closure, so that printing a Client
 	// does not print them.
@@ -66,7 +65,7 @@ type Client struct {
 
 	// Tests shorten these.
 	tryTimeout time.Duration
-	sleep      func(context.Context, time.Duration) error
+	retry      httpclient.Retry
 	now        func() time.Time // for the keys of deliveries
 
 	fetching chan struct{} // held by whoever asks for the key of a delivery
@@ -155,7 +154,7 @@ func (c *Client) follow(ctx context.Context, ask func(site) error) error {
 
 // ask sends r to the API's path, wherever the API is now. An error of which
 // [isGone] is true is about the record, and not about the API.
-func (c *Client) ask(ctx context.Context, path string, r request, read func(io.Reader, http.Header) error) error {
+func (c *Client) ask(ctx context.Context, path string, r request, read reader) error {
 	defer c.transport.CloseIdleConnections()
 	r.signed = true
 	var gone *Error

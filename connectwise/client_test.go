@@ -2,22 +2,15 @@ package connectwise
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -480,10 +473,10 @@ func TestBadAnswers(t *testing.T) {
 		"negative count":           {countPath, answer(200, `{"count":-1}`), ErrIncomplete, "no count", 1},
 		"count as text":            {countPath, answer(200, `{"count":"1"}`), ErrIncomplete, "garbled", 1},
 		"count as list":            {countPath, answer(200, `[]`), ErrIncomplete, "garbled", 1},
-		"list not closed":          {companiesPath, answer(200, `[{"id":1}`), ErrIncomplete, "the answer breaks off", maxTries},
-		"row not closed":           {companiesPath, answer(200, `[{"id":1,"na`), ErrIncomplete, "the answer breaks off", maxTries},
-		"empty body":               {companiesPath, answer(200, ``), ErrIncomplete, "the answer breaks off", maxTries},
-		"connection cut":           {companiesPath, cut, ErrIncomplete, "the answer breaks off", maxTries},
+		"list not closed":          {companiesPath, answer(200, `[{"id":1}`), ErrIncomplete, "the answer is truncated", maxTries},
+		"row not closed":           {companiesPath, answer(200, `[{"id":1,"na`), ErrIncomplete, "the answer is truncated", maxTries},
+		"empty body":               {companiesPath, answer(200, ``), ErrIncomplete, "the answer is truncated", maxTries},
+		"connection cut":           {companiesPath, cut, ErrIncomplete, "the answer is truncated", maxTries},
 		"connection cut in count":  {countPath, answer(200, `{"count":`), ErrIncomplete, "count companies: GET", maxTries},
 		"longer than it may be":    {companiesPath, endless, ErrIncomplete, "longer than 64 MiB", 1},
 		"500 timeout":              {companiesPath, answer(500, `{"code":"ConnectWiseApi","message":"A timeout has occured. Please try again."}`), nil, "500 Internal Server Error: ConnectWiseApi: A timeout has occured.", maxTries},
@@ -610,232 +603,5 @@ func TestProgress(t *testing.T) {
 	}
 	if diff := cmp.Diff([][2]int{{1000, 2500}, {2000, 2500}, {2500, 2500}}, got); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
-	}
-}
-
-func TestRetry(t *testing.T) {
-	busy := func(after string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if after != "" {
-				w.Header().Set("Retry-After", after)
-			}
-			answer(429, `{"error":"ConnectWiseAPI","message":"Too many requests."}`)(w, r)
-		}
-	}
-	hangUp := func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		defer conn.Close()
-		fmt.Fprint(conn, "HTTP/1.1 2") // had nothing come, the transport itself would try again
-	}
-	cut := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "[%s,", row(1)) }
-	tests := map[string]struct {
-		bad    []http.HandlerFunc
-		lowest []time.Duration // of each wait; the highest is a quarter more, and a minute
-	}{
-		"429 with seconds":       {[]http.HandlerFunc{busy("7")}, []time.Duration{7 * time.Second}},
-		"429 with an hour":       {[]http.HandlerFunc{busy("3600")}, []time.Duration{time.Minute}},
-		"429 with a date":        {[]http.HandlerFunc{busy(time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))}, []time.Duration{time.Minute}},
-		"429 with a far date":    {[]http.HandlerFunc{busy("Fri, 31 Dec 9999 23:59:59 GMT")}, []time.Duration{time.Minute}},
-		"429 with a past date":   {[]http.HandlerFunc{busy("Mon, 02 Jan 2006 15:04:05 GMT")}, []time.Duration{busyWait}},
-		"429 with nonsense":      {[]http.HandlerFunc{busy("soon")}, []time.Duration{busyWait}},
-		"429 without":            {[]http.HandlerFunc{busy("")}, []time.Duration{busyWait}},
-		"500 and 503 and 502":    {[]http.HandlerFunc{answer(500, "{}"), answer(503, ""), answer(502, "<html>")}, []time.Duration{firstWait, 2 * firstWait, 4 * firstWait}},
-		"hanging up":             {[]http.HandlerFunc{hangUp}, []time.Duration{firstWait}},
-		"a list that breaks off": {[]http.HandlerFunc{cut, cut}, []time.Duration{firstWait, 2 * firstWait}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			s := newServer(t, 1)
-			s.on[companiesPath] = inTurn(append(test.bad, s.good(companiesPath))...)
-			c, waits := clientOf(t, s)
-			src, err := c.Source(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkIDs(t, src, 1)
-			if len(*waits) != len(test.lowest) {
-				t.Fatalf("waits %v, want %d", *waits, len(test.lowest))
-			}
-			for i, low := range test.lowest {
-				if got := (*waits)[i]; got < low || got > min(low*5/4, maxWait) {
-					t.Errorf("wait %v, want from %v to a quarter more", got, low)
-				}
-			}
-		})
-	}
-}
-
-func TestSlowServer(t *testing.T) {
-	released := make(chan struct{})
-	slowHeader := func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-released:
-		}
-	}
-	slowBody := func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "["+row(1)+strings.Repeat(" ", 1000))
-		w.(http.Flusher).Flush()
-		slowHeader(w, r)
-	}
-	for name, handler := range map[string]http.HandlerFunc{"header": slowHeader, "body": slowBody} {
-		t.Run(name+" once", func(t *testing.T) {
-			s := newServer(t, 1)
-			s.on[companiesPath] = inTurn(handler, s.good(companiesPath))
-			c, waits := clientOf(t, s)
-			c.tryTimeout = 100 * time.Millisecond
-			src, err := c.Source(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkIDs(t, src, 1)
-			if len(*waits) == 0 {
-				t.Error("the slow request was not abandoned")
-			}
-		})
-		t.Run(name+" always", func(t *testing.T) {
-			s := newServer(t, 1)
-			s.on[companiesPath] = handler
-			c, _ := clientOf(t, s)
-			c.tryTimeout = 20 * time.Millisecond
-			_, err := c.Source(context.Background())
-			if err == nil || !strings.Contains(err.Error(), "20ms") {
-				t.Errorf("error %v, want one that names the limit of 20ms", err)
-			}
-			if got := len(s.requests(companiesPath)); got != maxTries {
-				t.Errorf("%d requests, want %d", got, maxTries)
-			}
-		})
-		t.Run(name+", cancelled", func(t *testing.T) {
-			ctx, cancel := context.WithCancel(context.Background())
-			s := newServer(t, 1)
-			s.on[companiesPath] = func(w http.ResponseWriter, r *http.Request) {
-				time.AfterFunc(20*time.Millisecond, cancel)
-				handler(w, r)
-			}
-			c, waits := clientOf(t, s)
-			start := time.Now()
-			_, err := c.Source(ctx)
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("error %v, want context.Canceled", err)
-			}
-			if time.Since(start) > 5*time.Second || len(*waits) > 0 || len(s.requests(companiesPath)) != 1 {
-				t.Errorf("went on for %v after the context had ended: %d waits", time.Since(start), len(*waits))
-			}
-		})
-	}
-	close(released)
-}
-
-// A wait ends when the context does, not when it is over.
-func TestCancelledWhileWaiting(t *testing.T) {
-	s := newServer(t, 1)
-	s.on[companiesPath] = answer(429, `{}`)
-	c, _ := clientOf(t, s)
-	ctx, cancel := context.WithCancel(context.Background())
-	c.sleep = func(ctx context.Context, d time.Duration) error {
-		time.AfterFunc(10*time.Millisecond, cancel)
-		return sleep(ctx, d)
-	}
-	start := time.Now()
-	_, err := c.Source(ctx)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("ended after %v", took)
-	}
-}
-
-// A reading leaves no connection open, and with it no goroutine.
-func TestNothingLeftOpen(t *testing.T) {
-	s := newServer(t, 2500)
-	var open atomic.Int64
-	tracked := httptest.NewUnstartedServer(s)
-	tracked.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			open.Add(1)
-		case http.StateClosed:
-			open.Add(-1)
-		}
-	}
-	tracked.Start()
-	defer tracked.Close()
-	c, _ := clientOf(t, s, func(cfg *Config) { cfg.URL = tracked.URL })
-	if _, err := c.Source(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if len(s.requests("")) == 0 {
-		t.Fatal("no requests")
-	}
-	for deadline := time.Now().Add(5 * time.Second); open.Load() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d connections are still open", open.Load())
-		}
-	}
-}
-
-func TestSleepEnds(t *testing.T) {
-	if err := sleep(context.Background(), time.Millisecond); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestCertificates(t *testing.T) {
-	s := newServer(t, 1)
-	tls := httptest.NewUnstartedServer(s)
-	tls.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that shall fail
-	tls.StartTLS()
-	defer tls.Close()
-	s.URL = tls.URL
-
-	t.Run("unknown", func(t *testing.T) {
-		c, waits := clientOf(t, s)
-		_, err := c.Source(context.Background())
-		if err == nil || !strings.Contains(err.Error(), "certificate") || !strings.Contains(err.Error(), "CA file") {
-			t.Errorf("error %v, want one about the certificate that names the CA file", err)
-		}
-		if len(*waits) > 0 || len(s.requests("")) > 0 {
-			t.Error("went on with a certificate that is not trusted")
-		}
-	})
-	t.Run("from the CA file", func(t *testing.T) {
-		file := filepath.Join(t.TempDir(), "ca.pem")
-		block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate().Raw})
-		if err := os.WriteFile(file, block, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		c, _ := clientOf(t, s, func(cfg *Config) { cfg.CAFile = file })
-		src, err := c.Source(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkIDs(t, src, 1)
-	})
-}
-
-// Every request that reaches the server was told of, and which were repeats.
-func TestSentTellsOfEveryRequest(t *testing.T) {
-	s := newServer(t, 3)
-	s.on[countPath] = inTurn(answer(429, ""), answer(500, ""), s.good(countPath))
-	var first, repeats atomic.Int32
-	c, _ := clientOf(t, s, func(c *Config) {
-		c.Sent = func(retry bool) {
-			if retry {
-				repeats.Add(1)
-			} else {
-				first.Add(1)
-			}
-		}
-	})
-	if _, err := c.Source(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(s.requests("")); first.Load() != 5 || repeats.Load() != 2 || n != 7 {
-		t.Errorf("told of %d and %d again of %d, want 5 and 2 of 7", first.Load(), repeats.Load(), n)
 	}
 }

@@ -1,22 +1,21 @@
 package connectwise
 
 import (
-	"context"
-	"crypto/tls"
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/hashicorp/go-hclog"
+
+	"cwvault/httpclient"
+	"cwvault/sync"
 )
 
 // DefaultVersion is the model version that is asked for unless the operator
@@ -53,18 +52,54 @@ type Config struct {
 	Sent func(retry bool)
 }
 
-// New checks cfg and returns a client. It sends nothing. An error names each
-// field that is wrong and what to do about it, on a line of its own.
+// New checks cfg and returns a client. It sends nothing. The error is a
+// [sync.Problems] with each field that is wrong.
 func New(cfg Config) (*Client, error) {
-	var problems []error
-	bad := func(field, format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%s: "+format, append([]any{field}, args...)...))
-	}
-
-	given, full, err := parseURL(cfg.URL)
+	given, full, roots, err := cfg.check()
 	if err != nil {
-		bad("URL", "%w", err)
+		return nil, err
 	}
+	log := cfg.Logger
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	start := given
+	if !full {
+		start = given.place(companyInfo{}, anyRelease)
+	}
+	version := cmp.Or(cfg.Version, DefaultVersion)
+	user := cfg.CompanyID + "+" + cfg.PublicKey
+	return &Client{
+		transport: newTransport(roots),
+		retry:     httpclient.Retry{First: firstPause, Longest: maxPause, Tries: maxTries},
+		log:       log,
+		progress:  cfg.Progress,
+		sent:      cfg.Sent,
+		company:   cfg.CompanyID,
+		version:   version,
+		given:     given,
+		secrets: httpclient.NewRedactor(
+			base64.StdEncoding.EncodeToString([]byte(user+":"+cfg.PrivateKey)), cfg.PrivateKey, cfg.PublicKey, cfg.ClientID),
+		sign: func(req *http.Request) {
+			req.SetBasicAuth(user, cfg.PrivateKey)
+			req.Header.Set("clientId", cfg.ClientID)
+			req.Header.Set("Accept", "application/vnd.connectwise.com+json; version="+version)
+		},
+		tryTimeout: 30 * time.Second,
+		now:        time.Now,
+		fetching:   make(chan struct{}, 1),
+		site:       start,
+		located:    full,
+	}, nil
+}
+
+// check returns what the fields stand for: the site, whether the URL is the
+// whole address of the API, and the authorities to trust. It names everything
+// that is wrong.
+func (cfg Config) check() (given site, full bool, roots *x509.CertPool, err error) {
+	var problems sync.Problems
+	given, full, err = parseURL(cfg.URL)
+	problems.Note("URL", err)
 	for _, f := range []struct{ name, value, what string }{
 		{"CompanyID", cfg.CompanyID, "the company id of the ConnectWise sign-in page"},
 		{"PublicKey", cfg.PublicKey, "the API member's public key"},
@@ -73,94 +108,51 @@ func New(cfg Config) (*Client, error) {
 	} {
 		switch {
 		case f.value == "":
-			bad(f.name, "is empty; set it to %s", f.what)
+			problems.Add(f.name, "is empty", "set it to "+f.what)
 		case strings.ContainsFunc(f.value, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
-			bad(f.name, "holds a space, line end or control character; set it to %s alone", f.what)
+			problems.Add(f.name, "holds a space, line end or control character", "set it to "+f.what+" alone")
 		case strings.Contains(f.value, ":") && (f.name == "CompanyID" || f.name == "PublicKey"):
 			// The colon ends the user name of Basic authentication.
-			bad(f.name, "holds a colon; set it to %s alone", f.what)
+			problems.Add(f.name, "holds a colon", "set it to "+f.what+" alone")
 		}
 	}
-	version := cfg.Version
-	if version == "" {
-		version = DefaultVersion
+	if cfg.Version != "" && !plainVersion.MatchString(cfg.Version) {
+		problems.Add("Version", fmt.Sprintf("%.20q is not a model version", cfg.Version), "write it like "+DefaultVersion)
 	}
-	if !plainVersion.MatchString(version) {
-		bad("Version", "%.20q is not a model version; write it like %s", version, DefaultVersion)
-	}
-	var roots *x509.CertPool
-	if cfg.CAFile != "" {
-		if roots, err = readRoots(cfg.CAFile); err != nil {
-			bad("CAFile", "%w", err)
-		}
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-
-	log := cfg.Logger
-	if log == nil {
-		log = hclog.NewNullLogger()
-	}
-	user := cfg.CompanyID + "+" + cfg.PublicKey
-	start := given
-	if !full {
-		start = given.place(companyInfo{}, anyRelease)
-	}
-	return &Client{
-		transport: newTransport(roots),
-		log:       log,
-		progress:  cfg.Progress,
-		sent:      cfg.Sent,
-		company:   cfg.CompanyID,
-		version:   version,
-		given:     given,
-		redact: strings.NewReplacer(
-			base64.StdEncoding.EncodeToString([]byte(user+":"+cfg.PrivateKey)), "[redacted]",
-			cfg.PrivateKey, "[redacted]",
-			cfg.PublicKey, "[redacted]",
-			cfg.ClientID, "[redacted]",
-		),
-		sign: func(req *http.Request) {
-			req.SetBasicAuth(user, cfg.PrivateKey)
-			req.Header.Set("clientId", cfg.ClientID)
-			req.Header.Set("Accept", "application/vnd.connectwise.com+json; version="+version)
-		},
-		tryTimeout: 30 * time.Second,
-		sleep:      sleep,
-		now:        time.Now,
-		fetching:   make(chan struct{}, 1),
-		site:       start,
-		located:    full,
-	}, nil
+	roots, err = httpclient.Roots(cfg.CAFile)
+	problems.Note("CAFile", err)
+	return given, full, roots, problems.Err()
 }
 
 // parseURL reads the forms of a site that an operator may write. full tells
-// that it is the whole address of the API. Errors do not repeat raw, which may
-// hold a password by mistake.
+// that it is the whole address of the API. The error is a [sync.Problem] that
+// does not repeat raw, which may hold a password by mistake.
 func parseURL(raw string) (s site, full bool, err error) {
 	const forms = `write a host ("na.myconnectwise.net"), an address ("https://cw.example.com") or a whole API address ("https://host/v4_6_release/apis/3.0")`
+	wrong := func(text, fix string) (site, bool, error) {
+		return site{}, false, sync.Problem{Text: text, Fix: fix}
+	}
 	if raw == "" {
-		return site{}, false, errors.New("is empty; " + forms)
+		return wrong("is empty", forms)
 	}
 	if !strings.Contains(raw, "://") {
 		raw = "https://" + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.Opaque != "" {
-		return site{}, false, errors.New("is not an address; " + forms)
+		return wrong("is not an address", forms)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return site{}, false, errors.New("holds a user, a query or a fragment; " + forms)
+		return wrong("holds a user, a query or a fragment", forms)
 	}
 	switch u.Scheme {
 	case "https":
 	case "http":
-		if !isLoopback(u.Hostname()) {
-			return site{}, false, errors.New("is plain http, which shows the keys to the network; use https")
+		if !httpclient.LoopbackHost(u.Hostname()) {
+			return wrong("is plain http, which shows the keys to the network", "use https")
 		}
 	default:
-		return site{}, false, errors.New("is neither https nor http; " + forms)
+		return wrong("is neither https nor http", forms)
 	}
 
 	s = site{
@@ -174,7 +166,7 @@ func parseURL(raw string) (s site, full bool, err error) {
 	}
 	above, ok := strings.CutSuffix(path, "/apis/3.0")
 	if !ok {
-		return site{}, false, errors.New("has a path that does not end in /apis/3.0; " + forms)
+		return wrong("has a path that does not end in /apis/3.0", forms)
 	}
 	cut := strings.LastIndexByte(above, '/')
 	s.codebase = above[cut+1:]
@@ -182,45 +174,9 @@ func parseURL(raw string) (s site, full bool, err error) {
 	return s, true, nil
 }
 
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-func readRoots(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate; it must be in PEM form", file)
-	}
-	return pool, nil
-}
-
 func newTransport(roots *x509.CertPool) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	t := httpclient.NewTransport(roots)
 	t.ResponseHeaderTimeout = 20 * time.Second
 	t.MaxIdleConnsPerHost = 4 // as many as one reading has under way
 	return t
-}
-
-// sleep waits for d or until ctx ends, whichever comes first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -81,7 +81,7 @@ type record[R any] interface {
 }
 
 // decodeOne returns a function that reads one JSON object into out.
-func decodeOne[R any, P record[R]](out P) func(io.Reader, http.Header) error {
+func decodeOne[R any, P record[R]](out P) reader {
 	return func(body io.Reader, _ http.Header) error {
 		var read R
 		if err := json.NewDecoder(body).Decode(&read); err != nil {

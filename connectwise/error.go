@@ -8,15 +8,15 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
+	"cwvault/httpclient"
 	"cwvault/sync"
 )
 
 // What can be wrong, for errors.Is.
 var (
 	// ErrUnauthorized: the keys, the client id, the company id or the role of
-	// the API member are at fault. No call can succeed until that is mended.
+	// the API member are at fault. No call can succeed until that is fixed.
 	ErrUnauthorized = sync.ErrUnauthorized
 	// ErrIncomplete: what was read is not the whole, or not to be trusted to
 	// be: a list breaks off or is garbled, has a row without an id, has a row
@@ -34,7 +34,7 @@ type Error struct {
 	Code      string // the server's own code, such as "ApiFindCondition"
 	Message   string // the server's own words
 	RequestID string // x-cw-request-id, which ConnectWise's support asks for
-	Hint      string // what may mend it, in our words
+	Hint      string // what may fix it, in our words
 	Err       error  // what the error counts as or comes from; may be nil
 
 	retry      bool          // the same request may succeed later
@@ -42,7 +42,7 @@ type Error struct {
 	retryAfter time.Duration // how long the server wants to be left alone; 0 if it does not say
 }
 
-// Error describes what was asked, what came back and what may mend it.
+// Error describes what was asked, what came back and what may fix it.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", e.Method, e.URL)
@@ -98,14 +98,17 @@ func (c *Client) explain(e *Error, r request, header http.Header, body []byte) {
 		e.Hint = "check the URL and the company id"
 	case e.Status == http.StatusTooManyRequests, e.Status >= 500:
 		e.retry, e.undone = true, e.Status == http.StatusTooManyRequests
-		e.retryAfter = retryAfter(header.Get("Retry-After"), time.Now())
+		e.retryAfter = httpclient.RetryAfter(header, time.Now())
+		if e.undone && e.retryAfter == 0 {
+			e.retryAfter = busyPause
+		}
 	}
 }
 
 // quote takes code and message from the body of an answer that is not what was
 // asked for.
 func (c *Client) quote(e *Error, body []byte) {
-	if isHTML(body) {
+	if httpclient.IsHTML(body) {
 		e.Message = "an HTML page instead of JSON"
 		return
 	}
@@ -130,20 +133,7 @@ func (c *Client) quote(e *Error, body []byte) {
 
 // clean makes remote text fit to be shown: without keys, on one line, without
 // invisible characters, and short.
-func (c *Client) clean(text string) string {
-	const limit = 300
-	text = c.redact.Replace(text)
-	text = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)), " ")
-	if short := []rune(text); len(short) > limit {
-		text = string(short[:limit]) + "…"
-	}
-	return text
-}
+func (c *Client) clean(text string) string { return c.secrets.Clean(text) }
 
 func withoutQuery(address string) string {
 	address, _, _ = strings.Cut(address, "?")

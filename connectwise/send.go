@@ -5,31 +5,28 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
+
+	"cwvault/httpclient"
 )
 
 const (
 	maxTries = 5
-	// requestTimeout bounds one request with all its tries and waits.
+	// requestTimeout bounds one request with all its tries and pauses.
 	requestTimeout = 5 * time.Minute
-	// firstWait is doubled from try to try (Developer Guide, "Retry": 200 to
+	// firstPause is doubled from try to try (Developer Guide, "Retry": 200 to
 	// 500 ms).
-	firstWait = 500 * time.Millisecond
-	// maxWait caps what a server can ask for with Retry-After.
-	maxWait = time.Minute
-	// busyWait is for a 429 that does not say how long.
-	busyWait = 30 * time.Second
+	firstPause = 500 * time.Millisecond
+	// maxPause caps what a server can ask for with Retry-After.
+	maxPause = time.Minute
+	// busyPause is for a 429 that does not say how long.
+	busyPause = 30 * time.Second
 
 	// A page has a thousand rows of about 1 KB; 5 KB with all fields.
 	maxListBody  = 64 << 20
@@ -46,96 +43,85 @@ type request struct {
 	body   []byte      // JSON, or nil
 	signed bool        // with the keys
 	right  string      // what the role must allow for it; empty: to read companies
-	accept byte        // with which the JSON begins that is due: '[' or '{'
+	accept byte        // the JSON's first character: '[' or '{'
 	limit  int64       // of the answer, in bytes
 }
 
+// reader reads the body of an answer.
+type reader func(body io.Reader, header http.Header) error
+
 // send sends r until it is answered, and hands the answer to read, which is
-// called again when an answer breaks off. Everything that goes wrong is an
-// *Error.
+// called again when an answer is truncated. Every failure wraps an *Error.
 //
-// A POST is sent again only where the server has surely not done it: it could
-// not be connected to, or it answered 429.
-func (c *Client) send(ctx context.Context, r request, read func(body io.Reader, header http.Header) error) error {
+// A POST is retried only where the server has surely not done it: it could not
+// be connected to, or it answered 429.
+func (c *Client) send(ctx context.Context, r request, read reader) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	for try := 1; ; try++ {
-		err := c.try(ctx, r, try > 1, read)
-		if err == nil || r.method == http.MethodDelete && try > 1 && isGone(err) { // by the try before
+	try := func(n int) error {
+		failed := c.try(ctx, r, n > 1, read)
+		switch {
+		case failed == nil:
 			return nil
+		case r.method == http.MethodDelete && n > 1 && isGone(failed): // the try before removed it
+			return nil
+		case failed.retry && (r.method != http.MethodPost || failed.undone):
+			return httpclient.Again(failed, failed.retryAfter)
 		}
-		if !err.retry || r.method == http.MethodPost && !err.undone || try == maxTries || ctx.Err() != nil {
-			return err
-		}
-		wait := backoff(err, try)
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return err
-		}
-		c.log.Warn("trying a request again", "try", try+1, "of", maxTries, "wait", wait.Round(time.Millisecond), "error", err)
-		if ended := c.sleep(ctx, wait); ended != nil {
-			return &Error{Method: err.Method, URL: err.URL, Err: ended, undone: err.undone}
-		}
+		return failed
 	}
-}
-
-// backoff says how long to wait after the try'th try.
-func backoff(err *Error, try int) time.Duration {
-	wait := max(firstWait<<(try-1), err.retryAfter)
-	if err.Status == http.StatusTooManyRequests && err.retryAfter == 0 {
-		wait = busyWait
-	}
-	wait = min(wait, maxWait)
-	return min(wait+rand.N(wait/4), maxWait) // so that clients do not come back all at once
-}
-
-// retryAfter reads the header of that name, which holds seconds or a date.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
-		return time.Duration(min(max(seconds, 0), 3600)) * time.Second
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(date.Sub(now), 0)
-	}
-	return 0
+	return c.retry.Do(ctx, try, func(n int, pause time.Duration, err error) {
+		c.log.Warn("retrying a request", "try", n+1, "of", maxTries, "wait", pause.Round(time.Millisecond), "error", err)
+	})
 }
 
 // try sends r once; repeated says that it was sent before.
-func (c *Client) try(ctx context.Context, r request, repeated bool, read func(io.Reader, http.Header) error) *Error {
+func (c *Client) try(ctx context.Context, r request, repeated bool, read reader) *Error {
 	start := time.Now()
 	tryCtx, cancel := context.WithTimeout(ctx, c.tryTimeout)
 	defer cancel()
-	connected := false
-	tryCtx = httptrace.WithClientTrace(tryCtx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected = true },
-	})
+	tryCtx, connected := httpclient.Connected(tryCtx)
 
 	e := &Error{Method: cmp.Or(r.method, http.MethodGet), URL: r.url}
-	noAnswer := func(err error) *Error {
-		e.undone = !connected
-		if ctx.Err() != nil {
-			e.Err = ctx.Err()
-			return e
-		}
-		e.Err = errors.New(c.clean(err.Error())) // it may quote what came
-		if tryCtx.Err() != nil {
-			e.Err = fmt.Errorf("not answered within %v", c.tryTimeout)
-		}
-		var certificate *tls.CertificateVerificationError
-		e.retry = !errors.As(err, &certificate)
-		if !e.retry {
-			e.Hint = "if the server's certificate is from an authority of your own, name that in the CA file"
-		}
+	req, err := c.newRequest(tryCtx, r)
+	if err != nil {
+		e.Err, e.undone = errors.New("not an address"), true
 		return e
 	}
+	if c.sent != nil {
+		c.sent(repeated)
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		e.undone = !connected()
+		c.unanswered(ctx, tryCtx, e, err)
+		return e
+	}
+	defer resp.Body.Close()
+	e.Status = resp.StatusCode
+	e.RequestID = c.clean(resp.Header.Get("X-Cw-Request-Id"))
+	c.log.Debug("request", "method", e.Method, "url", r.url, "page", r.query.Get("page")+r.query.Get("pageId"),
+		"status", e.Status, "id", e.RequestID, "took", time.Since(start).Round(time.Millisecond))
 
+	switch {
+	case e.Status == http.StatusOK, e.Status == http.StatusCreated && r.method == http.MethodPost:
+		return c.readAnswer(ctx, tryCtx, e, r, resp, read)
+	case e.Status == http.StatusNoContent && r.method == http.MethodDelete:
+		return nil
+	}
+	beginning, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // as much of it as came
+	c.explain(e, r, resp.Header, beginning)
+	return e
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
 	address := r.url
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(tryCtx, e.Method, address, bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, r.method, address, bytes.NewReader(r.body))
 	if err != nil {
-		e.Err, e.undone = errors.New("not an address"), true
-		return e
+		return nil, err
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
@@ -148,47 +134,50 @@ func (c *Client) try(ctx context.Context, r request, repeated bool, read func(io
 	if r.signed {
 		c.sign(req)
 	}
-	if c.sent != nil {
-		c.sent(repeated)
-	}
-	resp, err := c.transport.RoundTrip(req)
-	if err != nil {
-		return noAnswer(err)
-	}
-	defer resp.Body.Close()
-	e.Status = resp.StatusCode
-	e.RequestID = c.clean(resp.Header.Get("X-Cw-Request-Id"))
-	c.log.Debug("request", "method", e.Method, "url", r.url, "page", r.query.Get("page")+r.query.Get("pageId"),
-		"status", e.Status, "id", e.RequestID, "took", time.Since(start).Round(time.Millisecond))
+	return req, nil
+}
 
+// unanswered fills e in for a request that got no answer. ctx is the caller's,
+// tryCtx that of this try.
+func (c *Client) unanswered(ctx, tryCtx context.Context, e *Error, err error) {
 	switch {
-	case e.Status == http.StatusOK, e.Status == http.StatusCreated && r.method == http.MethodPost:
-	case e.Status == http.StatusNoContent && r.method == http.MethodDelete:
-		return nil
+	case ctx.Err() != nil:
+		e.Err = ctx.Err()
+		return
+	case tryCtx.Err() != nil:
+		e.Err = fmt.Errorf("not answered within %v", c.tryTimeout)
 	default:
-		beginning, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		c.explain(e, r, resp.Header, beginning)
-		return e
+		e.Err = errors.New(c.clean(err.Error())) // it may quote what came
 	}
+	e.retry = !httpclient.Untrusted(err)
+	if !e.retry {
+		e.Hint = "if the server's certificate is from an authority of your own, name that in the CA file"
+	}
+}
 
+// readAnswer hands the body of a good answer to read. It returns nil, or e with
+// what is wrong with the body.
+func (c *Client) readAnswer(ctx, tryCtx context.Context, e *Error, r request, resp *http.Response, read reader) *Error {
 	body := &watchedReader{r: http.MaxBytesReader(nil, resp.Body, r.limit)}
 	buffered := bufio.NewReader(body)
 	beginning, _ := buffered.Peek(512)
-	if first := bytes.TrimLeft(beginning, " \t\r\n"); isHTML(first) || r.accept == '[' && bytes.HasPrefix(first, []byte("{")) {
+	first := bytes.TrimLeft(beginning, " \t\r\n")
+	if httpclient.IsHTML(first) || r.accept == '[' && bytes.HasPrefix(first, []byte("{")) {
 		beginning, _ = io.ReadAll(io.LimitReader(buffered, maxErrorBody))
 		c.quote(e, beginning)
 		e.Hint = "check that the URL is the API's; on ConnectWise's cloud its host begins with api-"
 		return e
 	}
-	err = read(buffered, resp.Header)
+	err := read(buffered, resp.Header)
+	if err == nil {
+		return nil
+	}
 	var (
 		tooLong *http.MaxBytesError
 		syntax  *json.SyntaxError
 		shape   *json.UnmarshalTypeError
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(body.err, &tooLong):
 		e.Err = fmt.Errorf("%w: the answer is longer than %d MiB", ErrIncomplete, tooLong.Limit>>20)
 	case body.err != nil && ctx.Err() != nil:
@@ -196,7 +185,7 @@ func (c *Client) try(ctx context.Context, r request, repeated bool, read func(io
 	case body.err != nil && tryCtx.Err() != nil:
 		e.Err, e.retry = fmt.Errorf("%w: the answer takes longer than %v", ErrIncomplete, c.tryTimeout), true
 	case body.err != nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		e.Err, e.retry = fmt.Errorf("%w: the answer breaks off", ErrIncomplete), true
+		e.Err, e.retry = fmt.Errorf("%w: the answer is truncated", ErrIncomplete), true
 	case errors.As(err, &syntax), errors.As(err, &shape):
 		e.Err = fmt.Errorf("%w: the answer is garbled: %s", ErrIncomplete, c.clean(err.Error()))
 	default:
@@ -217,8 +206,4 @@ func (w *watchedReader) Read(p []byte) (int, error) {
 		w.err = err
 	}
 	return n, err
-}
-
-func isHTML(body []byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n\ufeff"), []byte("<"))
 }

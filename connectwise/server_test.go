@@ -2,7 +2,6 @@ package connectwise
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -190,7 +189,7 @@ func keys() []string {
 	return []string{testPublic, testPrivate, testClient, string(escaped), strings.TrimPrefix(basic.Header.Get("Authorization"), "Basic ")}
 }
 
-// clientOf returns a client of s, the waits it makes (which take no time)
+// clientOf returns a client of s, the pauses it makes (which take no time)
 // and its log. The test fails if a key is in the log.
 func clientOf(t *testing.T, s *server, change ...func(*Config)) (*Client, *[]time.Duration) {
 	t.Helper()
@@ -206,13 +205,13 @@ func clientOf(t *testing.T, s *server, change ...func(*Config)) (*Client, *[]tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	waits := new([]time.Duration)
+	pauses := new([]time.Duration)
 	var mu gosync.Mutex
-	c.sleep = func(ctx context.Context, d time.Duration) error {
+	c.retry.Pause = func(d time.Duration) time.Duration {
 		mu.Lock()
 		defer mu.Unlock()
-		*waits = append(*waits, d)
-		return ctx.Err()
+		*pauses = append(*pauses, d)
+		return 0
 	}
 	t.Cleanup(func() {
 		noKeys(t, "log", log.String())
@@ -220,7 +219,7 @@ func clientOf(t *testing.T, s *server, change ...func(*Config)) (*Client, *[]tim
 			t.Error("nothing was logged, so the log was not searched for keys")
 		}
 	})
-	return c, waits
+	return c, pauses
 }
 
 func noKeys(t *testing.T, where, text string) {

@@ -161,7 +161,7 @@ func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
 
 // create posts body as a new record. If the answer leaves it open whether the
 // record was made, look finds that out, and whether it did is the result.
-func (c *Client) create(ctx context.Context, path, right string, body any, read func(io.Reader, http.Header) error, look func() (bool, error)) error {
+func (c *Client) create(ctx context.Context, path, right string, body any, read reader, look func() (bool, error)) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (c *Client) create(ctx context.Context, path, right string, body any, read 
 		return err
 	}
 	c.log.Info("looking whether ConnectWise has made it all the same", "path", path, "error", err)
-	if ended := c.sleep(ctx, firstWait); ended != nil { // it may be about to
+	if ended := c.retry.Wait(ctx, firstPause); ended != nil { // it may be about to
 		return err
 	}
 	switch found, lookErr := look(); {

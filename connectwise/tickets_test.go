@@ -40,7 +40,7 @@ func simulated(t *testing.T, change ...func(*Config)) (*connectwisetest.Server, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+	c.retry.Pause = func(time.Duration) time.Duration { return 0 }
 	return s, c
 }
 

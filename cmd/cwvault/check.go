@@ -212,7 +212,7 @@ func (k *inspection) connectWise(ctx context.Context, s *session) sync.Source {
 	}
 	report := s.cw.Check(ctx, tickets)
 	for _, f := range report.Findings {
-		k.add("ConnectWise", finding(f))
+		k.add("ConnectWise", finding{f.Subject, f.Text, f.Fix, f.Err})
 	}
 	set := k.cfg.settings
 	if report.Source.Statuses == nil || report.Source.Types == nil || len(set.Types)+len(set.Statuses)+len(set.TypePriority) == 0 {

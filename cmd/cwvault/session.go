@@ -89,29 +89,25 @@ func (s *session) openConnectWise(public, private secret) (*connectwise.Client, 
 		Logger: log.Named("connectwise"), Progress: s.bar.read, Sent: s.sent("connectwise"),
 	})
 	if err != nil {
-		return nil, inSettings("CWVAULT_CONNECTWISE_", fieldVariable, err)
+		return nil, inSettings(connectWiseVariables, err)
 	}
 	return cw, nil
 }
 
-// fieldVariable maps the fields that connectwise.New complains about to the
-// settings that they come from.
-var fieldVariable = map[string]string{
-	"URL": "URL", "CompanyID": "COMPANY_ID", "PublicKey": "PUBLIC_KEY", "PrivateKey": "PRIVATE_KEY",
-	"ClientID": "CLIENT_ID", "Version": "VERSION", "CAFile": "CA_FILE",
+// connectWiseVariables names the variables that the fields of
+// [connectwise.Config] come from.
+var connectWiseVariables = map[string]string{
+	"URL": "CWVAULT_CONNECTWISE_URL", "CompanyID": "CWVAULT_CONNECTWISE_COMPANY_ID",
+	"PublicKey": "CWVAULT_CONNECTWISE_PUBLIC_KEY", "PrivateKey": "CWVAULT_CONNECTWISE_PRIVATE_KEY",
+	"ClientID": "CWVAULT_CONNECTWISE_CLIENT_ID", "Version": "CWVAULT_CONNECTWISE_VERSION", "CAFile": "CWVAULT_CONNECTWISE_CA_FILE",
 }
 
-// inSettings names the variables behind an error that has a line for each
-// field of a client's configuration.
-func inSettings(prefix string, variables map[string]string, err error) error {
-	var lines []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if field, rest, ok := strings.Cut(line, ": "); ok && variables[field] != "" {
-			line = prefix + variables[field] + ": " + rest
-		}
-		lines = append(lines, errors.New(line))
+// inSettings names the variables that a client's wrong fields come from.
+func inSettings(variables map[string]string, err error) error {
+	if problems, ok := errors.AsType[sync.Problems](err); ok {
+		return problems.Named(variables)
 	}
-	return errors.Join(lines...)
+	return err
 }
 
 // request says what a run is asked for.

@@ -41,12 +41,17 @@ func (s *session) openVault() (vaultHandle, string, error) {
 		Root: c.Root, Access: c.environment.Access, MarkFallback: s.journalMarks, BeforeChange: s.mayChange, Workers: c.workers, Logger: s.app.log.Named("vault"), Sent: s.sent("vault"),
 	})
 	if err != nil {
-		return nil, "", inSettings("CWVAULT_", map[string]string{
-			"URL": "VAULT_URL", "Username": "VAULT_USERNAME", "Password": "VAULT_PASSWORD", "CAFile": "VAULT_CA_FILE",
-			"Root": "ROOT", "Access": "ACCESS", "Workers": "WORKERS",
-		}, err)
+		return nil, "", inSettings(vaultVariables, err)
 	}
 	return secretServer{v}, strings.TrimRight(c.VaultURL, "/"), nil
+}
+
+// vaultVariables names the variables that the fields of [secretserver.Config]
+// and [passwordstore.Config] come from.
+var vaultVariables = map[string]string{
+	"URL": "CWVAULT_VAULT_URL", "Dir": "CWVAULT_VAULT_URL", "Username": "CWVAULT_VAULT_USERNAME", "Password": "CWVAULT_VAULT_PASSWORD",
+	"CAFile": "CWVAULT_VAULT_CA_FILE", "Root": "CWVAULT_ROOT", "Access": "CWVAULT_ACCESS", "Workers": "CWVAULT_WORKERS",
+	"MaxNameLength": "CWVAULT_VAULT_NAME_LENGTH", "Forbidden": "CWVAULT_NAME_FORBIDDEN",
 }
 
 func (s *session) openPasswordStore(dir string) (vaultHandle, string, error) {
@@ -59,7 +64,7 @@ func (s *session) openPasswordStore(dir string) (vaultHandle, string, error) {
 		Dir: dir, Root: s.cfg.Root, Access: s.cfg.environment.Access, Logger: s.app.log.Named("vault"),
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("CWVAULT_VAULT_URL: %w", err)
+		return nil, "", inSettings(vaultVariables, err)
 	}
 	return store, "passwordstore:" + dir, nil
 }
