@@ -186,7 +186,7 @@ func (v *Vault) checkVersion(ctx context.Context, r *Report) error {
 	if err := v.client.do(ctx, read("/v1/version", nil), &answer); err != nil && !turnedDown(err) {
 		return fmt.Errorf("read the version: %w", err)
 	}
-	r.Version = clean(answer.Version+answer.Model.Version, nil)
+	r.Version = clean(answer.Version + answer.Model.Version)
 	switch {
 	case r.Version == "":
 		r.add(Warning, "server", "Secret Server at %s does not say its version", r.Server)
@@ -217,10 +217,10 @@ func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
 	if err := v.client.do(ctx, read("/v1/users/current", nil), &user); err != nil && !turnedDown(err) {
 		return fmt.Errorf("read the account: %w", err)
 	}
-	r.Account = clean(user.Name, nil)
+	r.Account = clean(user.Name)
 	role := make([]string, 0, len(user.Permissions))
 	for _, p := range user.Permissions {
-		role = append(role, clean(p.Name, nil))
+		role = append(role, clean(p.Name))
 	}
 	root, err := v.findRoot(ctx)
 	if err != nil {
@@ -346,7 +346,7 @@ func (v *Vault) checkBuiltin(ctx context.Context, r *Report) error {
 	r.Builtin = b
 	if id, err := number(b.FolderID); err == nil {
 		if f, err := v.fetch(ctx, id); err == nil { // only a hint: what refuses looks for itself
-			r.BuiltinRoot = clean(f.Path, nil)
+			r.BuiltinRoot = clean(f.Path)
 		}
 	}
 	switch err := v.refuseBuiltin(ctx, b); {

@@ -557,33 +557,29 @@ func TestErrorTellsNoSecret(t *testing.T) {
 	}
 }
 
-func TestPause(t *testing.T) {
-	c := client{retry: 250 * time.Millisecond}
-	for attempt, want := range map[int]time.Duration{1: 250 * time.Millisecond, 3: time.Second, 6: 8 * time.Second, 9: maxBackoff} {
-		for range 100 {
-			if got := c.pause(attempt, 0); got > want || got < want/2 {
-				t.Fatalf("pause after attempt %d is %s, want %s or down to half", attempt, got, want)
-			}
-		}
-	}
-	if got := c.pause(1, 3*time.Second); got != 3*time.Second {
-		t.Errorf("the server asked for 3 s and gets %s", got)
-	}
-	if got := c.pause(1, time.Hour); got != maxRetryAfter {
-		t.Errorf("the server asked for an hour and gets %s", got)
-	}
-}
-
+// What a server asks for with Retry-After is waited, and bounded.
 func TestRetryAfter(t *testing.T) {
-	for header, want := range map[string]time.Duration{
-		"3": 3 * time.Second, "99999999999": maxRetryAfter, "3600": maxRetryAfter, "": 0, "soon": 0, "-1": 0,
-		time.Now().Add(10 * time.Second).UTC().Format(http.TimeFormat): 9 * time.Second,
+	for header, want := range map[string]struct{ least, most time.Duration }{
+		"3":    {3 * time.Second, 4 * time.Second},
+		"3600": {maxPause, maxPause},
+		"":     {firstPause / 2, firstPause * 3 / 2},
+		"soon": {firstPause / 2, firstPause * 3 / 2},
 	} {
-		resp := &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {header}}, Request: &http.Request{}}
-		var e Error
-		e.read(resp, nil, true, nil)
-		if got := e.retryAfter.Truncate(time.Second); got != want {
-			t.Errorf("Retry-After %q is read as %s, want %s", header, got, want)
+		f := newFake(t, routes{"GET /v1/x": inTurn(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			reply(w, 429, "")
+		}, answer(200, "{}"))})
+		v := f.open()
+		var pauses []time.Duration
+		v.client.retry.Pause = func(d time.Duration) time.Duration {
+			pauses = append(pauses, d)
+			return 0
+		}
+		if err := v.client.do(t.Context(), read("/v1/x", nil), new(any)); err != nil {
+			t.Fatal(err)
+		}
+		if len(pauses) != 1 || pauses[0] < want.least || pauses[0] > want.most {
+			t.Errorf("Retry-After %q: pauses %v, want one from %v to %v", header, pauses, want.least, want.most)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cwvault/httpclient"
 	"cwvault/sync"
 	"cwvault/vault"
 )
@@ -380,37 +381,39 @@ func (v *Vault) makeFolder(ctx context.Context, parent int, name string) (folder
 	inherit := parent != top
 	args := folderArgs{Name: name, ParentID: parent, TypeID: 1,
 		InheritPermissions: inherit, InheritSecretPolicy: inherit, SecretPolicyID: json.RawMessage(`-1`)}
-	var unanswered error
-	for attempt := 1; ; attempt++ {
-		var made folder
-		err := v.client.do(ctx, change(http.MethodPost, foldersPath, args), &made)
-		if err == nil && made.ID <= 0 {
-			err = fmt.Errorf("POST %s: no id in the answer (%w)", foldersPath, vault.ErrUnanswered)
-		}
-		switch {
-		case err == nil && made.parent() != parent:
-			return folder{}, fmt.Errorf("POST %s: folder %d was made below folder %d, not below %d", foldersPath, made.ID, made.parent(), parent)
-		case err == nil:
-			v.remember(made)
-			return made, nil
-		case !errors.Is(err, vault.ErrUnanswered):
-			err = v.explain(ctx, err, 0, parent, name)
-			if unanswered != nil && errors.Is(err, vault.ErrNameTaken) {
-				return folder{}, unanswered // perhaps by ourselves, a moment ago
+	var made folder
+	var unanswered error // of the last try
+	err := v.client.retry.Do(ctx, func(n int) error {
+		if n > 1 {
+			if there, err := v.namesakes(ctx, parent, name); err != nil || len(there) > 0 {
+				return unanswered
 			}
-			return folder{}, err
 		}
-		unanswered = err
-		if attempt == maxAttempts {
-			return folder{}, err
+		made = folder{}
+		err := v.client.do(ctx, change(http.MethodPost, foldersPath, args), &made)
+		switch {
+		case err == nil && made.ID <= 0:
+			err = fmt.Errorf("POST %s: no id in the answer (%w)", foldersPath, vault.ErrUnanswered)
+		case err == nil && made.parent() != parent:
+			return fmt.Errorf("POST %s: folder %d was made below folder %d, not below %d", foldersPath, made.ID, made.parent(), parent)
+		case err == nil:
+			return nil
 		}
-		if err := sleep(ctx, v.client.pause(attempt, 0)); err != nil {
-			return folder{}, unanswered
+		if errors.Is(err, vault.ErrUnanswered) {
+			unanswered = err
+			return httpclient.Again(err, 0)
 		}
-		if there, lookErr := v.namesakes(ctx, parent, name); lookErr != nil || len(there) > 0 {
-			return folder{}, unanswered
+		err = v.explain(ctx, err, 0, parent, name)
+		if unanswered != nil && errors.Is(err, vault.ErrNameTaken) {
+			return unanswered // perhaps by ourselves, a moment ago
 		}
+		return err
+	}, nil)
+	if err != nil {
+		return folder{}, err
 	}
+	v.remember(made)
+	return made, nil
 }
 
 // Update implements [vault.Vault]. It is one PUT, which sends back every field
@@ -488,26 +491,27 @@ func (v *Vault) put(ctx context.Context, want folder) (folder, error) {
 		InheritPermissions: want.inherits(), SecretPolicyID: want.SecretPolicyID,
 		InheritSecretPolicy: want.InheritSecretPolicy == nil || *want.InheritSecretPolicy}
 	var got folder
-	for attempt := 1; ; attempt++ {
+	err := v.client.retry.Do(ctx, func(n int) error {
 		got = folder{}
 		err := v.client.do(ctx, change(http.MethodPut, path, args), &got)
 		if err == nil {
-			break
+			return nil
 		}
 		if !errors.Is(err, vault.ErrUnanswered) {
-			return folder{}, v.explain(ctx, err, want.ID, want.parent(), want.Name)
+			return v.explain(ctx, err, want.ID, want.parent(), want.Name)
 		}
 		now, lookErr := v.fetch(ctx, want.ID)
-		if lookErr != nil || attempt == maxAttempts {
-			return folder{}, err
+		if lookErr != nil {
+			return err
 		}
 		if now.Name == want.Name && now.parent() == want.parent() && now.inherits() == want.inherits() {
 			got = now
-			break
+			return nil
 		}
-		if err := sleep(ctx, v.client.pause(attempt, 0)); err != nil {
-			return folder{}, err
-		}
+		return httpclient.Again(err, 0)
+	}, nil)
+	if err != nil {
+		return folder{}, err
 	}
 	if got.ID != want.ID || got.parent() != want.parent() || vault.Fold(got.Name) != vault.Fold(want.Name) {
 		return folder{}, fmt.Errorf("PUT %s: folder %d is now %q below folder %d, not %q below %d",

@@ -107,7 +107,7 @@ func (f *fake) open(edit ...func(*Config)) *Vault {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	v.client.retry = time.Millisecond
+	v.client.retry.Pause = func(time.Duration) time.Duration { return 0 }
 	f.t.Cleanup(v.client.http.CloseIdleConnections)
 	return v
 }

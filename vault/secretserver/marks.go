@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"cwvault/httpclient"
 	"cwvault/sync"
 	"cwvault/vault"
 )
@@ -371,28 +372,23 @@ func (v *Vault) writeFirstMark(ctx context.Context, id int, m sync.Mark) error {
 	yes, no := true, false
 	args := markArgs{Field: fieldName, Section: sectionName, Description: "Written by cwvault: the ConnectWise record that a folder belongs to",
 		EntityEdit: &yes, Administer: &no}
-	for attempt := 1; ; attempt++ {
+	return v.client.retry.Do(ctx, func(int) error {
 		err := v.postMark(ctx, id, m, args)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, vault.ErrUnanswered) || attempt == maxAttempts {
+		if !errors.Is(err, vault.ErrUnanswered) {
 			return err
 		}
 		field, lookErr := v.findField(ctx)
 		switch {
-		case lookErr == nil:
-			v.mu.Lock()
-			v.marks.field, v.marks.section = field.ID, field.SectionID
-			v.mu.Unlock()
-			return v.postMark(ctx, id, m, markArgs{FieldID: field.ID, SectionID: field.SectionID})
-		case !errors.Is(lookErr, errNoField):
+		case errors.Is(lookErr, errNoField):
+			return httpclient.Again(err, 0)
+		case lookErr != nil:
 			return err
 		}
-		if err := sleep(ctx, v.client.pause(attempt, 0)); err != nil {
-			return err
-		}
-	}
+		v.mu.Lock()
+		v.marks.field, v.marks.section = field.ID, field.SectionID
+		v.mu.Unlock()
+		return v.postMark(ctx, id, m, markArgs{FieldID: field.ID, SectionID: field.SectionID})
+	}, nil)
 }
 
 // postMark sends one mark. By the field's id it may be repeated, since the call

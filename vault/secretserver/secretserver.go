@@ -35,23 +35,20 @@
 package secretserver
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	gosync "sync"
-	"time"
 	"unicode/utf16"
 
 	"github.com/hashicorp/go-hclog"
 
+	"cwvault/httpclient"
 	"cwvault/sync"
 	"cwvault/vault"
 )
@@ -122,67 +119,26 @@ type Vault struct {
 var _ vault.Vault = (*Vault)(nil)
 
 // New checks cfg and returns the vault that it describes. It does not use the
-// network. The error lists everything that is wrong, by field name.
+// network. The error is a [sync.Problems] with each field that is wrong.
 func New(cfg Config) (*Vault, error) {
-	var problems []error
-	wrong := func(field string, err error) {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", field, err))
-		}
+	address, root, roots, err := cfg.check()
+	if err != nil {
+		return nil, err
 	}
-	missing := func(field, value string) {
-		if value == "" {
-			wrong(field, errors.New("missing"))
-		}
-	}
-	address, err := checkURL(cfg.URL)
-	wrong("URL", err)
-	missing("Username", cfg.Username)
-	missing("Password", cfg.Password)
-	root, err := splitRoot(cfg.Root)
-	wrong("Root", err)
-	if !slices.Contains([]string{"", "inherit", "preserve", "hold"}, cfg.Access) {
-		wrong("Access", fmt.Errorf("%q is none of inherit, preserve, hold", cfg.Access))
-	}
-	if cfg.MaxNameLength < 0 {
-		wrong("MaxNameLength", errors.New("negative"))
-	}
-	if cfg.Workers < 0 {
-		wrong("Workers", errors.New("negative"))
-	}
-	roots, err := authorities(cfg.CAFile)
-	wrong("CAFile", err)
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-
-	workers := cfg.Workers
-	if workers == 0 {
-		workers = 8
-	}
+	workers := cmp.Or(cfg.Workers, 8)
 	log := cfg.Logger
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
+	transport := httpclient.NewTransport(roots)
+	transport.MaxIdleConnsPerHost = workers + 2
+	transport.ResponseHeaderTimeout = callTimeout
 	return &Vault{
 		client: client{
 			address: address, username: cfg.Username, password: cfg.Password, domain: cfg.Domain,
-			log: log, retry: 250 * time.Millisecond, signIn: make(chan struct{}, 1), beforeChange: cfg.BeforeChange, sent: cfg.Sent,
-			http: &http.Client{
-				// A redirect would send the token, and for a form the password, to
-				// wherever the answer says.
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-				Transport: &http.Transport{
-					Proxy:                 http.ProxyFromEnvironment,
-					DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-					TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-					TLSHandshakeTimeout:   15 * time.Second,
-					ForceAttemptHTTP2:     true,
-					MaxIdleConnsPerHost:   workers + 2,
-					IdleConnTimeout:       90 * time.Second,
-					ResponseHeaderTimeout: callTimeout,
-				},
-			},
+			http: httpclient.New(transport), log: log,
+			retry:  httpclient.Retry{First: firstPause, Longest: maxPause, Tries: maxAttempts},
+			signIn: make(chan struct{}, 1), beforeChange: cfg.BeforeChange, sent: cfg.Sent,
 		},
 		root: root, preserve: cfg.Access == "preserve", fallback: cfg.MarkFallback,
 		names: nameRules(cfg), workers: workers, log: log,
@@ -190,6 +146,37 @@ func New(cfg Config) (*Vault, error) {
 		marks:   marks{making: make(chan struct{}, 1)},
 	}, nil
 }
+
+// check returns what the fields stand for: the address, the names along the
+// path of the root, and the authorities to trust. It names everything that is
+// wrong.
+func (cfg Config) check() (address string, root []string, roots *x509.CertPool, err error) {
+	var problems sync.Problems
+	address, err = checkURL(cfg.URL)
+	problems.Note("URL", err)
+	if cfg.Username == "" {
+		problems.Note("Username", errMissing)
+	}
+	if cfg.Password == "" {
+		problems.Note("Password", errMissing)
+	}
+	root, err = splitRoot(cfg.Root)
+	problems.Note("Root", err)
+	if !slices.Contains([]string{"", "inherit", "preserve", "hold"}, cfg.Access) {
+		problems.Note("Access", fmt.Errorf("%q is none of inherit, preserve, hold", cfg.Access))
+	}
+	if cfg.MaxNameLength < 0 {
+		problems.Note("MaxNameLength", errors.New("negative"))
+	}
+	if cfg.Workers < 0 {
+		problems.Note("Workers", errors.New("negative"))
+	}
+	roots, err = httpclient.Roots(cfg.CAFile)
+	problems.Note("CAFile", err)
+	return address, root, roots, problems.Err()
+}
+
+var errMissing = errors.New("missing")
 
 // Close gives back the connections that wait to be used again. Its error is nil.
 func (v *Vault) Close() error {
@@ -225,7 +212,7 @@ func nameRules(cfg Config) sync.NameRules {
 // repeat the address, which may hold a password.
 func checkURL(s string) (string, error) {
 	if s == "" {
-		return "", errors.New("missing")
+		return "", errMissing
 	}
 	u, err := url.Parse(s)
 	switch {
@@ -237,22 +224,17 @@ func checkURL(s string) (string, error) {
 		return "", errors.New("must look like https://vault.example.com/SecretServer")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", errors.New("must begin with https://")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !httpclient.LoopbackHost(u.Hostname()):
 		return "", errors.New("plain http is accepted for a loopback address only")
 	}
 	return strings.TrimRight(u.String(), "/"), nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // splitRoot returns the names along a path. A path written with slashes is
 // understood when it has no backslash.
 func splitRoot(path string) ([]string, error) {
 	if path == "" {
-		return nil, errors.New("missing")
+		return nil, errMissing
 	}
 	if !strings.Contains(path, `\`) {
 		path = strings.ReplaceAll(path, "/", `\`)
@@ -269,22 +251,4 @@ func splitRoot(path string) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-func authorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil // the system's
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
-	}
-	return pool, nil
 }

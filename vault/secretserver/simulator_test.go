@@ -47,7 +47,7 @@ func openSimulator(t testing.TB, s *secretservertest.Server, edit ...func(*Confi
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.client.retry = time.Millisecond
+	v.client.retry.Pause = func(time.Duration) time.Duration { return 0 }
 	t.Cleanup(v.client.http.CloseIdleConnections)
 	return v
 }
