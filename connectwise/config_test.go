@@ -2,10 +2,15 @@ package connectwise
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cwvault/sync"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -119,5 +124,41 @@ func TestWholeAddress(t *testing.T) {
 		if err != nil || !full || s.base() != want {
 			t.Errorf("parseURL(%q) = %s, %v, %v; want %s", address, s.base(), full, err, want)
 		}
+	}
+}
+
+// New names the field of each problem, so that callers can say which variable
+// it comes from.
+func TestNewReturnsProblems(t *testing.T) {
+	_, err := New(Config{URL: "http://cw.example.com", CompanyID: "a:b", Version: "one", CAFile: "does-not-exist.pem"})
+	problems, ok := errors.AsType[sync.Problems](err)
+	if !ok || !errors.Is(err, sync.ErrConfigured) {
+		t.Fatalf("%#v, want sync.Problems", err)
+	}
+	var fields []string
+	for _, p := range problems {
+		fields = append(fields, p.Setting)
+	}
+	want := []string{"URL", "CompanyID", "PublicKey", "PrivateKey", "ClientID", "Version", "CAFile"}
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+	if p := problems[0]; p.Text != "is plain http, which shows the keys to the network" || p.Fix != "use https" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A placeholder for a key does not garble errors, and a short key that is really
+// in them does not leak.
+func TestShortKeys(t *testing.T) {
+	s := newServer(t, 1)
+	s.on[companiesPath] = answer(400, `{"code":"x","message":"Bad request by key, pwd7: not a company"}`)
+	c, err := New(Config{URL: s.URL, CompanyID: "acmeinc", PublicKey: "a", PrivateKey: "pwd7", ClientID: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Source(t.Context())
+	if want := "Bad request by key, [redacted]: not a company"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q in it", err, want)
 	}
 }

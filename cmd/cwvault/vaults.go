@@ -72,40 +72,10 @@ func (s *session) openPasswordStore(dir string) (vaultHandle, string, error) {
 // secretServer is Secret Server, where a run needs no end.
 type secretServer struct{ *secretserver.Vault }
 
-// Check says what the server and the account are like, and which settings the
-// built-in synchronization has, ready to be used here.
 func (v secretServer) Check(ctx context.Context) []finding {
-	report, err := v.Preflight(ctx)
-	if err != nil {
-		return []finding{{Subject: "sign-in", Text: err.Error(), Mend: mendVault(err), Err: err}}
-	}
-	list := []finding{{Subject: "sign-in", Text: "as " + report.Account}}
-	for _, f := range report.Findings {
-		found := finding{Subject: f.Subject, Text: f.Text}
-		switch f.Level {
-		case secretserver.Warning:
-			found.Mend = "see docs/SECRETSERVER.md"
-		case secretserver.Problem:
-			found.Mend = "see docs/SECRETSERVER.md"
-			if found.Err = vault.ErrNotAllowed; f.Subject == "built-in Folder Synchronization" {
-				found.Err = secretserver.ErrBuiltinSync
-			}
-		}
-		if f.Subject != "root folder" || f.Level != secretserver.Problem || !strings.Contains(f.Text, "does not exist") {
-			list = append(list, found) // that the root is missing is said by those who know whether it may be made
-		}
-	}
-	if b := report.Builtin; b.Structure != "" || b.SiteURL != "" || b.CompanyID != "" {
-		var settings []string
-		for _, s := range []struct{ name, value string }{
-			{"CWVAULT_FOLDER_STRUCTURE", b.Structure}, {"CWVAULT_CONNECTWISE_URL", b.SiteURL}, {"CWVAULT_CONNECTWISE_COMPANY_ID", b.CompanyID},
-			{"CWVAULT_ROOT", report.BuiltinRoot},
-		} {
-			if s.value != "" {
-				settings = append(settings, s.name+"="+shellQuote(s.value))
-			}
-		}
-		list = append(list, finding{Subject: "built-in settings", Text: strings.Join(settings, " ")})
+	var list []finding
+	for _, f := range v.Vault.Check(ctx) {
+		list = append(list, finding{f.Subject, f.Text, f.Fix, f.Err})
 	}
 	return list
 }

@@ -32,14 +32,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	gosync "sync"
 	"syscall"
 
-	"cwvault/vault"
-
 	"github.com/hashicorp/go-hclog"
+
+	"cwvault/sync"
+	"cwvault/vault"
 )
 
 // What becomes of the readers of a folder that inherits its recipients when it
@@ -86,44 +88,60 @@ type Store struct {
 
 var _ vault.Vault = (*Store)(nil)
 
-// Open opens the store.
+// Open opens the store. The error is a [sync.Problems] with each field that is
+// wrong.
 func Open(cfg Config) (*Store, error) {
-	s := &Store{log: cfg.Logger, known: newIndex()}
+	var problems sync.Problems
+	root, err := splitRoot(cfg.Root)
+	problems.Note("Root", err)
+	if !slices.Contains([]string{"", Inherit, Preserve, Hold}, cfg.Access) {
+		problems.Note("Access", fmt.Errorf("access %q: want %s, %s or %s", cfg.Access, Inherit, Preserve, Hold))
+	}
+	dir, err := openStore(cfg.Dir)
+	if err != nil {
+		problems.Note("Dir", fmt.Errorf("open password store %q: %w", cfg.Dir, explain(err)))
+	}
+	if err := problems.Err(); err != nil {
+		if dir != nil {
+			dir.Close()
+		}
+		return nil, err
+	}
+	s := &Store{log: cfg.Logger, dir: dir, root: root, preserve: cfg.Access == Preserve, known: newIndex()}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
-	switch cfg.Access {
-	case "", Inherit, Hold:
-	case Preserve:
-		s.preserve = true
-	default:
-		return nil, fmt.Errorf("access %q: want %s, %s or %s", cfg.Access, Inherit, Preserve, Hold)
-	}
-	for _, name := range strings.FieldsFunc(cfg.Root, func(r rune) bool { return r == '\\' || r == '/' }) {
-		if err := checkName(name); err != nil {
-			return nil, fmt.Errorf("root folder %q: %w", cfg.Root, err)
-		}
-		s.root = append(s.root, name)
-	}
-	if len(s.root) == 0 {
-		return nil, fmt.Errorf("root folder %q: must name a folder below the store", cfg.Root)
-	}
-
-	path, err := filepath.Abs(cfg.Dir)
-	if err == nil && cfg.Dir == "" {
-		err = errors.New("no directory given")
-	}
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	if err == nil {
-		s.dir, err = os.OpenRoot(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open password store %q: %w", cfg.Dir, explain(err))
-	}
 	s.git = s.findRepository()
 	return s, nil
+}
+
+// splitRoot returns the names on the way from the store to the root folder.
+func splitRoot(path string) ([]string, error) {
+	names := strings.FieldsFunc(path, func(r rune) bool { return r == '\\' || r == '/' })
+	for _, name := range names {
+		if err := checkName(name); err != nil {
+			return nil, fmt.Errorf("root folder %q: %w", path, err)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("root folder %q: must name a folder below the store", path)
+	}
+	return names, nil
+}
+
+// openStore opens the directory of a store, wherever links to it lead.
+func openStore(dir string) (*os.Root, error) {
+	if dir == "" {
+		return nil, errors.New("no directory given")
+	}
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(path)
 }
 
 // Close releases the store's directory. No method may be called afterwards.

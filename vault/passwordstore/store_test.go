@@ -153,9 +153,9 @@ func TestOpen(t *testing.T) {
 		t.Skip(err)
 	}
 	for name, tt := range map[string]struct {
-		cfg  Config
-		want error  // wrapped
-		text string // part of the error's text; none wanted when empty
+		cfg   Config
+		field string // that is wrong; none when empty
+		text  string // part of what is said about it
 	}{
 		"plain":             {cfg: Config{Dir: "store", Root: "Clients"}},
 		"slashes":           {cfg: Config{Dir: "store", Root: `/Team\Clients/`}},
@@ -163,12 +163,12 @@ func TestOpen(t *testing.T) {
 		"preserve":          {cfg: Config{Dir: "store", Root: `\Clients`, Access: Preserve}},
 		"inherit":           {cfg: Config{Dir: "store", Root: `\Clients`, Access: Inherit}},
 		"hold":              {cfg: Config{Dir: "store", Root: `\Clients`, Access: Hold}},
-		"missing":           {Config{Dir: "nowhere", Root: `\Clients`}, vault.ErrNotFound, "nowhere"},
-		"a file":            {Config{Dir: "file", Root: `\Clients`}, nil, "not a directory"},
-		"no root":           {Config{Dir: "store", Root: `\`}, nil, "below the store"},
-		"dots":              {Config{Dir: "store", Root: `..\Clients`}, vault.ErrInvalid, "begins with a dot"},
-		"hidden":            {Config{Dir: "store", Root: `.git`}, vault.ErrInvalid, "begins with a dot"},
-		"access misspelled": {Config{Dir: "store", Root: `\Clients`, Access: "preserv"}, nil, `access "preserv"`},
+		"missing":           {Config{Dir: "nowhere", Root: `\Clients`}, "Dir", "nowhere\": not found"},
+		"a file":            {Config{Dir: "file", Root: `\Clients`}, "Dir", "not a directory"},
+		"no root":           {Config{Dir: "store", Root: `\`}, "Root", "below the store"},
+		"dots":              {Config{Dir: "store", Root: `..\Clients`}, "Root", "begins with a dot"},
+		"hidden":            {Config{Dir: "store", Root: `.git`}, "Root", "begins with a dot"},
+		"access misspelled": {Config{Dir: "store", Root: `\Clients`, Access: "preserv"}, "Access", `access "preserv"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.cfg.Dir = filepath.Join(dir, tt.cfg.Dir)
@@ -176,10 +176,19 @@ func TestOpen(t *testing.T) {
 			if err == nil {
 				defer s.Close()
 			}
-			if (err == nil) != (tt.text == "") || err != nil && !strings.Contains(err.Error(), tt.text) || tt.want != nil && !errors.Is(err, tt.want) {
-				t.Errorf("Open: error %v, want one with %q that wraps %v", err, tt.text, tt.want)
+			var problems sync.Problems
+			errors.As(err, &problems)
+			switch {
+			case tt.field == "" && err == nil:
+			case len(problems) != 1 || problems[0].Setting != tt.field || !strings.Contains(problems[0].Text, tt.text):
+				t.Errorf("Open: error %#v, want %s: %s", err, tt.field, tt.text)
 			}
 		})
+	}
+	_, err := Open(Config{Dir: filepath.Join(dir, "nowhere"), Root: "..", Access: "maybe"})
+	var problems sync.Problems
+	if errors.As(err, &problems); len(problems) != 3 {
+		t.Errorf("%v, want all three fields", err)
 	}
 	if s, err := Open(Config{Root: `\Clients`}); err == nil {
 		s.Close()

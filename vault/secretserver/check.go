@@ -1,6 +1,7 @@
 package secretserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,136 +15,81 @@ import (
 	"cwvault/vault"
 )
 
-// ErrBuiltinSync means that Secret Server's own Folder Synchronization works on
-// the same folders. Two writers would undo each other's work, so no run may
-// begin.
-var ErrBuiltinSync = sync.ErrorOf(sync.ErrConfigured, "the built-in ConnectWise Folder Synchronization of Secret Server is on for these folders; "+
-	"set its method to None (Administration > Folder Synchronization; its folders stay) and run again with CWVAULT_ADOPT=path")
-
-// BuiltinSync is the setting of Secret Server's own Folder Synchronization.
-type BuiltinSync struct {
-	On         bool
-	Method     string // None, LegacyDatabaseIntegration or ApiIntegration
-	AllFolders bool   // it works on the whole vault
-	FolderID   string // the folder it works on; empty when there is none or AllFolders
-	Structure  string // like $TYPE\$STATUS
-	SiteURL    string // of ConnectWise
-	CompanyID  string // the ConnectWise login company id
-	SecretID   int    // the secret with the integrator credentials; 0 for none
-	Interval   time.Duration
-}
-
-// BuiltinSync reads the setting. An account without the right to see it gets an
-// error wrapping [vault.ErrNotAllowed] or [vault.ErrNotFound].
-func (v *Vault) BuiltinSync(ctx context.Context) (BuiltinSync, error) {
-	var answer struct {
-		Method     string `json:"syncMethodType"`
-		Days       int    `json:"intervalDays"`
-		Hours      int    `json:"intervalHours"`
-		Minutes    int    `json:"intervalMinutes"`
-		AllFolders bool   `json:"syncAllFolders"`
-		FolderID   *int   `json:"syncFolderId"`
-		SiteURL    string `json:"siteUrl"`
-		CompanyID  string `json:"companyId"`
-		SecretID   *int   `json:"integratorCredentials"`
-		Structure  string `json:"folderStructure"`
-	}
-	if err := v.client.do(ctx, read("/v1/configuration/folder-synchronization", nil), &answer); err != nil {
-		return BuiltinSync{}, fmt.Errorf("read the Folder Synchronization setting: %w", err)
-	}
-	b := BuiltinSync{
-		On: answer.Method != "" && answer.Method != "None", Method: answer.Method, AllFolders: answer.AllFolders,
-		Structure: answer.Structure, SiteURL: answer.SiteURL, CompanyID: answer.CompanyID,
-		Interval: time.Duration((answer.Days*24+answer.Hours)*60+answer.Minutes) * time.Minute,
-	}
-	if answer.FolderID != nil {
-		b.AllFolders = b.AllFolders || *answer.FolderID == top
-		if !b.AllFolders {
-			b.FolderID = strconv.Itoa(*answer.FolderID)
-		}
-	}
-	if answer.SecretID != nil {
-		b.SecretID = *answer.SecretID
-	}
-	return b, nil
-}
-
-// Ready is what must be known before each run: that sign-in works and that the
-// built-in synchronization does not work on these folders, else an error
-// wrapping [ErrBuiltinSync]. An account that may not see that setting passes.
-// It costs one call beside the sign-in.
-func (v *Vault) Ready(ctx context.Context) error {
-	b, err := v.BuiltinSync(ctx)
-	if turnedDown(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return v.refuseBuiltin(ctx, b)
-}
-
-// refuseBuiltin returns an error if the built-in synchronization works on the
-// root, on a folder above it or on one below it.
-func (v *Vault) refuseBuiltin(ctx context.Context, b BuiltinSync) error {
-	if !b.On {
-		return nil
-	}
-	if b.AllFolders || len(v.root) == 0 {
-		return ErrBuiltinSync
-	}
-	id, err := number(b.FolderID)
-	if err != nil {
-		return nil // on, but for no folder
-	}
-	theirs, err := v.fetch(ctx, id)
-	if errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrNotAllowed) {
-		if len(v.root) == 1 {
-			return nil // it is not below our root, or the account could see it
-		}
-		return fmt.Errorf("the account cannot see folder %d, which may hold the root: %w", id, ErrBuiltinSync)
-	}
-	if err != nil {
-		return fmt.Errorf("read the folder of the built-in Folder Synchronization: %w", err)
-	}
-	ours := vault.Fold(`\` + strings.Join(v.root, `\`) + `\`)
-	if path := vault.Fold(strings.TrimRight(theirs.Path, `\`) + `\`); strings.HasPrefix(ours, path) || strings.HasPrefix(path, ours) {
-		return fmt.Errorf("%s: %w", theirs.Path, ErrBuiltinSync)
-	}
-	return nil
-}
-
-// Level says how a finding matters.
-type Level string
-
-const (
-	Ok      Level = "ok"
-	Warning Level = "warning" // works, but something should be known or changed
-	Problem Level = "problem" // does not work
-)
-
-// Finding is one thing that [Vault.Preflight] looked at.
-type Finding struct {
-	Level   Level
-	Subject string // like "account" or "root folder"
-	Text    string
-}
-
 // Report is what [Vault.Preflight] found.
 type Report struct {
 	Platform bool
 	Server   string // address of the Secret Server that is used
 	Version  string // like 11.7.000061; empty if the server does not say
 	Account  string
-	Findings []Finding
-	Builtin  BuiltinSync // zero if it cannot be read
+	// RootMissing: the root does not exist, or the account cannot see it. No
+	// finding says so, because a run may be allowed to make it.
+	RootMissing bool
+	Findings    []sync.Finding
+	Builtin     BuiltinSync // zero if it cannot be read
 	// BuiltinRoot is the path of the folder that the built-in synchronization
 	// is set to work on; empty if there is none or it cannot be seen.
 	BuiltinRoot string
 }
 
-func (r *Report) add(level Level, subject, format string, args ...any) {
-	r.Findings = append(r.Findings, Finding{level, subject, fmt.Sprintf(format, args...)})
+// seeDocs is what to do about most findings: set the server up as described.
+const seeDocs = "see docs/SECRETSERVER.md"
+
+func (r *Report) ok(subject, format string, args ...any) {
+	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) warn(subject, format string, args ...any) {
+	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...), Fix: seeDocs})
+}
+
+func (r *Report) fail(kind error, subject, format string, args ...any) {
+	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...), Fix: seeDocs, Err: kind})
+}
+
+// Check returns what [Vault.Preflight] found as findings alone: how sign-in
+// went, then the findings, then how the built-in synchronization is set, as
+// settings of cwvault ready to be copied. Where nothing can be said beyond
+// sign-in, its Err wraps [vault.ErrUnauthorized] or [vault.ErrUnavailable].
+func (v *Vault) Check(ctx context.Context) []sync.Finding {
+	const subject = "sign-in"
+	r, err := v.Preflight(ctx)
+	if err != nil {
+		return []sync.Finding{{Subject: subject, Text: err.Error(), Fix: fixSignIn(err), Err: err}}
+	}
+	findings := append([]sync.Finding{{Subject: subject, Text: "as " + r.Account}}, r.Findings...)
+	if settings := r.builtinSettings(); settings != "" {
+		findings = append(findings, sync.Finding{Subject: "built-in settings", Text: settings})
+	}
+	return findings
+}
+
+func fixSignIn(err error) string {
+	switch {
+	case errors.Is(err, vault.ErrUnauthorized):
+		return "check CWVAULT_VAULT_USERNAME and CWVAULT_VAULT_PASSWORD"
+	case errors.Is(err, vault.ErrNotAllowed):
+		return "give the account the right to see all folders below CWVAULT_ROOT"
+	}
+	return "check CWVAULT_VAULT_URL and CWVAULT_ROOT"
+}
+
+// builtinSettings writes how the built-in synchronization is set as settings of
+// cwvault, quoted for a shell. It is empty if nothing is set.
+func (r *Report) builtinSettings() string {
+	b := r.Builtin
+	if cmp.Or(b.Structure, b.SiteURL, b.CompanyID) == "" {
+		return ""
+	}
+	var settings []string
+	for _, s := range []struct{ name, value string }{
+		{"CWVAULT_FOLDER_STRUCTURE", b.Structure}, {"CWVAULT_CONNECTWISE_URL", b.SiteURL}, {"CWVAULT_CONNECTWISE_COMPANY_ID", b.CompanyID},
+		{"CWVAULT_ROOT", r.BuiltinRoot},
+	} {
+		if s.value != "" {
+			settings = append(settings, s.name+"='"+strings.ReplaceAll(s.value, "'", `'\''`)+"'")
+		}
+	}
+	return strings.Join(settings, " ")
 }
 
 // minMetadata is the first version with metadata on folders (release notes of
@@ -161,12 +107,12 @@ func (v *Vault) Preflight(ctx context.Context) (Report, error) {
 	}
 	r.Platform, r.Server = session.platform, session.base
 	if v.client.readOnly(ctx, nil) {
-		r.add(Problem, "server", "%s is in read-only mode", r.Server)
+		r.fail(vault.ErrNotAllowed, "server", "%s is in read-only mode", r.Server)
 	}
 	if skew := session.skew.Round(time.Second); skew.Abs() > 2*time.Minute {
-		r.add(Warning, "clock", "this machine's clock differs from the server's by %s", skew)
+		r.warn("clock", "this machine's clock differs from the server's by %s", skew)
 	} else {
-		r.add(Ok, "clock", "agrees with the server's")
+		r.ok("clock", "agrees with the server's")
 	}
 	for _, look := range []func(context.Context, *Report) error{v.checkVersion, v.checkRoot, v.checkMetadata, v.checkBuiltin} {
 		if err := look(ctx, &r); err != nil {
@@ -189,11 +135,11 @@ func (v *Vault) checkVersion(ctx context.Context, r *Report) error {
 	r.Version = clean(answer.Version + answer.Model.Version)
 	switch {
 	case r.Version == "":
-		r.add(Warning, "server", "Secret Server at %s does not say its version", r.Server)
+		r.warn("server", "Secret Server at %s does not say its version", r.Server)
 	case slices.Compare(versionNumbers(r.Version), minMetadata) < 0:
-		r.add(Warning, "server", "Secret Server %s at %s; before 10.9.000064 folders have no metadata, so the journal alone holds the marks", r.Version, r.Server)
+		r.warn("server", "Secret Server %s at %s; before 10.9.000064 folders have no metadata, so the journal alone holds the marks", r.Version, r.Server)
 	default:
-		r.add(Ok, "server", "Secret Server %s at %s", r.Version, r.Server)
+		r.ok("server", "Secret Server %s at %s", r.Version, r.Server)
 	}
 	return nil
 }
@@ -208,6 +154,24 @@ func versionNumbers(version string) (numbers []int) {
 
 // checkRoot looks at the account's role and at what it may do with the root.
 func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
+	root, err := v.findRoot(ctx)
+	if err != nil {
+		return fmt.Errorf("find the root: %w", err)
+	}
+	r.RootMissing = root.ID == 0
+	if err := v.checkRole(ctx, r, r.RootMissing && len(v.root) == 1 || len(v.root) == 0); err != nil {
+		return err
+	}
+	if r.RootMissing {
+		return nil
+	}
+	return v.checkRights(ctx, r, root)
+}
+
+// checkRole looks at what the role of the account allows. createTop: folders
+// are made at the top of the vault.
+func (v *Vault) checkRole(ctx context.Context, r *Report, createTop bool) error {
+	const subject = "account"
 	var user struct {
 		Name        string `json:"userName"`
 		Permissions []struct {
@@ -222,38 +186,35 @@ func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
 	for _, p := range user.Permissions {
 		role = append(role, clean(p.Name))
 	}
-	root, err := v.findRoot(ctx)
-	if err != nil {
-		return fmt.Errorf("find the root: %w", err)
-	}
-	missing, excess := judgeRole(role, root.ID == 0 && len(v.root) == 1 || len(v.root) == 0)
+	missing, excess := judgeRole(role, createTop)
 	switch {
 	case len(role) == 0:
-		r.add(Warning, "account", "the server does not say what the role of %s allows", r.Account)
+		r.warn(subject, "the server does not say what the role of %s allows", r.Account)
 	case len(missing) > 0:
-		r.add(Problem, "account", "the role of %s lacks %s", r.Account, strings.Join(missing, ", "))
+		r.fail(vault.ErrNotAllowed, subject, "the role of %s lacks %s", r.Account, strings.Join(missing, ", "))
 	default:
-		r.add(Ok, "account", "the role of %s has what is needed", r.Account)
+		r.ok(subject, "the role of %s has what is needed", r.Account)
 	}
 	if len(excess) > 0 {
-		r.add(Warning, "account", "the role of %s allows more than is needed: %s", r.Account, strings.Join(excess, ", "))
+		r.warn(subject, "the role of %s allows more than is needed: %s", r.Account, strings.Join(excess, ", "))
 	}
+	return nil
+}
 
-	path := v.rootPath(root)
-	switch root.ID {
-	case 0:
-		r.add(Problem, "root folder", "%s does not exist, or the account cannot see it", path)
-		return nil
-	case top:
-		r.add(Warning, "root folder", "the whole vault")
+// checkRights looks at what the account may do with the root.
+func (v *Vault) checkRights(ctx context.Context, r *Report, root folder) error {
+	const subject = "root folder"
+	if root.ID == top {
+		r.warn(subject, "the whole vault")
 		return nil
 	}
+	path := v.rootPath(root)
 	var details struct {
 		Actions []string `json:"actions"`
 	}
 	query := url.Values{"returnEmptyInsteadOfNoAccessException": {"true"}}
 	if err := v.client.do(ctx, read("/v1/folder-details/"+strconv.Itoa(root.ID), query), &details); turnedDown(err) {
-		r.add(Warning, "root folder", "%s exists; the server does not say what the account may do there", path)
+		r.warn(subject, "%s exists; the server does not say what the account may do there", path)
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("read rights on the root: %w", err)
@@ -262,9 +223,9 @@ func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
 		return slices.Contains(details.Actions, action)
 	})
 	if len(lacks) > 0 {
-		r.add(Problem, "root folder", "on %s the account lacks %s; it needs to be Owner there", path, strings.Join(lacks, ", "))
+		r.fail(vault.ErrNotAllowed, subject, "on %s the account lacks %s; it needs to be Owner there", path, strings.Join(lacks, ", "))
 	} else {
-		r.add(Ok, "root folder", "%s, with the rights to create, rename and move", path)
+		r.ok(subject, "%s, with the rights to create, rename and move", path)
 	}
 	return nil
 }
@@ -297,10 +258,10 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	_, err := v.findField(ctx)
 	switch {
 	case errors.Is(err, errNoField):
-		r.add(Ok, subject, "the metadata field %s/%s is not there yet; the first folder makes it, for which the role needs Administer Metadata", sectionName, fieldName)
+		r.ok(subject, "the metadata field %s/%s is not there yet; the first folder makes it, for which the role needs Administer Metadata", sectionName, fieldName)
 		return nil
 	case turnedDown(err):
-		r.add(Warning, subject, "metadata cannot be used, so the journal alone holds the marks: %v", err)
+		r.warn(subject, "metadata cannot be used, so the journal alone holds the marks: %v", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("look up the metadata field: %w", err)
@@ -322,13 +283,13 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	case err != nil:
 		return fmt.Errorf("read marks: %w", err)
 	case reading.why != nil:
-		r.add(Warning, subject, "the server refuses a search for all marks; the journal's are used: %v", reading.why)
+		r.warn(subject, "the server refuses a search for all marks; the journal's are used: %v", reading.why)
 	case i >= 0 && !sections[i].EntityEdit && !sections[i].Administer:
-		r.add(Warning, subject, "whoever can see a folder can change its mark: let the metadata section %s require edit permission", sectionName)
+		r.warn(subject, "whoever can see a folder can change its mark: let the metadata section %s require edit permission", sectionName)
 	case i >= 0 && sections[i].Administer:
-		r.add(Warning, subject, "the metadata section %s demands Administer Metadata of whoever writes a mark", sectionName)
+		r.warn(subject, "the metadata section %s demands Administer Metadata of whoever writes a mark", sectionName)
 	default:
-		r.add(Ok, subject, "kept in the metadata field %s/%s, %d so far", sectionName, fieldName, len(reading.marks))
+		r.ok(subject, "kept in the metadata field %s/%s, %d so far", sectionName, fieldName, len(reading.marks))
 	}
 	return nil
 }
@@ -337,7 +298,7 @@ func (v *Vault) checkBuiltin(ctx context.Context, r *Report) error {
 	const subject = "built-in Folder Synchronization"
 	b, err := v.BuiltinSync(ctx)
 	if turnedDown(err) {
-		r.add(Warning, subject, "the account may not see its setting (View ConnectWise Integration); make sure that it is off")
+		r.warn(subject, "the account may not see its setting (View ConnectWise Integration); make sure that it is off")
 		return nil
 	}
 	if err != nil {
@@ -351,13 +312,13 @@ func (v *Vault) checkBuiltin(ctx context.Context, r *Report) error {
 	}
 	switch err := v.refuseBuiltin(ctx, b); {
 	case errors.Is(err, ErrBuiltinSync):
-		r.add(Problem, subject, "%v", err)
+		r.fail(ErrBuiltinSync, subject, "%v", err)
 	case err != nil:
 		return err
 	case b.On:
-		r.add(Ok, subject, "on, for other folders")
+		r.ok(subject, "on, for other folders")
 	default:
-		r.add(Ok, subject, "off")
+		r.ok(subject, "off")
 	}
 	return nil
 }

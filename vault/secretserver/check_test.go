@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"cwvault/sync"
 	"cwvault/vault"
 )
 
@@ -99,30 +101,34 @@ func TestPreflight(t *testing.T) {
 		configPath:                        answer(200, syncJSON("None", false, "null")),
 		"GET /v1/folders":                 pageOf(),
 	}
+	type finding struct {
+		level         sync.Level
+		kind          error
+		subject, text string // text is part of the text
+	}
 	tests := map[string]struct {
 		change routes
-		want   Finding // its text is only part of the text
+		want   finding
 	}{
-		"all is well":              {nil, Finding{}},
-		"version as a model":       {routes{"GET /v1/version": answer(200, `{"model":{"version":"11.7.000061"}}`)}, Finding{}},
-		"old":                      {routes{"GET /v1/version": answer(200, `{"version":"10.9.000063"}`)}, Finding{Warning, "server", "10.9.000063"}},
-		"no version":               {routes{"GET /v1/version": answer(403, `{"message":"no"}`)}, Finding{Warning, "server", "does not say"}},
-		"read-only":                {routes{"GET /v1/healthcheck": answer(200, `{"healthy":true,"readOnlyMode":true}`)}, Finding{Problem, "server", "read-only"}},
-		"role lacks a right":       {routes{"GET /v1/users/current": role("View Folders")}, Finding{Problem, "account", "lacks Administer Folders"}},
-		"role has too many":        {routes{"GET /v1/users/current": role("Administer Folders", "Administer Users", "Delete Secret", "Create Root Folders")}, Finding{Warning, "account", "Administer Users, Delete Secret, Create Root Folders"}},
-		"role not to be seen":      {routes{"GET /v1/users/current": answer(403, `{"message":"no"}`)}, Finding{Warning, "account", "does not say"}},
-		"no root":                  {routes{"GET /v1/folders/0": answer(400, denied)}, Finding{Problem, "root folder", "does not exist"}},
-		"no root, no right for it": {routes{"GET /v1/folders/0": answer(400, denied)}, Finding{Problem, "account", "lacks Create Root Folders"}},
-		"not owner of the root":    {routes{"GET /v1/folder-details/12": answer(200, `{"actions":["CreateSubfolder","EditFolder"]}`)}, Finding{Problem, "root folder", "lacks MoveFolder"}},
-		"rights not to be seen":    {routes{"GET /v1/folder-details/12": answer(400, denied)}, Finding{Warning, "root folder", "does not say"}},
-		"no field yet":             {routes{"GET /v1/metadata/fields": answer(200, noFields)}, Finding{Ok, "marks", "not there yet"}},
-		"no metadata":              {routes{"GET /v1/metadata/fields": answer(404, "")}, Finding{Warning, "marks", "the journal alone"}},
-		"marks not to be searched": {routes{"GET /v1/metadata": answer(400, denied)}, Finding{Warning, "marks", "refuses a search"}},
-		"marks open to viewers":    {routes{"GET /v1/metadata/field-sections": section(false, false)}, Finding{Warning, "marks", "whoever can see"}},
-		"marks for administrators": {routes{"GET /v1/metadata/field-sections": section(true, true)}, Finding{Warning, "marks", "demands Administer Metadata"}},
-		"built-in on":              {routes{configPath: answer(200, syncJSON("ApiIntegration", true, "null"))}, Finding{Problem, "built-in Folder Synchronization", "None"}},
-		"built-in on elsewhere":    {routes{configPath: answer(200, syncJSON("ApiIntegration", false, "13")), "GET /v1/folders/13": answer(200, folderJSON(13, -1, `\Other`, true))}, Finding{Ok, "built-in Folder Synchronization", "other folders"}},
-		"built-in not to be seen":  {routes{configPath: answer(400, denied)}, Finding{Warning, "built-in Folder Synchronization", "make sure"}},
+		"all is well":              {nil, finding{}},
+		"version as a model":       {routes{"GET /v1/version": answer(200, `{"model":{"version":"11.7.000061"}}`)}, finding{}},
+		"old":                      {routes{"GET /v1/version": answer(200, `{"version":"10.9.000063"}`)}, finding{sync.LevelWarn, nil, "server", "10.9.000063"}},
+		"no version":               {routes{"GET /v1/version": answer(403, `{"message":"no"}`)}, finding{sync.LevelWarn, nil, "server", "does not say"}},
+		"read-only":                {routes{"GET /v1/healthcheck": answer(200, `{"healthy":true,"readOnlyMode":true}`)}, finding{sync.LevelFail, vault.ErrNotAllowed, "server", "read-only"}},
+		"role lacks a right":       {routes{"GET /v1/users/current": role("View Folders")}, finding{sync.LevelFail, vault.ErrNotAllowed, "account", "lacks Administer Folders"}},
+		"role has too many":        {routes{"GET /v1/users/current": role("Administer Folders", "Administer Users", "Delete Secret", "Create Root Folders")}, finding{sync.LevelWarn, nil, "account", "Administer Users, Delete Secret, Create Root Folders"}},
+		"role not to be seen":      {routes{"GET /v1/users/current": answer(403, `{"message":"no"}`)}, finding{sync.LevelWarn, nil, "account", "does not say"}},
+		"no root, no right for it": {routes{"GET /v1/folders/0": answer(400, denied)}, finding{sync.LevelFail, vault.ErrNotAllowed, "account", "lacks Create Root Folders"}},
+		"not owner of the root":    {routes{"GET /v1/folder-details/12": answer(200, `{"actions":["CreateSubfolder","EditFolder"]}`)}, finding{sync.LevelFail, vault.ErrNotAllowed, "root folder", "lacks MoveFolder"}},
+		"rights not to be seen":    {routes{"GET /v1/folder-details/12": answer(400, denied)}, finding{sync.LevelWarn, nil, "root folder", "does not say"}},
+		"no field yet":             {routes{"GET /v1/metadata/fields": answer(200, noFields)}, finding{sync.LevelOK, nil, "marks", "not there yet"}},
+		"no metadata":              {routes{"GET /v1/metadata/fields": answer(404, "")}, finding{sync.LevelWarn, nil, "marks", "the journal alone"}},
+		"marks not to be searched": {routes{"GET /v1/metadata": answer(400, denied)}, finding{sync.LevelWarn, nil, "marks", "refuses a search"}},
+		"marks open to viewers":    {routes{"GET /v1/metadata/field-sections": section(false, false)}, finding{sync.LevelWarn, nil, "marks", "whoever can see"}},
+		"marks for administrators": {routes{"GET /v1/metadata/field-sections": section(true, true)}, finding{sync.LevelWarn, nil, "marks", "demands Administer Metadata"}},
+		"built-in on":              {routes{configPath: answer(200, syncJSON("ApiIntegration", true, "null"))}, finding{sync.LevelFail, ErrBuiltinSync, "built-in Folder Synchronization", "None"}},
+		"built-in on elsewhere":    {routes{configPath: answer(200, syncJSON("ApiIntegration", false, "13")), "GET /v1/folders/13": answer(200, folderJSON(13, -1, `\Other`, true))}, finding{sync.LevelOK, nil, "built-in Folder Synchronization", "other folders"}},
+		"built-in not to be seen":  {routes{configPath: answer(400, denied)}, finding{sync.LevelWarn, nil, "built-in Folder Synchronization", "make sure"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -139,15 +145,18 @@ func TestPreflight(t *testing.T) {
 			}
 			met := false
 			for _, got := range report.Findings {
-				if got.Level != Ok && test.want == (Finding{}) {
+				if got.Level() != sync.LevelOK && test.want == (finding{}) {
 					t.Errorf("%+v", got)
 				}
-				met = met || got.Level == test.want.Level && got.Subject == test.want.Subject && strings.Contains(got.Text, test.want.Text)
+				met = met || got.Level() == test.want.level && errors.Is(got.Err, test.want.kind) && got.Subject == test.want.subject && strings.Contains(got.Text, test.want.text)
 			}
-			if test.want != (Finding{}) && !met {
+			if test.want != (finding{}) && !met {
 				t.Errorf("no finding like %+v in %+v", test.want, report.Findings)
 			}
-			if len(report.Findings) < 5 || report.Server != f.URL {
+			if missing := test.change["GET /v1/folders/0"] != nil; report.RootMissing != missing || strings.Contains(fmt.Sprint(report.Findings), "root folder") == missing {
+				t.Errorf("RootMissing %t, findings %+v", report.RootMissing, report.Findings)
+			}
+			if len(report.Findings) < 4 || report.Server != f.URL {
 				t.Errorf("report %+v", report)
 			}
 			for _, call := range f.take() {
@@ -172,6 +181,33 @@ func TestPreflight(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Check says it all in findings: nobody has to translate them.
+func TestCheck(t *testing.T) {
+	f := newFake(t, routes{
+		"GET /v1/users/current": answer(200, `{"userName":"svc","permissions":[{"name":"Administer Folders"}]}`), "GET /v1/folders/0": clients,
+		"GET /v1/folder-details/12": answer(200, `{"actions":["CreateSubfolder"]}`), "GET /v1/metadata/fields": answer(200, noFields),
+		configPath: answer(200, strings.Replace(syncJSON("None", false, "12"), "acmeinc", "o'hara", 1)), "GET /v1/folders/12": clients,
+	})
+	want := []sync.Finding{
+		{Subject: "sign-in", Text: "as svc"},
+		{Subject: "clock", Text: "agrees with the server's"},
+		{Subject: "server", Text: "Secret Server at " + f.URL + " does not say its version", Fix: seeDocs},
+		{Subject: "account", Text: "the role of svc has what is needed"},
+		{Subject: "root folder", Text: `on \Clients the account lacks EditFolder, MoveFolder; it needs to be Owner there`, Fix: seeDocs, Err: vault.ErrNotAllowed},
+		{Subject: "marks", Text: "the metadata field ConnectWise/Folder key is not there yet; the first folder makes it, for which the role needs Administer Metadata"},
+		{Subject: "built-in Folder Synchronization", Text: "off"},
+		{Subject: "built-in settings", Text: `CWVAULT_FOLDER_STRUCTURE='$TYPE\$STATUS' CWVAULT_CONNECTWISE_URL='na.myconnectwise.net' CWVAULT_CONNECTWISE_COMPANY_ID='o'\''hara' CWVAULT_ROOT='\Clients'`},
+	}
+	if diff := cmp.Diff(want, f.open().Check(t.Context()), cmpopts.EquateErrors()); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	f = newFake(t, routes{"POST /oauth2/token": answer(400, `{"error":"Login failed."}`)})
+	got := f.open().Check(t.Context())
+	if len(got) != 1 || !errors.Is(got[0].Err, vault.ErrUnauthorized) || !strings.Contains(got[0].Fix, "PASSWORD") || !strings.Contains(got[0].Text, "Login failed.") {
+		t.Errorf("with a wrong password: %+v", got)
+	}
 }
 
 func TestClock(t *testing.T) {

@@ -503,7 +503,7 @@ func TestPreflightOnTheSimulator(t *testing.T) {
 		t.Fatalf("Preflight = %+v, %v", report, err)
 	}
 	for _, f := range report.Findings {
-		if f.Level != Ok {
+		if f.Level() != sync.LevelOK {
 			t.Errorf("%+v", f)
 		}
 	}

@@ -1,0 +1,112 @@
+package secretserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"cwvault/sync"
+	"cwvault/vault"
+)
+
+// ErrBuiltinSync means that Secret Server's own Folder Synchronization works on
+// the same folders. Two writers would undo each other's work, so no run may
+// begin.
+var ErrBuiltinSync = sync.ErrorOf(sync.ErrConfigured, "the built-in ConnectWise Folder Synchronization of Secret Server is on for these folders; "+
+	"set its method to None (Administration > Folder Synchronization; its folders stay) and run again with CWVAULT_ADOPT=path")
+
+// BuiltinSync is the setting of Secret Server's own Folder Synchronization.
+type BuiltinSync struct {
+	On         bool
+	Method     string // None, LegacyDatabaseIntegration or ApiIntegration
+	AllFolders bool   // it works on the whole vault
+	FolderID   string // the folder it works on; empty when there is none or AllFolders
+	Structure  string // like $TYPE\$STATUS
+	SiteURL    string // of ConnectWise
+	CompanyID  string // the ConnectWise login company id
+	SecretID   int    // the secret with the integrator credentials; 0 for none
+	Interval   time.Duration
+}
+
+// BuiltinSync reads the setting. An account without the right to see it gets an
+// error wrapping [vault.ErrNotAllowed] or [vault.ErrNotFound].
+func (v *Vault) BuiltinSync(ctx context.Context) (BuiltinSync, error) {
+	var answer struct {
+		Method     string `json:"syncMethodType"`
+		Days       int    `json:"intervalDays"`
+		Hours      int    `json:"intervalHours"`
+		Minutes    int    `json:"intervalMinutes"`
+		AllFolders bool   `json:"syncAllFolders"`
+		FolderID   *int   `json:"syncFolderId"`
+		SiteURL    string `json:"siteUrl"`
+		CompanyID  string `json:"companyId"`
+		SecretID   *int   `json:"integratorCredentials"`
+		Structure  string `json:"folderStructure"`
+	}
+	if err := v.client.do(ctx, read("/v1/configuration/folder-synchronization", nil), &answer); err != nil {
+		return BuiltinSync{}, fmt.Errorf("read the Folder Synchronization setting: %w", err)
+	}
+	b := BuiltinSync{
+		On: answer.Method != "" && answer.Method != "None", Method: answer.Method, AllFolders: answer.AllFolders,
+		Structure: answer.Structure, SiteURL: answer.SiteURL, CompanyID: answer.CompanyID,
+		Interval: time.Duration((answer.Days*24+answer.Hours)*60+answer.Minutes) * time.Minute,
+	}
+	if answer.FolderID != nil {
+		b.AllFolders = b.AllFolders || *answer.FolderID == top
+		if !b.AllFolders {
+			b.FolderID = strconv.Itoa(*answer.FolderID)
+		}
+	}
+	if answer.SecretID != nil {
+		b.SecretID = *answer.SecretID
+	}
+	return b, nil
+}
+
+// Ready is what must be known before each run: that sign-in works and that the
+// built-in synchronization does not work on these folders, else an error
+// wrapping [ErrBuiltinSync]. An account that may not see that setting passes.
+// It costs one call beside the sign-in.
+func (v *Vault) Ready(ctx context.Context) error {
+	b, err := v.BuiltinSync(ctx)
+	if turnedDown(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return v.refuseBuiltin(ctx, b)
+}
+
+// refuseBuiltin returns an error if the built-in synchronization works on the
+// root, on a folder above it or on one below it.
+func (v *Vault) refuseBuiltin(ctx context.Context, b BuiltinSync) error {
+	if !b.On {
+		return nil
+	}
+	if b.AllFolders || len(v.root) == 0 {
+		return ErrBuiltinSync
+	}
+	id, err := number(b.FolderID)
+	if err != nil {
+		return nil // on, but for no folder
+	}
+	theirs, err := v.fetch(ctx, id)
+	if errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrNotAllowed) {
+		if len(v.root) == 1 {
+			return nil // it is not below our root, or the account could see it
+		}
+		return fmt.Errorf("the account cannot see folder %d, which may hold the root: %w", id, ErrBuiltinSync)
+	}
+	if err != nil {
+		return fmt.Errorf("read the folder of the built-in Folder Synchronization: %w", err)
+	}
+	ours := vault.Fold(`\` + strings.Join(v.root, `\`) + `\`)
+	if path := vault.Fold(strings.TrimRight(theirs.Path, `\`) + `\`); strings.HasPrefix(ours, path) || strings.HasPrefix(path, ours) {
+		return fmt.Errorf("%s: %w", theirs.Path, ErrBuiltinSync)
+	}
+	return nil
+}
