@@ -106,7 +106,8 @@ func TestAdaptersAreApart(t *testing.T) {
 		"cwvault/vault/vaulttest":     {"cwvault/sync", "cwvault/vault"},
 		"cwvault/sync/journal":        {"cwvault/sync"},
 		"cwvault/scheduler":           {},
-		"cwvault/scheduler/dashboard": {"cwvault/scheduler", "cwvault/sync"},
+		"cwvault/scheduler/api":       {"cwvault/sync", "cwvault/sync/report"},
+		"cwvault/scheduler/dashboard": {"cwvault/scheduler", "cwvault/scheduler/api", "cwvault/sync", "cwvault/sync/report"},
 	}
 	seen := map[string]int{}
 	for pkg, imports := range imported(t, true) {

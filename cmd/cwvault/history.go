@@ -9,6 +9,7 @@ import (
 	"cwvault/scheduler/dashboard"
 	"cwvault/sync"
 	"cwvault/sync/journal"
+	"cwvault/sync/report"
 )
 
 type historyCmd struct {
@@ -61,7 +62,7 @@ func (cmd historyCmd) Run(a *app) error {
 
 // newRunRow is a run as lists have it.
 func newRunRow(r journal.RunInfo) dashboard.Run {
-	return dashboard.Run{Run: r.ID, Start: r.Started.UTC(), End: timeOrNil(r.Finished), Trigger: r.Trigger, Outcome: orRunning(r.Outcome),
+	return dashboard.Run{Number: r.ID, Start: r.Started.UTC(), End: timeOrNil(r.Finished), Trigger: r.Trigger, Outcome: report.Outcome(orRunning(r.Outcome)),
 		Plan: r.PlanID, Counts: r.Counts, Error: r.Error}
 }
 

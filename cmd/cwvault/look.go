@@ -11,9 +11,11 @@ import (
 	gosync "sync"
 	"time"
 
+	"cwvault/scheduler/api"
 	"cwvault/scheduler/dashboard"
 	"cwvault/sync"
 	"cwvault/sync/journal"
+	"cwvault/sync/report"
 )
 
 // note takes over what a run found and did into what the service shows. The
@@ -283,37 +285,31 @@ func (v *service) Runs(ctx context.Context, limit int, before int64) ([]dashboar
 }
 
 // Run implements [dashboard.Service].
-func (v *service) Run(ctx context.Context, id int64) (report dashboard.RunReport, err error) {
+func (v *service) Run(ctx context.Context, id int64) (r report.Run, err error) {
 	err = v.withJournal(ctx, func(j *journal.Journal) error {
 		info, err := j.Run(ctx, id)
 		if errors.Is(err, journal.ErrNotFound) {
-			return dashboard.ErrNotFound
+			return api.ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		r := runReport{Run: info.ID, Trigger: info.Trigger, Outcome: orRunning(info.Outcome), Error: info.Error, Started: info.Started, Ended: info.Finished}
+		r = report.Run{Number: info.ID, Trigger: info.Trigger, Outcome: report.Outcome(orRunning(info.Outcome)), Error: info.Error, Started: info.Started, Ended: info.Finished}
 		if r.Plan, err = recordedPlan(info); err != nil {
 			return err
 		}
-		r.Results = make([]stepResult, len(r.Steps))
+		r.Results = make([]report.StepResult, len(r.Steps))
 		for s, err := range j.Steps(ctx, id) {
 			if err != nil {
 				return err
 			}
 			if s.Seq < len(r.Results) {
-				r.Results[s.Seq] = stepResult{Status: sync.Status(s.Status), Error: s.Error, Began: s.Began, Ended: s.Ended}
+				r.Results[s.Seq] = report.StepResult{Status: sync.Status(s.Status), Error: s.Error, Began: s.Began, Ended: s.Ended}
 			}
 		}
-		report.Run = newRunRow(info)
-		report.Held = r.Held
-		for i, step := range r.Steps {
-			report.Steps = append(report.Steps, dashboard.Step{Step: step, Status: string(r.Results[i].Status), Error: r.Results[i].Error})
-		}
-		report.JSON, err = r.MarshalJSON()
-		return err
+		return nil
 	})
-	return report, err
+	return r, err
 }
 
 // recordedPlan is the plan of a run; one of nothing if it failed before it had

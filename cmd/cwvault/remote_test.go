@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"cwvault/connectwise/connectwisetest"
+	"cwvault/scheduler/api"
 	"cwvault/scheduler/dashboard"
 	"cwvault/sync"
 )
@@ -186,7 +187,7 @@ func (f *fakeService) resync(args ...string) (code int, stdout, stderr string) {
 }
 
 func asked(state string, run int64, more ...int) dashboard.Asked {
-	a := dashboard.Asked{ID: "A1", State: state, Run: run}
+	a := dashboard.Asked{ID: "A1", State: api.State(state), Run: run}
 	if len(more) > 0 {
 		a.Done, a.Total = more[0], more[1]
 	}

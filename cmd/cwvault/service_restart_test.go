@@ -100,8 +100,8 @@ func TestServiceWrongRequest(t *testing.T) {
 	down := site.world.AddFault(connectwisetest.Fault{Status: 403, Body: "{}", ContentType: "application/json"})
 	s.over(s.ask(dashboard.Request{}))
 	st := s.State()
-	if run, err := s.Run(t.Context(), st.LastRun); err != nil || run.Outcome != outcomeFailed || st.NotInStep.IsZero() || st.LastRun != 5 {
-		t.Errorf("a failed run is shown as run %d, which is %+v; %v", st.LastRun, run.Run, err)
+	if run, err := s.Run(t.Context(), st.LastRun); err != nil || string(run.Outcome) != outcomeFailed || st.NotInStep.IsZero() || st.LastRun != 5 {
+		t.Errorf("a failed run is shown as run %d, which is %+v; %v", st.LastRun, run, err)
 	}
 	down()
 	// What is known of the others is from before that failed: they are looked at again.

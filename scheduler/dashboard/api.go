@@ -16,7 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"cwvault/scheduler/api"
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // What bodies and lists can be at most.
@@ -27,15 +29,15 @@ const (
 	maxQuery    = 200 // of a search; no name is longer
 )
 
-func (h *handler) registerAPI(mux *http.ServeMux) {
-	mux.HandleFunc("GET /api/runs", h.read(h.runs))
-	mux.HandleFunc("GET /api/runs/{id}", h.read(h.oneOfFew(h.run)))
-	mux.HandleFunc("GET /api/plan", h.read(h.oneOfFew(h.plan)))
-	mux.HandleFunc("GET /api/companies", h.read(h.companies))
-	mux.HandleFunc("GET /api/companies/{id}", h.read(h.company))
-	mux.HandleFunc("POST /api/resync", h.resync)
-	mux.HandleFunc("GET /api/resync/{request}", h.read(h.asked))
-	mux.HandleFunc("POST /api/connectwise/callback", h.sameOrigin(h.callback))
+func (h *handler) registerAPI() {
+	h.handle("GET "+api.RunsPath, h.read(h.runs))
+	h.handle("GET "+api.RunsPath+"/{id}", h.read(h.oneOfFew(h.run)))
+	h.handle("GET "+api.PlanPath, h.read(h.oneOfFew(h.plan)))
+	h.handle("GET "+api.CompaniesPath, h.read(h.companies))
+	h.handle("GET "+api.CompaniesPath+"/{id}", h.read(h.company))
+	h.handle("POST "+api.ResyncPath, h.resync)
+	h.handle("GET "+api.ResyncPath+"/{request}", h.read(h.asked))
+	h.handle("POST "+api.CallbackPath, h.sameOrigin(h.callback))
 }
 
 // runs lists runs: ?limit=20&before=0.
@@ -53,9 +55,7 @@ func (h *handler) runs(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, struct {
-		Runs []Run `json:"runs"`
-	}{append([]Run{}, runs...)})
+	writeJSON(w, http.StatusOK, api.Runs{Runs: append([]api.Run{}, runs...)})
 }
 
 // number returns a number of the query, or answers that it is none.
@@ -76,7 +76,7 @@ func number(w http.ResponseWriter, r *http.Request, name string, unset, low, hig
 func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
-		h.fail(w, r, ErrNotFound)
+		h.fail(w, r, api.ErrNotFound)
 		return
 	}
 	run, err := h.Service.Run(r.Context(), id)
@@ -84,10 +84,15 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	writeRaw(w, http.StatusOK, run.JSON)
+	text, err := run.MarshalJSON()
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	writeRaw(w, http.StatusOK, text)
 }
 
-var errNoLook = fmt.Errorf("%w: no run has looked at both sides since the service started", ErrNotFound)
+var errNoLook = fmt.Errorf("%w: no run has looked at both sides since the service started", api.ErrNotFound)
 
 // plan answers with what is still to be done, as cwvault.plan/1.
 func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
@@ -105,18 +110,8 @@ func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
 	writeRaw(w, http.StatusOK, text)
 }
 
-// companyJSON is a company in the API.
-type companyJSON struct {
-	ID         int    `json:"id"`
-	Identifier string `json:"identifier"`
-	Name       string `json:"name"`
-	Path       string `json:"path"`
-	State      string `json:"state"`
-	Explain    string `json:"explain,omitempty"`
-}
-
-func newCompanyJSON(c Company) companyJSON {
-	return companyJSON{ID: c.ID, Identifier: c.Identifier, Name: c.Name, Path: c.Path, State: c.State}
+func newCompany(c Company) api.Company {
+	return api.Company{ID: c.ID, Identifier: c.Identifier, Name: c.Name, Path: c.Path, State: report.CompanyState(c.State)}
 }
 
 // companies searches: ?q=&limit=20.
@@ -131,12 +126,9 @@ func (h *handler) companies(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, more := Search(look.Companies, r.URL.Query().Get("q"), int(limit))
-	body := struct {
-		Companies []companyJSON `json:"companies"`
-		More      bool          `json:"more"`
-	}{make([]companyJSON, len(found)), more}
+	body := api.Companies{Companies: make([]api.Company, len(found)), More: more}
 	for i, c := range found {
-		body.Companies[i] = newCompanyJSON(c)
+		body.Companies[i] = newCompany(c)
 	}
 	writeJSON(w, http.StatusOK, body)
 }
@@ -146,15 +138,15 @@ func (h *handler) company(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	look := h.Service.State().Look
 	if err != nil || look == nil {
-		h.fail(w, r, ErrNotFound)
+		h.fail(w, r, api.ErrNotFound)
 		return
 	}
 	i := slices.IndexFunc(look.Companies, func(c Company) bool { return c.ID == id })
 	if i < 0 {
-		h.fail(w, r, ErrNotFound)
+		h.fail(w, r, api.ErrNotFound)
 		return
 	}
-	body := newCompanyJSON(look.Companies[i])
+	body := newCompany(look.Companies[i])
 	body.Explain = look.Companies[i].Explain()
 	writeJSON(w, http.StatusOK, body)
 }
@@ -227,7 +219,7 @@ func (h *handler) resyncJSON(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	var request Request
+	var request api.Request
 	if len(bytes.TrimSpace(body)) > 0 {
 		if contentType(r) != "application/json" {
 			writeError(w, r, http.StatusUnsupportedMediaType, "the body must be JSON, with Content-Type: application/json")
@@ -274,7 +266,7 @@ func (h *handler) resyncForm(w http.ResponseWriter, r *http.Request) {
 	if !h.mayChange(w, r, form.Get("token")) {
 		return
 	}
-	request := Request{Companies: list(form["companies"]), Approve: strings.TrimSpace(form.Get("approve"))}
+	request := api.Request{Companies: list(form["companies"]), Approve: strings.TrimSpace(form.Get("approve"))}
 	for _, key := range list(form["recreate"]) {
 		request.Recreate = append(request.Recreate, sync.Key(key))
 	}
@@ -297,11 +289,11 @@ func list(values []string) []string {
 }
 
 // ask hands a request on, and answers if that cannot be done.
-func (h *handler) ask(w http.ResponseWriter, r *http.Request, request Request) (Asked, bool) {
+func (h *handler) ask(w http.ResponseWriter, r *http.Request, request api.Request) (api.Asked, bool) {
 	asked, err := h.Service.Resync(r.Context(), request)
 	if err != nil {
 		h.fail(w, r, err)
-		return Asked{}, false
+		return api.Asked{}, false
 	}
 	h.Logger.Info("a resync was asked for", "request", asked.ID, "peer", r.RemoteAddr, "companies", len(request.Companies), "approve", request.Approve != "")
 	return asked, true
@@ -323,7 +315,7 @@ func (h *handler) asked(w http.ResponseWriter, r *http.Request) {
 func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	signature := r.Header.Get("X-Content-Signature")
 	if signature == "" {
-		writeError(w, r, http.StatusForbidden, ErrForged.Error())
+		writeError(w, r, http.StatusForbidden, api.ErrForged.Error())
 		return
 	}
 	body, ok := h.strangersBody(w, r, maxCallback)
@@ -335,11 +327,11 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	switch err := h.Service.Callback(ctx, body, signature); {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
-	case errors.Is(err, ErrUndecided):
+	case errors.Is(err, api.ErrUndecided):
 		w.WriteHeader(http.StatusAccepted)
-	case errors.Is(err, ErrForged):
-		writeError(w, r, http.StatusForbidden, ErrForged.Error())
-	case errors.Is(err, ErrInvalid):
+	case errors.Is(err, api.ErrForged):
+		writeError(w, r, http.StatusForbidden, api.ErrForged.Error())
+	case errors.Is(err, api.ErrInvalid):
 		writeError(w, r, http.StatusBadRequest, "this is not a callback")
 	case ctx.Err() != nil:
 		busy(w, r, http.StatusTooManyRequests)

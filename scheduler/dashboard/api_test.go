@@ -13,8 +13,11 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"cwvault/scheduler/api"
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // wait waits until a condition holds.
@@ -50,7 +53,6 @@ func TestReadAPI(t *testing.T) {
 		"limit beyond all":        {"/api/runs?limit=99999999999999999999", 400, `{"error":"limit must be a number from 1 to 1000"}`},
 		"before is no number":     {"/api/runs?before=%22%3E%3Cscript%3E", 400, `{"error":"before must be a number from 0 to 9223372036854775807"}`},
 		"before is negative":      {"/api/runs?before=-1", 400, `{"error":"before must be a number from 0 to 9223372036854775807"}`},
-		"a run":                   {"/api/runs/11", 200, `{"run":11}`},
 		"no run":                  {"/api/runs/13", 404, `{"error":"not found"}`},
 		"a run without a number":  {"/api/runs/last", 404, `{"error":"not found"}`},
 		"a run out of the way":    {"/api/runs/..%2f..%2fetc%2fpasswd", 404, `{"error":"no such page"}`},
@@ -67,7 +69,7 @@ func TestReadAPI(t *testing.T) {
 		"the API itself": {"/api", 404, "no such page"},
 	}
 	f := newFake(t)
-	f.asked["r0"] = Asked{ID: "r0", State: "over", Run: 12, ExitCode: 4}
+	f.asked["r0"] = api.Asked{ID: "r0", State: "over", Run: 12, ExitCode: 4}
 	h := newHandler(local(f), quick())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -79,6 +81,21 @@ func TestReadAPI(t *testing.T) {
 				t.Errorf("Content-Type: %s", kind)
 			}
 		})
+	}
+}
+
+func TestReadRun(t *testing.T) {
+	f := newFake(t)
+	w := do(newHandler(local(f), quick()), "GET", "/api/runs/12", "")
+	var got report.Run
+	if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != 200 || err != nil {
+		t.Fatalf("%d %v", w.Code, err)
+	}
+	if diff := cmp.Diff(f.reports[0], got, cmpopts.IgnoreUnexported(sync.Plan{}, sync.Step{})); diff != "" {
+		t.Errorf("the run means something else (-want +got)\n%s", diff)
+	}
+	if !strings.HasPrefix(w.Body.String(), "{\n  \"schema\": \"cwvault.run/1\",\n  \"run\": 12,") {
+		t.Errorf("%.100s", w.Body)
 	}
 }
 
@@ -120,8 +137,8 @@ func TestHostileNamesInJSON(t *testing.T) {
 	f.state.Look.Companies[0].Name = nasty
 	f.state.Look.Pending.Steps[1].Company.Name = nasty
 	f.reports[0].Error = nasty
-	f.asked["r0"] = Asked{ID: "r0", State: "over", Error: nasty}
-	f.resyncErr = fmt.Errorf("%w: no company %s", ErrInvalid, nasty)
+	f.asked["r0"] = api.Asked{ID: "r0", State: "over", Error: nasty}
+	f.resyncErr = fmt.Errorf("%w: no company %s", api.ErrInvalid, nasty)
 	h := newHandler(local(f), quick())
 	for _, request := range []struct{ method, target string }{
 		{"GET", "/api/plan"}, {"GET", "/api/runs"}, {"GET", "/api/companies?q=evil"}, {"GET", "/api/companies/666"}, {"GET", "/api/resync/r0"}, {"POST", "/api/resync"},
@@ -207,15 +224,15 @@ func TestResync(t *testing.T) {
 	tests := map[string]struct {
 		kind, body string
 		status     int
-		want       *Request
+		want       *api.Request
 		says       string
 	}{
-		"nothing":                {"", "", 202, &Request{}, `"request":"r1"`},
-		"nothing, as curl -d":    {"application/x-www-form-urlencoded", "", 202, &Request{}, `"request":"r1"`},
-		"blanks":                 {"", " \n", 202, &Request{}, ""},
-		"an empty object":        {"application/json", "{}", 202, &Request{}, ""},
-		"companies":              {"application/json; charset=utf-8", `{"companies":["alovet","250"]}`, 202, &Request{Companies: []string{"alovet", "250"}}, ""},
-		"all":                    {"application/json", `{"companies":["a"],"approve":"0badc0de","recreate":["company/1"]}`, 202, &Request{Companies: []string{"a"}, Approve: "0badc0de", Recreate: []sync.Key{"company/1"}}, ""},
+		"nothing":                {"", "", 202, &api.Request{}, `"request":"r1"`},
+		"nothing, as curl -d":    {"application/x-www-form-urlencoded", "", 202, &api.Request{}, `"request":"r1"`},
+		"blanks":                 {"", " \n", 202, &api.Request{}, ""},
+		"an empty object":        {"application/json", "{}", 202, &api.Request{}, ""},
+		"companies":              {"application/json; charset=utf-8", `{"companies":["alovet","250"]}`, 202, &api.Request{Companies: []string{"alovet", "250"}}, ""},
+		"all":                    {"application/json", `{"companies":["a"],"approve":"0badc0de","recreate":["company/1"]}`, 202, &api.Request{Companies: []string{"a"}, Approve: "0badc0de", Recreate: []sync.Key{"company/1"}}, ""},
 		"an unknown field":       {"application/json", `{"company":["alovet"]}`, 400, nil, "unknown field"},
 		"two values":             {"application/json", `{}{}`, 400, nil, "follows"},
 		"garbage behind":         {"application/json", `{} x`, 400, nil, "follows"},
@@ -229,7 +246,7 @@ func TestResync(t *testing.T) {
 		"text":                   {"text/plain", "alovet", 415, nil, "application/json"},
 		"a form with a file":     {"multipart/form-data; boundary=x", "--x--", 415, nil, "application/json"},
 		"too large":              {"application/json", `{"approve":"` + strings.Repeat("a", maxResync) + `"}`, 413, nil, "larger than 65536 bytes"},
-		"just not too large":     {"application/json", `{"approve":"` + strings.Repeat("a", maxResync-len(`{"approve":""}`)) + `"}`, 202, &Request{Approve: strings.Repeat("a", maxResync-len(`{"approve":""}`))}, ""},
+		"just not too large":     {"application/json", `{"approve":"` + strings.Repeat("a", maxResync-len(`{"approve":""}`)) + `"}`, 202, &api.Request{Approve: strings.Repeat("a", maxResync-len(`{"approve":""}`))}, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -239,10 +256,10 @@ func TestResync(t *testing.T) {
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.status, test.says)
 			}
-			var want []Request
+			var want []api.Request
 			location := ""
 			if test.want != nil {
-				want, location = []Request{*test.want}, "/api/resync/r1"
+				want, location = []api.Request{*test.want}, "/api/resync/r1"
 			}
 			if diff := cmp.Diff(want, f.requests()); diff != "" {
 				t.Errorf("asked for (-want +got)\n%s", diff)
@@ -259,17 +276,17 @@ func TestResyncForm(t *testing.T) {
 		form   url.Values
 		change func(*http.Request)
 		status int
-		want   *Request
+		want   *api.Request
 	}{
-		"everything":        {url.Values{"token": {rightToken}}, nil, 303, &Request{}},
-		"with empty fields": {url.Values{"token": {rightToken}, "companies": {" ,"}, "approve": {" "}, "recreate": {""}}, nil, 303, &Request{}},
+		"everything":        {url.Values{"token": {rightToken}}, nil, 303, &api.Request{}},
+		"with empty fields": {url.Values{"token": {rightToken}, "companies": {" ,"}, "approve": {" "}, "recreate": {""}}, nil, 303, &api.Request{}},
 		"some": {url.Values{"token": {rightToken}, "companies": {"alovet, 250", "x"}, "approve": {"0badc0de"}, "recreate": {"company/1,company/2"}}, nil, 303,
-			&Request{Companies: []string{"alovet", "250", "x"}, Approve: "0badc0de", Recreate: []sync.Key{"company/1", "company/2"}}},
+			&api.Request{Companies: []string{"alovet", "250", "x"}, Approve: "0badc0de", Recreate: []sync.Key{"company/1", "company/2"}}},
 		"no token":            {url.Values{"companies": {"alovet"}}, nil, 401, nil},
 		"a wrong token":       {url.Values{"token": {"wrong"}}, nil, 401, nil},
 		"the wrong one first": {url.Values{"token": {"wrong", rightToken}}, nil, 401, nil},
 		"Basic besides":       {url.Values{}, func(r *http.Request) { r.SetBasicAuth("", rightToken) }, 401, nil},
-		"from our page":       {url.Values{"token": {rightToken}}, with("Sec-Fetch-Site", "same-origin"), 303, &Request{}},
+		"from our page":       {url.Values{"token": {rightToken}}, with("Sec-Fetch-Site", "same-origin"), 303, &api.Request{}},
 		"from another site":   {url.Values{"token": {rightToken}}, with("Sec-Fetch-Site", "cross-site"), 403, nil},
 		"from another origin": {url.Values{"token": {rightToken}}, with("Origin", "http://evil.example.com"), 403, nil},
 		"too large":           {url.Values{"token": {rightToken}, "companies": {strings.Repeat("a", maxResync)}}, nil, 413, nil},
@@ -293,9 +310,9 @@ func TestResyncForm(t *testing.T) {
 			if location := w.Header().Get("Location"); (location == "/") != (test.status == 303) {
 				t.Errorf("Location: %q", location)
 			}
-			var want []Request
+			var want []api.Request
 			if test.want != nil {
-				want = []Request{*test.want}
+				want = []api.Request{*test.want}
 			}
 			if diff := cmp.Diff(want, f.requests()); diff != "" {
 				t.Errorf("asked for (-want +got)\n%s", diff)
@@ -317,11 +334,11 @@ func TestServiceErrors(t *testing.T) {
 		callback int
 	}{
 		{nil, 202, 204},
-		{fmt.Errorf("%w: there is no company x", ErrInvalid), 400, 400},
-		{fmt.Errorf("queue: %w", ErrTooMany), 429, 429},
+		{fmt.Errorf("%w: there is no company x", api.ErrInvalid), 400, 400},
+		{fmt.Errorf("queue: %w", api.ErrTooMany), 429, 429},
 		{secretive, 500, 500},
-		{ErrForged, 500, 403},
-		{fmt.Errorf("key: %w", ErrUndecided), 500, 202},
+		{api.ErrForged, 500, 403},
+		{fmt.Errorf("key: %w", api.ErrUndecided), 500, 202},
 	}
 	for _, test := range tests {
 		f := newFake(t)

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -82,22 +79,12 @@ var endpoints = []endpoint{
 
 // TestEndpointsAreAll compares the table above with what is registered.
 func TestEndpointsAreAll(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var registered []string
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
+	for _, pattern := range newHandler(local(newFake(t)), quick()).patterns {
+		if strings.HasPrefix(pattern, "GET /assets/") {
+			pattern = "GET /assets/" // each file has a pattern, and all have the same rule
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range regexp.MustCompile(`mux\.Handle(?:Func)?\("([^"]*)"`).FindAllStringSubmatch(string(text), -1) {
-			registered = append(registered, m[1])
-		}
+		registered = append(registered, pattern)
 	}
 	var known []string
 	for _, e := range endpoints {
@@ -105,6 +92,7 @@ func TestEndpointsAreAll(t *testing.T) {
 	}
 	slices.Sort(known)
 	slices.Sort(registered)
+	registered = slices.Compact(registered)
 	if !slices.Equal(known, registered) {
 		t.Errorf("registered %q\nin the table %q", registered, known)
 	}

@@ -5,6 +5,9 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"cwvault/scheduler/api"
+	"cwvault/sync/report"
 )
 
 // The chart has one column for each run, the oldest first, in two panels:
@@ -37,7 +40,7 @@ type chart struct {
 
 // makeChart draws runs, at most chartRuns, the newest first. Heights follow the square root, so
 // that a run of two changes can be seen beside one of ten thousand.
-func makeChart(runs []Run) chart {
+func makeChart(runs []api.Run) chart {
 	c := chart{Width: chartRuns * chartColumn, Height: chartHeight}
 	for _, r := range runs {
 		c.Most = max(c.Most, changesOf(r))
@@ -45,8 +48,8 @@ func makeChart(runs []Run) chart {
 	}
 	for i, r := range slices.Backward(runs) {
 		box := chartBox{
-			X: (chartRuns-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: className(r.Outcome),
-			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Run, stamp(r.Start), plain(r.Outcome), plural(changesOf(r), "change")),
+			X: (chartRuns-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: className(string(r.Outcome)),
+			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Number, stamp(r.Start), plain(string(r.Outcome)), plural(changesOf(r), "change")),
 		}
 		if d := took(r); d > 0 {
 			box.Title += ", took " + duration(d)
@@ -55,13 +58,13 @@ func makeChart(runs []Run) chart {
 		if n := changesOf(r); n > 0 {
 			c.Changes = append(c.Changes, box.tall(float64(n), float64(c.Most)))
 		}
-		if !slices.Contains([]string{"done", "running"}, r.Outcome) {
+		if r.Outcome != report.Done && r.Outcome != report.Running {
 			box.H = chartHeight
 			c.Troubles = append(c.Troubles, box)
 		}
 	}
 	if len(runs) > 0 {
-		c.Newest, c.Oldest = runs[0].Run, runs[len(runs)-1].Run
+		c.Newest, c.Oldest = runs[0].Number, runs[len(runs)-1].Number
 	}
 	return c
 }
@@ -74,7 +77,7 @@ func (b chartBox) tall(n, most float64) chartBox {
 }
 
 // changesOf counts the changes of a run.
-func changesOf(r Run) int {
+func changesOf(r api.Run) int {
 	n := 0
 	for _, op := range changeWords {
 		n += r.Counts[op]
@@ -85,7 +88,7 @@ func changesOf(r Run) int {
 var changeWords = []string{"create", "adopt", "rename", "move", "archive"}
 
 // took is how long a run took; 0 if it is not over, or its end is not known.
-func took(r Run) time.Duration {
+func took(r api.Run) time.Duration {
 	if r.End == nil {
 		return 0
 	}

@@ -5,17 +5,19 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"cwvault/scheduler/api"
 )
 
 func TestChart(t *testing.T) {
 	at := func(min int) time.Time { return noon.Add(time.Duration(min) * time.Minute) }
 	ended := func(min, sec int) *time.Time { end := at(min).Add(time.Duration(sec) * time.Second); return &end }
-	got := makeChart([]Run{ // the newest first
-		{Run: 9, Start: at(40), Outcome: "running"},
-		{Run: 8, Start: at(30), End: ended(30, 4), Outcome: "partial", Counts: map[string]int{"move": 3, "create": 1, "held": 50, "departed": 7, "unchanged": 900}},
-		{Run: 7, Start: at(20), Outcome: "interrupted", Counts: map[string]int{"create": 1}},
-		{Run: 5, Start: at(10), End: ended(10, 16), Outcome: "failed"},
-		{Run: 4, Start: at(0), End: ended(-5, 0), Outcome: "done", Counts: map[string]int{"archive": 16}}, // the clock was set back
+	got := makeChart([]api.Run{ // the newest first
+		{Number: 9, Start: at(40), Outcome: "running"},
+		{Number: 8, Start: at(30), End: ended(30, 4), Outcome: "partial", Counts: map[string]int{"move": 3, "create": 1, "held": 50, "departed": 7, "unchanged": 900}},
+		{Number: 7, Start: at(20), Outcome: "interrupted", Counts: map[string]int{"create": 1}},
+		{Number: 5, Start: at(10), End: ended(10, 16), Outcome: "failed"},
+		{Number: 4, Start: at(0), End: ended(-5, 0), Outcome: "done", Counts: map[string]int{"archive": 16}}, // the clock was set back
 	})
 	const (
 		failedTitle      = "Run 5, 2026-11-22 12:10 UTC: failed, 0 changes, took 16 s"
@@ -49,7 +51,7 @@ func TestChart(t *testing.T) {
 
 // TestChartShowsTheLeast: one change stays visible beside a million.
 func TestChartShowsTheLeast(t *testing.T) {
-	c := makeChart([]Run{{Run: 2, Counts: map[string]int{"create": 1}}, {Run: 1, Counts: map[string]int{"create": 1_000_000}}})
+	c := makeChart([]api.Run{{Number: 2, Counts: map[string]int{"create": 1}}, {Number: 1, Counts: map[string]int{"create": 1_000_000}}})
 	if got := c.Changes[1]; got.H != 2 || got.Y != 58 {
 		t.Errorf("%+v", got)
 	}

@@ -3,13 +3,16 @@ package dashboard
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	gosync "sync"
 	"testing"
 	"time"
 
 	"cwvault/scheduler"
+	"cwvault/scheduler/api"
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // fakeService is a [Service] that shows what a test puts in, and keeps what it
@@ -18,9 +21,9 @@ import (
 type fakeService struct {
 	mu        gosync.Mutex
 	state     State
-	reports   []RunReport // the newest first
-	asked     map[string]Asked
-	asks      []Request
+	reports   []report.Run // the newest first
+	asked     map[string]api.Asked
+	asks      []api.Request
 	delivered []delivery
 
 	runsErr     error // what Runs and Run return
@@ -40,7 +43,7 @@ func (f *fakeService) set(change func(*State)) {
 }
 
 // requests returns what was asked for so far.
-func (f *fakeService) requests() []Request {
+func (f *fakeService) requests() []api.Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.asks)
@@ -58,53 +61,61 @@ func (f *fakeService) State() State {
 	return f.state
 }
 
-func (f *fakeService) Runs(_ context.Context, limit int, before int64) ([]Run, error) {
+func (f *fakeService) Runs(_ context.Context, limit int, before int64) ([]api.Run, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.runsErr != nil {
 		return nil, f.runsErr
 	}
-	var runs []Run
+	var runs []api.Run
 	for _, r := range f.reports {
-		if len(runs) < limit && (before == 0 || r.Run.Run < before) {
-			runs = append(runs, r.Run)
+		if len(runs) < limit && (before == 0 || r.Number < before) {
+			runs = append(runs, rowOf(r))
 		}
 	}
 	return runs, nil
 }
 
-func (f *fakeService) Run(_ context.Context, id int64) (RunReport, error) {
+// rowOf is a run in a list.
+func rowOf(r report.Run) api.Run {
+	row := api.Run{Number: r.Number, Start: r.Started, End: report.TimeOrNil(r.Ended), Trigger: r.Trigger, Outcome: r.Outcome, Plan: r.ID,
+		Counts: report.CountMap(r.Counts), Error: r.Error}
+	maps.DeleteFunc(row.Counts, func(_ string, n int) bool { return n == 0 })
+	return row
+}
+
+func (f *fakeService) Run(_ context.Context, id int64) (report.Run, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.runsErr != nil {
-		return RunReport{}, f.runsErr
+		return report.Run{}, f.runsErr
 	}
 	for _, r := range f.reports {
-		if r.Run.Run == id {
+		if r.Number == id {
 			return r, nil
 		}
 	}
-	return RunReport{}, ErrNotFound
+	return report.Run{}, api.ErrNotFound
 }
 
-func (f *fakeService) Resync(_ context.Context, r Request) (Asked, error) {
+func (f *fakeService) Resync(_ context.Context, r api.Request) (api.Asked, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.resyncErr != nil {
-		return Asked{}, f.resyncErr
+		return api.Asked{}, f.resyncErr
 	}
 	f.asks = append(f.asks, r)
-	a := Asked{ID: fmt.Sprintf("r%d", len(f.asks)), State: "waiting"}
+	a := api.Asked{ID: fmt.Sprintf("r%d", len(f.asks)), State: api.Waiting}
 	f.asked[a.ID] = a
 	return a, nil
 }
 
-func (f *fakeService) Asked(id string) (Asked, error) {
+func (f *fakeService) Asked(id string) (api.Asked, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a, ok := f.asked[id]
 	if !ok {
-		return Asked{}, ErrNotFound
+		return api.Asked{}, api.ErrNotFound
 	}
 	return a, nil
 }
@@ -150,19 +161,14 @@ func newFake(t *testing.T) *fakeService {
 		Counts:   sync.Counts{Create: 1, Move: 1, Held: 2, Departed: 1, Unchanged: 48},
 	}
 	end := noon.Add(-9 * time.Minute)
-	report := RunReport{
-		Run: Run{
-			Run: 12, Start: noon.Add(-10 * time.Minute), End: &end, Trigger: "schedule", Outcome: "partial", Plan: plan.ID,
-			Counts: map[string]int{"create": 1, "move": 1, "held": 2, "departed": 1, "unchanged": 48}, Error: "the vault said: " + hostile,
-		},
-		JSON:  []byte("{\"schema\":\"cwvault.run/1\",\"run\":12}\n"),
-		Steps: []Step{{Step: moved}, {Step: evil, Status: "failed", Error: hostile}},
-		Held:  plan.Held,
+	partial := report.Run{
+		Plan: plan, Number: 12, Started: noon.Add(-10 * time.Minute), Ended: end, Trigger: "schedule", Outcome: report.Partial,
+		Error: "the vault said: " + hostile, Results: []report.StepResult{{}, {Status: sync.StatusFailed, Error: hostile}},
 	}
-	good := RunReport{Run: Run{Run: 11, Start: noon.Add(-40 * time.Minute), End: &end, Trigger: "start", Outcome: "done"}, JSON: []byte("{\"run\":11}\n")}
+	good := report.Run{Number: 11, Started: noon.Add(-40 * time.Minute), Ended: end, Trigger: "start", Outcome: report.Done}
 	return &fakeService{
-		asked:   map[string]Asked{},
-		reports: []RunReport{report, good},
+		asked:   map[string]api.Asked{},
+		reports: []report.Run{partial, good},
 		state: State{
 			Now: noon, Version: "1.2.3", Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`,
 			Schedule: "@every 30m", TimeZone: "UTC",

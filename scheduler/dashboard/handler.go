@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"cwvault/scheduler/api"
 )
 
 // Options are what [Serve] needs.
@@ -55,6 +57,7 @@ type handler struct {
 	Options
 	lim       limits
 	mux       *http.ServeMux
+	patterns  []string // what mux knows
 	origin    *http.CrossOriginProtection
 	heavy     chan struct{}
 	strangers chan struct{}
@@ -73,12 +76,18 @@ func newHandler(opt Options, lim limits) *handler {
 		Options: opt, lim: lim, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 		heavy: make(chan struct{}, lim.heavy), strangers: make(chan struct{}, lim.strangers), guesses: make(chan struct{}, lim.guesses),
 	}
-	h.mux.HandleFunc("GET /healthz", h.healthz)
-	h.mux.HandleFunc("GET /readyz", h.readyz)
-	h.mux.HandleFunc("GET /metrics", h.read(h.oneOfFew(h.metrics)))
-	h.registerAPI(h.mux)
-	h.registerPages(h.mux)
+	h.handle("GET /healthz", h.healthz)
+	h.handle("GET /readyz", h.readyz)
+	h.handle("GET /metrics", h.read(h.oneOfFew(h.metrics)))
+	h.registerAPI()
+	h.registerPages()
 	return h
+}
+
+// handle registers an answer.
+func (h *handler) handle(pattern string, answer http.HandlerFunc) {
+	h.patterns = append(h.patterns, pattern)
+	h.mux.HandleFunc(pattern, answer)
 }
 
 // contentPolicy lets a page use what comes from this service in files of its
@@ -202,9 +211,7 @@ func (h *handler) recovered(a *answer, r *http.Request) {
 // writeError answers with an error: as JSON in the API, and as text to people.
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		writeJSON(w, status, struct {
-			Error string `json:"error"`
-		}{message})
+		writeJSON(w, status, api.Failure{Error: message})
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -215,11 +222,11 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, message stri
 // fail answers with an error of the [Service].
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, api.ErrNotFound):
 		writeError(w, r, http.StatusNotFound, "not found")
-	case errors.Is(err, ErrInvalid):
+	case errors.Is(err, api.ErrInvalid):
 		writeError(w, r, http.StatusBadRequest, err.Error())
-	case errors.Is(err, ErrTooMany):
+	case errors.Is(err, api.ErrTooMany):
 		busy(w, r, http.StatusTooManyRequests)
 	case r.Context().Err() != nil:
 		busy(w, r, http.StatusServiceUnavailable)

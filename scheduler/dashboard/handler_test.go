@@ -87,7 +87,7 @@ func TestPanic(t *testing.T) {
 			panic("cannot deal with " + r.Header.Get("Authorization"))
 		}, 500, "cause=string"},
 		"with an error":    {func(_ http.ResponseWriter, r *http.Request) { panic(errors.New(r.URL.RawQuery)) }, 500, `cause="*errors.errorString"`},
-		"of the runtime":   {func(http.ResponseWriter, *http.Request) { none.reports[0].JSON = nil }, 500, "nil pointer"},
+		"of the runtime":   {func(http.ResponseWriter, *http.Request) { none.reports[0].Error = "" }, 500, "nil pointer"},
 		"in mid answer":    {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "half"); panic(sent) }, 0, "cause=string"},
 		"after the header": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); panic(sent) }, 0, "cause=string"},
 		"on purpose":       {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, ""},

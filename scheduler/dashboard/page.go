@@ -17,7 +17,9 @@ import (
 	"time"
 	"weak"
 
+	"cwvault/scheduler/api"
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // How much a page shows at most.
@@ -59,17 +61,17 @@ type derived struct {
 	DepartedMore int
 }
 
-func (h *handler) registerPages(mux *http.ServeMux) {
+func (h *handler) registerPages() {
 	p := &pages{h: h, templates: parseTemplates()}
-	mux.HandleFunc("GET /{$}", h.read(p.status))
-	mux.HandleFunc("GET /runs/{id}", h.read(h.oneOfFew(p.run)))
-	mux.HandleFunc("GET /companies/{id}", h.read(p.company))
+	h.handle("GET /{$}", h.read(p.status))
+	h.handle("GET /runs/{id}", h.read(h.oneOfFew(p.run)))
+	h.handle("GET /companies/{id}", h.read(p.company))
 	assets, err := fs.ReadDir(assetFiles, "assets")
 	if err != nil {
 		panic("dashboard: " + err.Error()) // they are part of the program
 	}
 	for _, a := range assets {
-		mux.HandleFunc("GET /assets/"+a.Name(), h.read(asset("assets/"+a.Name())))
+		h.handle("GET /assets/"+a.Name(), h.read(asset("assets/"+a.Name())))
 	}
 }
 
@@ -94,10 +96,10 @@ func asset(name string) http.HandlerFunc {
 func parseTemplates() map[string]*template.Template {
 	base := template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"plain": plain, "short": short, "line": line, "prose": prose, "number": thousands, "plural": plural,
-		"duration": duration, "relative": relative, "took": took, "stamp": stamp,
+		"duration": duration, "relative": relative, "took": took, "between": func(from, to time.Time) time.Duration { return max(0, to.Sub(from)) }, "stamp": stamp,
 		"utc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"changes": changeList,
-		"class":   className,
+		"class":   func(word any) string { return className(fmt.Sprint(word)) },
 		"join":    func(list []string) string { return strings.Join(list, ", ") },
 		"brief":   func(s string) string { return s[:min(12, len(s))] },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
@@ -177,7 +179,7 @@ type statusPage struct {
 	frame
 	Glance  glance
 	Derived *derived // nil before the first look
-	Runs    []Run
+	Runs    []api.Run
 	Before  int64 // the runs listed are those below this one; 0: the newest
 	Older   int64 // where the next list begins; 0 if there is none
 	Chart   chart
@@ -211,7 +213,7 @@ func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 	page.Chart = makeChart(runs)
 	page.Runs = runs[:min(listedRuns, len(runs))]
 	if len(runs) > listedRuns {
-		page.Older = page.Runs[listedRuns-1].Run
+		page.Older = page.Runs[listedRuns-1].Number
 	}
 	p.show(w, r, http.StatusOK, "status.html", page)
 }
@@ -219,9 +221,8 @@ func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 // runPage is one run.
 type runPage struct {
 	frame
-	Run         Run
-	JSON        bool
-	Counts      []count    // steps by what became of them
+	Run         report.Run
+	Counts      []count    // the steps that were made
 	Troubles    []stepLine // those that were not made
 	NotMade     int        // how many there are of them
 	Steps       []stepLine
@@ -238,7 +239,7 @@ type stepLine struct {
 	N int // from 1
 	change
 	To     string
-	Status string
+	Status sync.Status
 }
 
 func (p *pages) run(w http.ResponseWriter, r *http.Request) {
@@ -247,9 +248,9 @@ func (p *pages) run(w http.ResponseWriter, r *http.Request) {
 		p.message(w, r, http.StatusNotFound, "No such run", "Runs have numbers.")
 		return
 	}
-	report, err := p.h.Service.Run(r.Context(), id)
+	run, err := p.h.Service.Run(r.Context(), id)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, api.ErrNotFound):
 		p.message(w, r, http.StatusNotFound, "No such run", "The journal does not know run "+strconv.FormatInt(id, 10)+". It keeps runs for a limited time.")
 		return
 	case err != nil:
@@ -257,21 +258,21 @@ func (p *pages) run(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	first, _ := strconv.Atoi(r.URL.Query().Get("from"))
-	page := makeRunPage(report, first)
+	page := makeRunPage(run, first)
 	page.frame = frame{Title: fmt.Sprintf("Run %d", id), State: p.h.Service.State()}
 	p.show(w, r, http.StatusOK, "run.html", page)
 }
 
 // makeRunPage shows the steps of a run from the first-th on, counted from 1.
-func makeRunPage(report RunReport, first int) runPage {
-	total := len(report.Steps)
+func makeRunPage(run report.Run, first int) runPage {
+	total := len(run.Steps)
 	first = max(1, min(first, total))
 	first -= (first - 1) % listedSteps
 	page := runPage{
-		Run: report.Run, JSON: len(report.JSON) > 0, First: first, Last: min(total, first+listedSteps-1), Total: total,
-		Held: heldGroups(report.Held, heldItems), HeldTotal: len(report.Held),
+		Run: run, First: first, Last: min(total, first+listedSteps-1), Total: total,
+		Held: heldGroups(run.Held, heldItems), HeldTotal: len(run.Held),
 	}
-	link := func(n int) string { return fmt.Sprintf("/runs/%d?from=%d#steps", report.Run.Run, n) }
+	link := func(n int) string { return fmt.Sprintf("/runs/%d?from=%d#steps", run.Number, n) }
 	if first > 1 {
 		page.Earlier = link(first - listedSteps)
 	}
@@ -279,16 +280,17 @@ func makeRunPage(report RunReport, first int) runPage {
 		page.Later = link(page.Last + 1)
 	}
 	var made tally
-	for i, s := range report.Steps {
-		if s.Status == "done" {
+	for i := range run.Steps {
+		s, result := &run.Steps[i], run.Results[i]
+		if result.Status == sync.StatusDone {
 			made[kindOf(s.Op)]++
 		}
 		listed := i+1 >= page.First && i+1 <= page.Last
-		trouble := s.Status == "failed" || s.Status == "skipped" || s.Status == "interrupted"
+		trouble := result.Status != "" && result.Status != sync.StatusDone
 		if !listed && !trouble {
 			continue
 		}
-		line := lineOf(i+1, s)
+		line := lineOf(i+1, s, result)
 		if listed {
 			page.Steps = append(page.Steps, line)
 		}
@@ -303,9 +305,9 @@ func makeRunPage(report RunReport, first int) runPage {
 	return page
 }
 
-func lineOf(n int, s Step) stepLine {
-	line := stepLine{N: n, To: s.To, Status: s.Status, change: change{
-		Kind: kindOf(s.Op), Name: last(levels(s.To)), Reason: s.Reason, Access: s.Access, Error: s.Error,
+func lineOf(n int, s *sync.Step, result report.StepResult) stepLine {
+	line := stepLine{N: n, To: s.To, Status: result.Status, change: change{
+		Kind: kindOf(s.Op), Name: last(levels(s.To)), Reason: s.Reason, Access: s.Access, Error: result.Error,
 	}}
 	line.Company, _ = s.Key.CompanyID()
 	if s.Secrets != nil {

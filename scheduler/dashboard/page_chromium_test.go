@@ -24,6 +24,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
+
+	"cwvault/sync/report"
 )
 
 // TestChromium looks at the page in a real browser, where one is installed.
@@ -469,7 +471,7 @@ func testLive(t *testing.T, b *chromium) {
 		day.Now, day.LastRun = noon.Add(time.Minute), 80
 		*s = day
 		end := noon.Add(time.Minute)
-		f.reports = append([]RunReport{{Run: Run{Run: 80, Start: noon, End: &end, Trigger: "schedule", Outcome: "partial"}}}, f.reports...)
+		f.reports = append([]report.Run{{Number: 80, Started: noon, Ended: end, Trigger: "schedule", Outcome: report.Partial}}, f.reports...)
 	})
 	p.wait(`document.title.startsWith("Not in step") && document.getElementById("state").className.includes("bad")`)
 	p.wait(`document.querySelector("#runs tbody a").textContent === "80" && document.getElementById("running").textContent.trim() === ""`)
@@ -504,7 +506,7 @@ func testLive(t *testing.T, b *chromium) {
 	// The focus stays on a link that is replaced by its like.
 	p.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('#runs a[href="/runs/79"]').focus()`))
 	f.set(func(s *State) {
-		f.reports = append([]RunReport{{Run: Run{Run: 81, Start: noon, Outcome: "running"}}}, f.reports...)
+		f.reports = append([]report.Run{{Number: 81, Started: noon, Outcome: report.Running}}, f.reports...)
 	})
 	p.wait(`document.querySelector("#runs tbody a").textContent === "81"`)
 	if got := eval[string](p, `document.activeElement.getAttribute("href")`); got != "/runs/79" {

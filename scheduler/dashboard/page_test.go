@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 func TestShortened(t *testing.T) {
@@ -195,22 +196,23 @@ func TestHeldGroups(t *testing.T) {
 }
 
 func TestRunPage(t *testing.T) {
-	report := RunReport{Run: Run{Run: 7}, JSON: []byte("{}")}
+	run := report.Run{Number: 7}
 	for i := range 250 {
-		s := Step{Step: newStep(sync.OpCreate, sync.CompanyKey(i+1), "", fmt.Sprintf(`\Clients\%d`, i+1), ""), Status: "done"}
+		s := newStep(sync.OpCreate, sync.CompanyKey(i+1), "", fmt.Sprintf(`\Clients\%d`, i+1), "")
+		result := report.StepResult{Status: sync.StatusDone}
 		switch {
 		case i >= 240:
-			s.Status, s.Error = "failed", "no right"
+			result = report.StepResult{Status: sync.StatusFailed, Error: "no right"}
 		case i >= 150 && i < 210:
-			s.Status = "skipped"
+			result.Status = sync.StatusSkipped
 		}
-		report.Steps = append(report.Steps, s)
+		run.Steps, run.Results = append(run.Steps, s), append(run.Results, result)
 	}
 	for from, want := range map[int]string{
 		-5: "1-100 |/runs/7?from=101#steps", 0: "1-100 |/runs/7?from=101#steps", 100: "1-100 |/runs/7?from=101#steps",
 		101: "101-200 /runs/7?from=1#steps|/runs/7?from=201#steps", 250: "201-250 /runs/7?from=101#steps|", 1 << 40: "201-250 /runs/7?from=101#steps|",
 	} {
-		p := makeRunPage(report, from)
+		p := makeRunPage(run, from)
 		got := fmt.Sprintf("%d-%d %s|%s", p.First, p.Last, p.Earlier, p.Later)
 		if got != want || len(p.Steps) != p.Last-p.First+1 || p.Steps[0].N != p.First || p.Steps[len(p.Steps)-1].N != p.Last {
 			t.Errorf("from %d: %s, want %s; %d steps", from, got, want, len(p.Steps))
@@ -222,7 +224,7 @@ func TestRunPage(t *testing.T) {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}
-	if p := makeRunPage(RunReport{}, 3); len(p.Steps) != 0 || p.Total != 0 || p.Earlier+p.Later != "" || p.JSON {
+	if p := makeRunPage(report.Run{}, 3); len(p.Steps) != 0 || p.Total != 0 || p.Earlier+p.Later != "" {
 		t.Errorf("a run without steps: %+v", p)
 	}
 }
@@ -352,7 +354,7 @@ func TestHostileNamesOnPages(t *testing.T) {
 	f.state.Tenant, f.state.Vault, f.state.Root, f.state.Lease = hostile, hostile, `\`+hostile, hostile
 	f.state.ConnectWise.Error, f.state.LastError, f.state.Schedule, f.state.TimeZone, f.state.Version = hostile, hostile, hostile, hostile, hostile
 	f.state.Scheduler.Running.Start, f.state.Scheduler.Running.Trigger, f.state.Scheduler.Waiting = noon, hostile, hostile
-	f.reports[0].Run.Trigger, f.reports[0].Run.Outcome, f.reports[0].Run.Plan = hostile, hostile, hostile
+	f.reports[0].Trigger, f.reports[0].Outcome, f.reports[0].ID = hostile, hostile, hostile
 	plan := &f.state.Look.Pending
 	for i := range plan.Steps {
 		s := &plan.Steps[i]

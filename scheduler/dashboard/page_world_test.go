@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"cwvault/scheduler"
+	"cwvault/scheduler/api"
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // newStep is a step as the planner makes it. A path of a company's folder ends
@@ -110,32 +112,30 @@ func busyDay() State {
 }
 
 // manyRuns is a history of n runs up to run 79, the newest first.
-func manyRuns(n int) []RunReport {
-	var list []RunReport
+func manyRuns(n int) []report.Run {
+	var list []report.Run
 	for i := range n {
-		r := Run{Run: int64(79 - i), Start: noon.Add(time.Duration(-10-30*i) * time.Minute), Trigger: "schedule", Outcome: "done", Plan: "3f9c0d5e7a11b2c4", Counts: map[string]int{}}
-		end := r.Start.Add(time.Duration(4+i%7*3) * time.Second)
+		r := report.Run{Number: int64(79 - i), Started: noon.Add(time.Duration(-10-30*i) * time.Minute), Trigger: "schedule", Outcome: report.Done}
+		r.ID = "3f9c0d5e7a11b2c4"
+		r.Ended = r.Started.Add(time.Duration(4+i%7*3) * time.Second)
 		switch {
 		case i == 0:
-			r.Outcome, r.Error = "partial", ""
-			r.Counts = map[string]int{"create": 6, "rename": 3, "move": 4, "held": 15, "departed": 1}
+			r.Outcome = report.Partial
+			r.Counts = sync.Counts{Create: 6, Rename: 3, Move: 4, Held: 15, Departed: 1}
 		case i == 5:
-			r.Outcome, r.Error = "failed", "list companies: GET https://na.myconnectwise.net/v4_6_release/apis/3.0/company/companies: 503 Service Unavailable\ntried 5 times"
-			end = r.Start.Add(95 * time.Second)
+			r.Outcome, r.Error = report.Failed, "list companies: GET https://na.myconnectwise.net/v4_6_release/apis/3.0/company/companies: 503 Service Unavailable\ntried 5 times"
+			r.Ended = r.Started.Add(95 * time.Second)
 		case i == 9:
-			r.Outcome, r.Trigger = "interrupted", "start"
+			r.Outcome, r.Trigger, r.Ended = report.Interrupted, "start", time.Time{}
 		case i == 12:
-			r.Outcome = "stopped"
+			r.Outcome = report.Stopped
 		case i == 20:
-			r.Counts = map[string]int{"create": 1200, "move": 33}
-			end = r.Start.Add(14 * time.Minute)
+			r.Counts = sync.Counts{Create: 1200, Move: 33}
+			r.Ended = r.Started.Add(14 * time.Minute)
 		case i%4 == 0:
-			r.Counts = map[string]int{"create": i % 5, "move": i % 3}
+			r.Counts = sync.Counts{Create: i % 5, Move: i % 3}
 		}
-		if r.Outcome != "interrupted" {
-			r.End = &end
-		}
-		list = append(list, RunReport{Run: r, JSON: []byte("{}\n")})
+		list = append(list, r)
 	}
 	return list
 }
@@ -143,19 +143,19 @@ func manyRuns(n int) []RunReport {
 // newWorld returns a service in a state, with a history and a token.
 func newWorld(t *testing.T, state State) (*fakeService, *handler) {
 	t.Helper()
-	f := &fakeService{asked: map[string]Asked{}, reports: manyRuns(79), state: state}
+	f := &fakeService{asked: map[string]api.Asked{}, reports: manyRuns(79), state: state}
 	if state.Look != nil {
 		for i, s := range state.Look.Pending.Steps {
-			status, problem := "done", ""
+			result := report.StepResult{Status: sync.StatusDone}
 			switch {
 			case state.Look.Failed[s.Key] != "":
-				status, problem = "failed", state.Look.Failed[s.Key]
+				result = report.StepResult{Status: sync.StatusFailed, Error: state.Look.Failed[s.Key]}
 			case state.Look.Blocked[s.Key]:
 				continue
 			case i == 3:
-				status, problem = "skipped", "a step that it needs failed"
+				result = report.StepResult{Status: sync.StatusSkipped, Error: "a step that it needs failed"}
 			}
-			f.reports[0].Steps = append(f.reports[0].Steps, Step{Step: s, Status: status, Error: problem})
+			f.reports[0].Steps, f.reports[0].Results = append(f.reports[0].Steps, s), append(f.reports[0].Results, result)
 		}
 		f.reports[0].Held = state.Look.Pending.Held
 	}

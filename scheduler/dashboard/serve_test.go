@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cwvault/scheduler/api"
 )
 
 // patient are limits that never run out in a test, so that those which a test
@@ -119,14 +121,16 @@ func healthy(t *testing.T, addr string) {
 }
 
 func TestServe(t *testing.T) {
-	addr, stop := listen(t, newHandler(local(newFake(t)), patient()))
-	resp, err := http.Get("http://" + addr + "/api/runs/12")
+	f := newFake(t)
+	f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
+	addr, stop := listen(t, newHandler(local(f), patient()))
+	resp, err := http.Get("http://" + addr + "/api/resync/r0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	if err != nil || resp.StatusCode != 200 || string(body) != "{\"schema\":\"cwvault.run/1\",\"run\":12}\n" {
+	if err != nil || resp.StatusCode != 200 || string(body) != "{\"request\":\"r0\",\"state\":\"over\",\"exitCode\":0}\n" {
 		t.Errorf("%s %q %v", resp.Status, body, err)
 	}
 	if resp.Header.Get("Content-Security-Policy") != contentPolicy {

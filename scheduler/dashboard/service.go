@@ -2,26 +2,12 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"cwvault/scheduler"
+	"cwvault/scheduler/api"
 	"cwvault/sync"
-)
-
-// What a [Service] can answer, for errors.Is.
-var (
-	// ErrNotFound: there is no such run, request or company.
-	ErrNotFound = errors.New("not found")
-	// ErrForged: a callback is not from ConnectWise, as far as can be told.
-	ErrForged = errors.New("not signed by ConnectWise")
-	// ErrUndecided: whether a callback is from ConnectWise is still being
-	// found out. What follows from it will follow.
-	ErrUndecided = errors.New("not verified yet")
-	// ErrTooMany: more waits already than is kept.
-	ErrTooMany = errors.New("too many are waiting")
-	// ErrInvalid: what was asked for makes no sense; the error says why.
-	ErrInvalid = errors.New("invalid")
+	"cwvault/sync/report"
 )
 
 // A Service is what the pages and the API show and steer. Its methods may be
@@ -31,20 +17,21 @@ type Service interface {
 	State() State
 	// Runs returns at most limit runs, the newest first: those below before, or
 	// the newest of all if before is 0.
-	Runs(ctx context.Context, limit int, before int64) ([]Run, error)
-	// Run returns one run, with its plan, or ErrNotFound. Steps that have not
-	// begun have an empty status.
-	Run(ctx context.Context, id int64) (RunReport, error)
-	// Resync asks for a run, and returns at once. While one is under way the
-	// request waits for the next; requests that fit together share a run. Its
-	// errors are ErrInvalid and ErrTooMany.
-	Resync(ctx context.Context, r Request) (Asked, error)
-	// Asked returns what became of a request, or ErrNotFound: it never was, or
-	// is long over.
-	Asked(id string) (Asked, error)
+	Runs(ctx context.Context, limit int, before int64) ([]api.Run, error)
+	// Run returns one run, with its plan and a result for each step, or
+	// [api.ErrNotFound].
+	Run(ctx context.Context, number int64) (report.Run, error)
+	// Resync asks for a run, and returns at once. While a run is under way the
+	// request waits for the next one; requests that fit together share a run.
+	// Its errors are [api.ErrInvalid] and [api.ErrTooMany].
+	Resync(ctx context.Context, r api.Request) (api.Asked, error)
+	// Asked returns what became of a request. It returns [api.ErrNotFound] if
+	// there was no such request, or it was over long ago.
+	Asked(id string) (api.Asked, error)
 	// Callback takes a delivery from ConnectWise: the body and its signature,
-	// in base64. It returns within a second, with nil, ErrForged, ErrUndecided,
-	// ErrTooMany or ErrInvalid. A delivery that was seen before is nil, too.
+	// in base64. It returns within a second, with nil or an error of package
+	// api: ErrForged, ErrUndecided, ErrTooMany or ErrInvalid. It returns nil for
+	// a delivery that it has seen before.
 	Callback(ctx context.Context, body []byte, signature string) error
 }
 
@@ -127,58 +114,4 @@ type Company struct {
 	// and a text, all printable. It is a function because the texts of ten
 	// thousand companies are better kept packed.
 	Explain func() string
-}
-
-// Run is one run in a list.
-type Run struct {
-	Run     int64          `json:"run"`
-	Start   time.Time      `json:"start"`
-	End     *time.Time     `json:"end,omitempty"`
-	Trigger string         `json:"trigger"`
-	Outcome string         `json:"outcome"` // done, partial, stopped, failed, interrupted or running
-	Plan    string         `json:"plan,omitempty"`
-	Counts  map[string]int `json:"counts,omitempty"`
-	Error   string         `json:"error,omitempty"`
-}
-
-// RunReport is one run with its steps and what was held.
-type RunReport struct {
-	Run
-	// JSON is the run as `cwvault resync --format json` prints it (cwvault.run/1).
-	JSON  []byte
-	Steps []Step
-	Held  []sync.Held
-}
-
-// Step is a step of a run and what became of it.
-type Step struct {
-	sync.Step
-	Status string // done, failed, skipped, interrupted; empty: not yet
-	Error  string
-}
-
-// Request is what a person asks for. Without companies it is a run of all.
-type Request struct {
-	// Companies are ids or identifiers.
-	Companies []string `json:"companies,omitempty"`
-	// Approve is the id of a plan that guards let through.
-	Approve string `json:"approve,omitempty"`
-	// Recreate are keys of missing folders that may be made again.
-	Recreate []sync.Key `json:"recreate,omitempty"`
-}
-
-// Asked is what became of a [Request].
-type Asked struct {
-	ID string `json:"request"`
-	// State is "waiting", "running" or "over".
-	State string `json:"state"`
-	// Run is the number of the run that was made for it, as soon as that has
-	// one: not before both sides are read. 0 if it failed before.
-	Run   int64 `json:"run,omitempty"`
-	Done  int   `json:"done,omitempty"`  // steps so far
-	Total int   `json:"total,omitempty"` // steps in all
-	// ExitCode is what `cwvault resync` would have ended with, and Error what it
-	// would have printed, once it is over.
-	ExitCode int    `json:"exitCode"`
-	Error    string `json:"error,omitempty"`
 }
