@@ -52,7 +52,7 @@ type pages struct {
 // derived is what is shown of a look: it changes only from run to run.
 type derived struct {
 	Plan         sync.Plan // without what its lists hold
-	Tree         tree
+	Tree         report.Tree
 	Steps        int
 	Held         []heldGroup
 	HeldTotal    int
@@ -166,7 +166,7 @@ func deriveFrom(look *Look) *derived {
 	plan := look.Pending
 	d := &derived{
 		Plan: plan, Steps: len(plan.Steps), HeldTotal: len(plan.Held), Urgent: len(look.Blocked) > 0,
-		Tree: makeTree(look, treeLines), Held: heldGroups(plan.Held, heldItems),
+		Tree: report.MakeTree(look.remaining(), treeLines), Held: heldGroups(plan.Held, heldItems),
 		Departed: slices.Clone(plan.Departed[:min(departedItems, len(plan.Departed))]),
 	}
 	d.DepartedMore = len(plan.Departed) - len(d.Departed)
@@ -222,9 +222,9 @@ func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 type runPage struct {
 	frame
 	Run         report.Run
-	Counts      []count    // the steps that were made
-	Troubles    []stepLine // those that were not made
-	NotMade     int        // how many there are of them
+	Counts      []report.TreeCount // the steps that were made
+	Troubles    []stepLine         // those that were not made
+	NotMade     int                // how many there are of them
 	Steps       []stepLine
 	First, Last int // numbers of the steps listed
 	Total       int
@@ -237,7 +237,7 @@ type runPage struct {
 // stepLine is a step of a run.
 type stepLine struct {
 	N int // from 1
-	change
+	report.Change
 	To     string
 	Status sync.Status
 }
@@ -279,11 +279,11 @@ func makeRunPage(run report.Run, first int) runPage {
 	if page.Last < total {
 		page.Later = link(page.Last + 1)
 	}
-	var made tally
+	var made []report.Kind
 	for i := range run.Steps {
 		s, result := &run.Steps[i], run.Results[i]
 		if result.Status == sync.StatusDone {
-			made[kindOf(s.Op)]++
+			made = append(made, report.KindOf(s.Op))
 		}
 		listed := i+1 >= page.First && i+1 <= page.Last
 		trouble := result.Status != "" && result.Status != sync.StatusDone
@@ -301,13 +301,13 @@ func makeRunPage(run report.Run, first int) runPage {
 			}
 		}
 	}
-	page.Counts = made.list()
+	page.Counts = report.CountKinds(made)
 	return page
 }
 
 func lineOf(n int, s *sync.Step, result report.StepResult) stepLine {
-	line := stepLine{N: n, To: s.To, Status: result.Status, change: change{
-		Kind: kindOf(s.Op), Name: last(levels(s.To)), Reason: s.Reason, Access: s.Access, Error: result.Error,
+	line := stepLine{N: n, To: s.To, Status: result.Status, Change: report.Change{
+		Kind: report.KindOf(s.Op), Reason: s.Reason, Access: s.Access, Error: result.Error,
 	}}
 	line.Company, _ = s.Key.CompanyID()
 	if s.Secrets != nil {
@@ -325,7 +325,7 @@ type companyPage struct {
 	Company Company
 	At      time.Time
 	Facts   []fact
-	Step    *change
+	Step    *report.Change
 	Held    []heldGroup
 	Token   bool
 }
@@ -353,10 +353,9 @@ func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 func makeCompanyPage(look *Look, c Company) companyPage {
 	page := companyPage{Company: c, At: look.At, Facts: facts(c.Explain())}
 	key := sync.CompanyKey(c.ID)
-	m := &treeMaker{root: levels(look.Pending.Root), look: look}
 	for i := range look.Pending.Steps {
 		if s := &look.Pending.Steps[i]; s.Key == key {
-			page.Step = new(m.change(s))
+			page.Step = new(look.remaining().Change(s))
 		}
 	}
 	for _, h := range look.Pending.Held {

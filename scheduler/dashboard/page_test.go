@@ -220,7 +220,7 @@ func TestRunPage(t *testing.T) {
 		if len(p.Troubles) != 50 || p.NotMade != 70 || p.Troubles[0].N != 151 {
 			t.Errorf("%d troubles of %d", len(p.Troubles), p.NotMade)
 		}
-		if diff := cmp.Diff([]count{{kindCreate, 180}}, p.Counts); diff != "" {
+		if diff := cmp.Diff([]report.TreeCount{{Kind: report.KindCreate, N: 180}}, p.Counts); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}

@@ -111,6 +111,18 @@ func busyDay() State {
 	return s
 }
 
+// largeLook is a look with so many steps in so many group folders.
+func largeLook(steps, groups int) *Look {
+	look := newLook()
+	for i := range steps {
+		s := newStep(sync.OpMove, sync.CompanyKey(i+1),
+			fmt.Sprintf(`\Clients\Prospect\Status %d\Company %d`, i%groups, i), fmt.Sprintf(`\Clients\Customer\Status %d\Company %d`, i%groups, i), "type changed")
+		look.Pending.Steps = append(look.Pending.Steps, s)
+		look.Companies = append(look.Companies, Company{i + 1, fmt.Sprintf("c%d", i), fmt.Sprintf("Company %d", i), s.To, "pending", saying("key           " + string(s.Key) + "\n")})
+	}
+	return look
+}
+
 // manyRuns is a history of n runs up to run 79, the newest first.
 func manyRuns(n int) []report.Run {
 	var list []report.Run

@@ -101,6 +101,11 @@ type Look struct {
 	Listed, Managed int
 }
 
+// remaining is what the look left to be done.
+func (l *Look) remaining() report.Remaining {
+	return report.Remaining{Plan: l.Pending, Blocked: l.Blocked, Failed: l.Failed}
+}
+
 // Company is one company as the last run saw it.
 type Company struct {
 	ID         int

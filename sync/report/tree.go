@@ -1,4 +1,4 @@
-package dashboard
+package report
 
 import (
 	"cmp"
@@ -8,84 +8,106 @@ import (
 	"cwvault/sync"
 )
 
-// A pending plan is shown as a diff of the folder tree as it will be:
-//
-//	\Clients
-//	  Customer\Active            + 2 new, < 1 moved away
-//	    + Alder Family Practice  new
-//	    ~ Copperfield Insurance  renamed from Ashdown Engineering
-//	    < Quayside Foods         moves to _Archive\Quayside Foods
-//
-// Levels that only lead to the next one are one line. However large a plan is,
-// the tree has a bounded number of lines: each folder shows the same number of
-// its changes at most, those first that a person must know of.
+// Remaining is what is left of a plan after a run.
+type Remaining struct {
+	Plan    sync.Plan
+	Blocked map[sync.Key]bool   // the steps that wait for approval
+	Failed  map[sync.Key]string // the steps that failed, with the error
+}
 
-// kind is what a line of the tree says.
-type kind int
+// Kind is what a line of a [Tree] says.
+type Kind int
 
+// The kinds. The first five are the operations, in the order of [Operations].
 const (
-	kindCreate kind = iota
-	kindAdopt
-	kindRename
-	kindMove
-	kindArchive
-	kindLeave // the folder goes elsewhere; the other end of a move
-	kindBlocked
-	kindFailed
+	KindCreate Kind = iota
+	KindAdopt
+	KindRename
+	KindMove
+	KindArchive
+	KindLeave // the folder goes elsewhere; the other end of a move
+	KindBlocked
+	KindFailed
 	kinds
 )
 
-// Class names the kind in the style sheet.
-func (k kind) Class() string {
-	return [kinds]string{"create", "adopt", "rename", "move", "archive", "leave", "blocked", "failed"}[k]
+// KindOf returns the kind of an operation.
+func KindOf(op sync.Op) Kind {
+	return Kind(max(0, slices.IndexFunc(operations, func(o Operation) bool { return o.Op == op })))
 }
 
-// Sign is the kind in one character, as `cwvault plan` prints it.
-func (k kind) Sign() string { return [kinds]string{"+", "=", "~", ">", "v", "<", "!", "×"}[k] }
+// Class names the kind in a style sheet.
+func (k Kind) Class() string {
+	switch k {
+	case KindLeave:
+		return "leave"
+	case KindBlocked:
+		return "blocked"
+	case KindFailed:
+		return "failed"
+	}
+	return string(operations[k].Op)
+}
+
+// Sign is the kind in one character.
+func (k Kind) Sign() string {
+	switch k {
+	case KindLeave:
+		return "<"
+	case KindBlocked:
+		return "!"
+	case KindFailed:
+		return "×"
+	}
+	return operations[k].Sign
+}
 
 // Word is the kind for people.
-func (k kind) Word() string {
-	return [kinds]string{"new", "adopted", "renamed", "moved", "archived", "moved away", "held by a guard", "failed"}[k]
-}
-
-func kindOf(op sync.Op) kind {
-	switch op {
-	case sync.OpAdopt:
-		return kindAdopt
-	case sync.OpRename:
-		return kindRename
-	case sync.OpMove:
-		return kindMove
-	case sync.OpArchive:
-		return kindArchive
+func (k Kind) Word() string {
+	switch k {
+	case KindLeave:
+		return "moved away"
+	case KindBlocked:
+		return "waiting for approval"
+	case KindFailed:
+		return "failed"
 	}
-	return kindCreate
+	return operations[k].State
 }
 
-// count is how many lines of one kind there are.
-type count struct {
-	Kind kind
+// TreeCount is how many lines of one kind there are.
+type TreeCount struct {
+	Kind Kind
 	N    int
+}
+
+// CountKinds returns how many there are of each kind, in their order.
+func CountKinds(list []Kind) []TreeCount {
+	var t tally
+	for _, k := range list {
+		t[k]++
+	}
+	return t.list()
 }
 
 type tally [kinds]int
 
-func (t tally) list() []count {
-	var list []count
+func (t tally) list() []TreeCount {
+	var list []TreeCount
 	for k, n := range t {
 		if n > 0 {
-			list = append(list, count{kind(k), n})
+			list = append(list, TreeCount{Kind(k), n})
 		}
 	}
 	return list
 }
 
-// change is what becomes of one folder.
-type change struct {
-	Kind kind
+// Change is what becomes of one folder.
+type Change struct {
+	Kind Kind
 	Name string
-	// Other is the former name of what is renamed, and where from or to what is
-	// moved: the folder above it, or all of its path if its name changes too.
+	// Other is the former name of a renamed folder. For a move it is the other
+	// end: the folder above it, or the whole path if the name changes too.
 	// Paths are below the root.
 	Other   string
 	Reason  string
@@ -97,20 +119,30 @@ type change struct {
 	Company int    // 0 for a group folder
 }
 
-// treeFolder is a folder in which something changes.
-type treeFolder struct {
-	Name    string  // may be several levels
-	Change  *change // of the folder itself; nil if it stays as it is
-	Counts  []count // of everything below it
-	Changes []change
+// TreeFolder is a folder in which something changes.
+type TreeFolder struct {
+	Name    string      // may be several levels
+	Change  *Change     // of the folder itself; nil if it stays as it is
+	Counts  []TreeCount // of everything below it
+	Changes []Change
 	More    int // changes directly in it that are not shown; Counts has them
-	Folders []treeFolder
+	Folders []TreeFolder
 }
 
-// tree is a plan as a diff.
-type tree struct {
-	Counts []count // of the steps, each once
-	Root   treeFolder
+// Tree is a plan as a diff of the folder tree as it will be:
+//
+//	\Clients
+//	  Customer\Active            + 2 new, < 1 moved away
+//	    + Alder Family Practice  new
+//	    ~ Copperfield Insurance  renamed from Ashdown Engineering
+//	    < Quayside Foods         moved away to _Archive\Quayside Foods
+//
+// Levels that only lead to the next one are one line. However large the plan,
+// the tree has a bounded number of lines: every folder shows at most the same
+// number of its changes, the failed ones and those that wait for approval first.
+type Tree struct {
+	Counts []TreeCount // of the steps, each once
+	Root   TreeFolder
 	// Cut is how many lines are missing because there are too many folders.
 	Cut int
 }
@@ -142,36 +174,36 @@ func (n *node) at(path []string) *node {
 // isLine reports whether the folder is shown as one change and nothing else.
 func (n *node) isLine() bool { return n.step != nil && len(n.children) == 0 && len(n.leaving) == 0 }
 
-// treeMaker turns a look into a tree.
+// treeMaker turns what remains into a tree.
 type treeMaker struct {
 	root    []string
-	look    *Look
+	rest    Remaining
 	renamed map[string][]string // the present paths of groups that move or change their name, and what becomes of them
 	left    int                 // lines that may still be shown
 	each    int                 // changes that a folder shows at most
 }
 
-// makeTree returns what a look left to be done as a tree of about limit lines
-// at most, and nothing more than one for each step.
-func makeTree(look *Look, limit int) tree {
-	m := &treeMaker{root: levels(look.Pending.Root), look: look, renamed: map[string][]string{}, left: limit}
-	steps := look.Pending.Steps
+// MakeTree returns what remains as a tree of about limit lines at most, and
+// never more than one for each end of a step.
+func MakeTree(rest Remaining, limit int) Tree {
+	m := &treeMaker{root: levels(rest.Plan.Root), rest: rest, renamed: map[string][]string{}, left: limit}
+	steps := rest.Plan.Steps
 	for _, s := range steps {
 		if s.Kind == sync.KindGroup && s.From != "" && s.From != s.To {
 			m.renamed[strings.Join(m.below(s.From), `\`)] = m.below(s.To)
 		}
 	}
-	root := &node{name: look.Pending.Root}
+	root := &node{name: rest.Plan.Root}
 	var total tally
 	for i := range steps {
 		s := &steps[i]
 		root.at(m.below(s.To)).step = s
-		total[kindOf(s.Op)]++
+		total[KindOf(s.Op)]++
 		if m.blocked(s) {
-			total[kindBlocked]++
+			total[KindBlocked]++
 		}
 		if m.failed(s) != "" {
-			total[kindFailed]++
+			total[KindFailed]++
 		}
 		if s.Op == sync.OpMove || s.Op == sync.OpArchive {
 			from := m.below(s.From)
@@ -185,7 +217,7 @@ func makeTree(look *Look, limit int) tree {
 			break
 		}
 	}
-	t := tree{Counts: total.list()}
+	t := Tree{Counts: total.list()}
 	t.Root, t.Cut = m.show(root)
 	return t
 }
@@ -215,24 +247,24 @@ func (m *treeMaker) after(path []string) []string {
 	return path
 }
 
-func (m *treeMaker) blocked(s *sync.Step) bool  { return m.look.Blocked[s.Key] }
-func (m *treeMaker) failed(s *sync.Step) string { return m.look.Failed[s.Key] }
+func (m *treeMaker) blocked(s *sync.Step) bool  { return m.rest.Blocked[s.Key] }
+func (m *treeMaker) failed(s *sync.Step) string { return m.rest.Failed[s.Key] }
 
 // sum counts what happens in and below a folder.
 func (m *treeMaker) sum(n *node) {
-	n.below[kindLeave] += len(n.leaving)
+	n.below[KindLeave] += len(n.leaving)
 	for _, child := range n.children {
 		m.sum(child)
 		for k := range kinds {
 			n.below[k] += child.below[k]
 		}
 		if s := child.step; s != nil {
-			n.below[kindOf(s.Op)]++
+			n.below[KindOf(s.Op)]++
 			if m.blocked(s) {
-				n.below[kindBlocked]++
+				n.below[KindBlocked]++
 			}
 			if m.failed(s) != "" {
-				n.below[kindFailed]++
+				n.below[KindFailed]++
 			}
 		}
 	}
@@ -277,16 +309,16 @@ func (m *treeMaker) lines(n *node) int {
 }
 
 // shown returns how many of a folder's changes are shown: a few of those that
-// failed even where its numbers must do for the others.
+// failed even where there is room for the counts only.
 func (m *treeMaker) shown(changes, failed int) int {
 	return min(changes, max(m.each, min(failed, 3)))
 }
 
 // show turns a folder into what is shown of it, and returns how many lines of
 // those below it are not, because m.left is used up.
-func (m *treeMaker) show(n *node) (f treeFolder, cut int) {
+func (m *treeMaker) show(n *node) (f TreeFolder, cut int) {
 	name, end := collapse(n)
-	f = treeFolder{Name: name, Counts: end.below.list()}
+	f = TreeFolder{Name: name, Counts: end.below.list()}
 	if n.step != nil {
 		f.Change = new(m.change(n.step))
 	}
@@ -319,7 +351,7 @@ func (m *treeMaker) show(n *node) (f treeFolder, cut int) {
 	slices.SortFunc(folders, func(a, b *node) int { return compareNames(a.name, b.name) })
 	for _, child := range folders {
 		if m.left <= 0 {
-			for _, c := range child.below[:kindBlocked] {
+			for _, c := range child.below[:KindBlocked] {
 				cut += c
 			}
 			if child.step != nil {
@@ -334,11 +366,17 @@ func (m *treeMaker) show(n *node) (f treeFolder, cut int) {
 	return f, cut
 }
 
+// Change returns what a step does, seen from where its folder will be.
+func (r Remaining) Change(s *sync.Step) Change {
+	m := &treeMaker{root: levels(r.Plan.Root), rest: r}
+	return m.change(s)
+}
+
 // change is a step seen from where its folder will be.
-func (m *treeMaker) change(s *sync.Step) change {
+func (m *treeMaker) change(s *sync.Step) Change {
 	to := levels(s.To)
-	c := change{
-		Kind: kindOf(s.Op), Name: last(to), Reason: s.Reason, Access: s.Access,
+	c := Change{
+		Kind: KindOf(s.Op), Name: last(to), Reason: s.Reason, Access: s.Access,
 		Blocked: m.blocked(s), Error: m.failed(s),
 	}
 	if s.Via != "" {
@@ -366,13 +404,13 @@ func (m *treeMaker) whence(other string, one []string) string {
 	if above := path[:max(0, len(path)-1)]; len(above) > 0 {
 		return strings.Join(above, `\`)
 	}
-	return m.look.Pending.Root
+	return m.rest.Plan.Root
 }
 
 // leaves is a step seen from where its folder is now.
-func (m *treeMaker) leaves(s *sync.Step) change {
+func (m *treeMaker) leaves(s *sync.Step) Change {
 	from := levels(s.From)
-	c := change{Kind: kindLeave, Name: last(from), Other: m.whence(s.To, from), Blocked: m.blocked(s)}
+	c := Change{Kind: KindLeave, Name: last(from), Other: m.whence(s.To, from), Blocked: m.blocked(s)}
 	c.Company, _ = s.Key.CompanyID()
 	return c
 }
@@ -384,12 +422,12 @@ func last(levels []string) string {
 	return levels[len(levels)-1]
 }
 
-// compareChanges puts first what failed and what a guard holds, and last what
-// is told elsewhere too.
-func compareChanges(a, b change) int {
-	urgency := func(c change) int {
+// compareChanges puts first what failed and what waits for approval, and last
+// the other ends of moves, which are listed at their targets too.
+func compareChanges(a, b Change) int {
+	urgency := func(c Change) int {
 		switch {
-		case c.Kind == kindLeave:
+		case c.Kind == KindLeave:
 			return 3
 		case c.Error != "":
 			return 0
