@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	gosync "sync"
 	"time"
 
@@ -119,9 +118,12 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 	}
 	l.Pending = pending
 
-	e := newExplainer(&proposal{wanted: p.wanted, source: p.source, tree: tree}, pending, p.structure)
-	l.Managed = len(e.folders)
-	l.Companies = companiesOf(e)
+	l.Companies = report.Explain(report.Situation{Wanted: p.wanted, Structure: p.structure, Companies: p.source.Companies, Tree: tree, Plan: pending})
+	for i := range l.Companies {
+		if l.Companies[i].FolderID != "" {
+			l.Managed++
+		}
+	}
 	return l
 }
 
@@ -195,51 +197,6 @@ func treeAfter(t sync.Tree, p sync.Program, results []stepResult) sync.Tree {
 		}
 	}
 	return t
-}
-
-// companiesOf lists all companies with what is to be said of each.
-func companiesOf(e *explainer) []dashboard.Company {
-	list := make([]dashboard.Company, 0, len(e.companies))
-	var texts packer
-	add := func(id int, name, identifier string) {
-		key := sync.CompanyKey(id)
-		step, pending := e.steps[key]
-		_, held := e.held[key]
-		_, departed := e.departed[key]
-		choice, _ := e.wanted.Explain(id)
-		c := dashboard.Company{ID: id, Identifier: identifier, Name: name, State: "in step", Explain: texts.add(e.text(id))}
-		switch {
-		case departed:
-			c.State = "departed"
-		case held:
-			c.State = "held"
-		case pending:
-			c.State = "pending"
-		case choice.Out != "":
-			c.State = "left out"
-		}
-		if folder, ok := e.folders[id]; ok {
-			c.Path = e.paths[folder.ID]
-		} else if pending {
-			c.Path = step.To
-		}
-		list = append(list, c)
-	}
-	for id, c := range e.companies {
-		add(id, c.Name, c.Identifier)
-	}
-	for key, d := range e.departed {
-		if id, ok := key.CompanyID(); ok {
-			if _, listed := e.companies[id]; !listed {
-				add(id, d.Path[strings.LastIndex(d.Path, `\`)+1:], "")
-			}
-		}
-	}
-	texts.done()
-	slices.SortFunc(list, func(a, b dashboard.Company) int {
-		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
-	})
-	return list
 }
 
 // runsCache keeps lists of runs for a moment, so that however many look at the

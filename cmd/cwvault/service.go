@@ -17,6 +17,7 @@ import (
 	"cwvault/scheduler/dashboard"
 	"cwvault/sync"
 	"cwvault/sync/journal"
+	"cwvault/sync/report"
 )
 
 const (
@@ -270,7 +271,7 @@ func (v *service) run(ctx context.Context) error {
 		text = err.Error()
 	}
 	v.queue.over(b, run, code, text)
-	v.metrics.RunEnded(outcome, time.Since(started))
+	v.metrics.RunEnded(report.Outcome(outcome), time.Since(started))
 	v.notifier.status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, outcome))
 	if err == nil {
 		err = v.report(r, b.request.partial())
@@ -376,7 +377,7 @@ func (v *service) report(r *runReport, partial bool) error {
 		"held", r.Counts.Held, "departed", r.Counts.Departed, "unchanged", r.Counts.Unchanged)
 	failed := 0
 	for i, step := range r.Results {
-		v.metrics.StepEnded(r.Steps[i].Op, string(step.Status))
+		v.metrics.StepEnded(r.Steps[i].Op, step.Status)
 		if step.Error == "" {
 			continue
 		}

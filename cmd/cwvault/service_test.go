@@ -23,6 +23,7 @@ import (
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/scheduler/dashboard"
 	"cwvault/sync"
+	"cwvault/sync/report"
 	"cwvault/vault/secretserver/secretservertest"
 )
 
@@ -221,8 +222,8 @@ func TestServiceLook(t *testing.T) {
 			if want == `\` {
 				continue // it has none
 			}
-			if c.Path != want || !strings.Contains(c.Explain(), want) {
-				t.Errorf("%s: company %d is at %s, want %s; %s", what, c.ID, c.Path, want, c.Explain())
+			if c.Path != want || !strings.Contains(report.FactText(c.Facts()), want) {
+				t.Errorf("%s: company %d is at %s, want %s; %s", what, c.ID, c.Path, want, report.FactText(c.Facts()))
 			}
 		}
 	}

@@ -110,10 +110,6 @@ func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
 	writeRaw(w, http.StatusOK, text)
 }
 
-func newCompany(c Company) api.Company {
-	return api.Company{ID: c.ID, Identifier: c.Identifier, Name: c.Name, Path: c.Path, State: report.CompanyState(c.State)}
-}
-
 // companies searches: ?q=&limit=20.
 func (h *handler) companies(w http.ResponseWriter, r *http.Request) {
 	limit, ok := number(w, r, "limit", 20, 1, maxList)
@@ -128,7 +124,7 @@ func (h *handler) companies(w http.ResponseWriter, r *http.Request) {
 	found, more := Search(look.Companies, r.URL.Query().Get("q"), int(limit))
 	body := api.Companies{Companies: make([]api.Company, len(found)), More: more}
 	for i, c := range found {
-		body.Companies[i] = newCompany(c)
+		body.Companies[i] = api.NewCompany(c)
 	}
 	writeJSON(w, http.StatusOK, body)
 }
@@ -141,34 +137,35 @@ func (h *handler) company(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, api.ErrNotFound)
 		return
 	}
-	i := slices.IndexFunc(look.Companies, func(c Company) bool { return c.ID == id })
+	i := slices.IndexFunc(look.Companies, func(c report.Company) bool { return c.ID == id })
 	if i < 0 {
 		h.fail(w, r, api.ErrNotFound)
 		return
 	}
-	body := newCompany(look.Companies[i])
-	body.Explain = look.Companies[i].Explain()
+	body := api.NewCompany(look.Companies[i])
+	body.Explain = report.FactText(look.Companies[i].Facts())
 	writeJSON(w, http.StatusOK, body)
 }
 
 // Search returns the first of the companies that query is about, at most limit,
 // and whether there are more. Every word of the query must be in the name, the
 // identifier or the path, whatever the case, or be the id. A company whose id or
-// identifier is the whole query comes first; the others keep their order.
-// Without words it is about all of them.
-func Search(companies []Company, query string, limit int) (found []Company, more bool) {
+// identifier is the whole query comes first; the others keep their order. A
+// query without words is about all companies.
+func Search(companies []report.Company, query string, limit int) (found []report.Company, more bool) {
 	words := strings.Fields(strings.ToLower(query))
 	if len(query) > maxQuery {
 		return nil, false
 	}
 	limit = max(limit, 0)
-	var others []Company
-	for _, c := range companies {
+	var others []report.Company
+	for i := range companies {
+		c := &companies[i]
 		switch exact, ok := matches(c, words); {
 		case exact:
-			found = append(found, c)
+			found = append(found, *c)
 		case ok && len(others) <= limit:
-			others = append(others, c)
+			others = append(others, *c)
 		}
 	}
 	found = append(found, others...)
@@ -177,7 +174,7 @@ func Search(companies []Company, query string, limit int) (found []Company, more
 
 // matches reports whether all words, which are in lower case, are about c, and
 // whether one alone names it.
-func matches(c Company, words []string) (exact, ok bool) {
+func matches(c *report.Company, words []string) (exact, ok bool) {
 	if len(words) == 0 {
 		return false, true
 	}
@@ -186,7 +183,7 @@ func matches(c Company, words []string) (exact, ok bool) {
 	if len(words) == 1 && (words[0] == string(id) || strings.EqualFold(words[0], c.Identifier)) {
 		return true, true
 	}
-	text := strings.ToLower(c.Identifier + "\n" + c.Name + "\n" + c.Path)
+	text := strings.ToLower(c.Identifier + "\n" + c.Name + "\n" + c.Where())
 	for _, word := range words {
 		if word != string(id) && !strings.Contains(text, word) {
 			return false, false

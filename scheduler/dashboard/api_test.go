@@ -56,11 +56,14 @@ func TestReadAPI(t *testing.T) {
 		"no run":                  {"/api/runs/13", 404, `{"error":"not found"}`},
 		"a run without a number":  {"/api/runs/last", 404, `{"error":"not found"}`},
 		"a run out of the way":    {"/api/runs/..%2f..%2fetc%2fpasswd", 404, `{"error":"no such page"}`},
-		"a search":                {"/api/companies?q=ALOVET", 200, `{"companies":[{"id":250,"identifier":"alovet","name":"Alovet, Inc.","path":"\\Clients\\Customer\\Active\\Alovet, Inc.","state":"held"}],"more":false}`},
+		"a search":                {"/api/companies?q=ALOVET", 200, `{"companies":[{"id":250,"identifier":"alovet","name":"Alovet, Inc.","path":"\\Clients\\Prospect\\Active\\Alovet","state":"held"}],"more":false}`},
 		"a search without result": {"/api/companies?q=nobody", 200, `{"companies":[],"more":false}`},
 		"a search with more": {"/api/companies?limit=1&q=customer+nine", 200,
 			`{"companies":[{"id":9,"identifier":"nine","name":"Nine","path":"\\Clients\\Customer\\Active\\Nine","state":"departed"}],"more":false}`},
-		"a company":      {"/api/companies/250", 200, `{"id":250,"identifier":"alovet","name":"Alovet, Inc.","path":"\\Clients\\Customer\\Active\\Alovet, Inc.","state":"held","explain":"Company  250\nType     Customer"}`},
+		"a company": {"/api/companies/250", 200, `{"id":250,"identifier":"alovet","name":"Alovet, Inc.","path":"\\Clients\\Prospect\\Active\\Alovet","state":"held","explain":` +
+			`"key           company/250\ncompany       Alovet, Inc. (alovet)\nstatus        Active (1)\ntypes         Customer (1)\nfolder        \\Clients\\Prospect\\Active\\Alovet (id 21)\n` +
+			`next          move to \\Clients\\Customer\\Active\\Alovet, Inc.: type changed from Prospect to Customer\nheld          guard-moves: 21 of 50 folders would move\n` +
+			`fix           Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 0badc0de. If not, correct ConnectWise.\n"}`},
 		"no company":     {"/api/companies/251", 404, `{"error":"not found"}`},
 		"no number":      {"/api/companies/alovet", 404, `{"error":"not found"}`},
 		"a request":      {"/api/resync/r0", 200, `{"request":"r0","state":"over","run":12,"exitCode":4}`},
@@ -168,7 +171,7 @@ func TestHostileNamesInJSON(t *testing.T) {
 }
 
 func TestSearch(t *testing.T) {
-	all := []Company{
+	all := []report.Company{
 		{ID: 12, Identifier: "zeta2", Name: "Zeta 250 GmbH", Path: `\C\Customer\Zeta`},
 		{ID: 250, Identifier: "alovet", Name: "Alovet, Inc.", Path: `\C\Customer\Alovet, Inc.`},
 		{ID: 251, Identifier: "zeta", Name: "ÄRZTE Straße", Path: `\C\Prospect\Ärzte`},

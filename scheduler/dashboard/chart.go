@@ -49,7 +49,7 @@ func makeChart(runs []api.Run) chart {
 	for i, r := range slices.Backward(runs) {
 		box := chartBox{
 			X: (chartRuns-1-i)*chartColumn + (chartColumn-chartBar)/2, W: chartBar, Class: className(string(r.Outcome)),
-			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Number, stamp(r.Start), plain(string(r.Outcome)), plural(changesOf(r), "change")),
+			Title: fmt.Sprintf("Run %d, %s: %s, %s", r.Number, stamp(r.Start), plain(string(r.Outcome)), report.Count(changesOf(r), "change")),
 		}
 		if d := took(r); d > 0 {
 			box.Title += ", took " + duration(d)
@@ -79,13 +79,11 @@ func (b chartBox) tall(n, most float64) chartBox {
 // changesOf counts the changes of a run.
 func changesOf(r api.Run) int {
 	n := 0
-	for _, op := range changeWords {
-		n += r.Counts[op]
+	for _, o := range report.Operations() {
+		n += r.Counts[string(o.Op)]
 	}
 	return n
 }
-
-var changeWords = []string{"create", "adopt", "rename", "move", "archive"}
 
 // took is how long a run took; 0 if it is not over, or its end is not known.
 func took(r api.Run) time.Duration {

@@ -182,17 +182,15 @@ func newFake(t *testing.T) *fakeService {
 			Look: &Look{
 				Run: 12, At: noon.Add(-10 * time.Minute), Pending: plan,
 				Blocked: map[sync.Key]bool{"company/250": true}, Failed: map[sync.Key]string{"company/666": hostile},
-				Companies: []Company{
-					{666, "evil", hostile, evil.To, "pending", saying("Company  " + "666\nPath     to be made")},
-					{250, "alovet", "Alovet, Inc.", moved.To, "held", saying("Company  250\nType     Customer")},
-					{9, "nine", "Nine", `\Clients\Customer\Active\Nine`, "departed", saying("Company  9")},
-					{7, "seven", "Seven", `\Clients\Seven`, "held", saying("Company  7")},
+				Companies: []report.Company{
+					{ID: 666, Identifier: "evil", Name: hostile, Listed: true, Step: &plan.Steps[1], PlanID: plan.ID},
+					{ID: 250, Identifier: "alovet", Name: "Alovet, Inc.", Listed: true, Status: sync.Ref{ID: 1, Name: "Active"}, Types: []sync.Ref{{ID: 1, Name: "Customer"}},
+						Path: moved.From, FolderID: "21", Step: &plan.Steps[0], Held: &plan.Held[1], PlanID: plan.ID},
+					{ID: 9, Identifier: "nine", Name: "Nine", Path: plan.Departed[0].Path, FolderID: "9", Departed: &plan.Departed[0]},
+					{ID: 7, Identifier: "seven", Name: "Seven", Listed: true, Path: `\Clients\Seven`, FolderID: "7", Held: &plan.Held[0], PlanID: plan.ID},
 				},
 				Listed: 3, Managed: 49,
 			},
 		},
 	}
 }
-
-// saying returns a company's explanation.
-func saying(text string) func() string { return func() string { return text } }

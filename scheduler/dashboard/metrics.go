@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // Metrics counts what happens, for Prometheus. A nil *Metrics counts nothing.
@@ -22,19 +23,6 @@ type Metrics struct {
 	retries   *prometheus.CounterVec
 	callbacks *prometheus.CounterVec
 }
-
-// The labels whose values are few and known are there from the start: what has
-// not happened yet is 0, and a rule that looks at it can work.
-var (
-	ops       = []sync.Op{sync.OpCreate, sync.OpAdopt, sync.OpRename, sync.OpMove, sync.OpArchive}
-	holdCodes = []sync.HoldCode{
-		sync.HeldNoType, sync.HeldNoStatus, sync.HeldNoTerritory, sync.HeldNoMarket, sync.HeldNoParent,
-		sync.HeldUnmanagedFolder, sync.HeldNameCollision, sync.HeldFolderMissing, sync.HeldForeignMark,
-		sync.HeldGuardMoves, sync.HeldGuardRenames, sync.HeldGuardArchives, sync.HeldAccessWidens,
-		sync.HeldExcluded, sync.HeldPaused, sync.HeldFailedBefore,
-		sync.HeldDuplicateMark, sync.HeldCycle, sync.HeldGuardLayout, sync.HeldSettling,
-	}
-)
 
 // NewMetrics returns metrics of a service of that version, of its process and
 // of the Go runtime.
@@ -61,12 +49,12 @@ func NewMetrics(version string) *Metrics {
 	m.registry.MustRegister(m.runs, m.steps, m.requests, m.retries, m.callbacks, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	for _, outcome := range []string{"done", "partial", "stopped", "failed"} {
-		m.runs.WithLabelValues(outcome)
+	for _, outcome := range []report.Outcome{report.Done, report.Partial, report.Stopped, report.Failed} {
+		m.runs.WithLabelValues(string(outcome))
 	}
-	for _, op := range ops {
+	for _, o := range report.Operations() {
 		for _, status := range []sync.Status{sync.StatusDone, sync.StatusFailed, sync.StatusSkipped} {
-			m.steps.WithLabelValues(string(op), string(status))
+			m.steps.WithLabelValues(string(o.Op), string(status))
 		}
 	}
 	for _, server := range []string{serverConnectWise, serverVault} {
@@ -82,16 +70,16 @@ const (
 )
 
 // RunEnded counts a run.
-func (m *Metrics) RunEnded(outcome string, took time.Duration) {
+func (m *Metrics) RunEnded(outcome report.Outcome, took time.Duration) {
 	if m != nil {
-		m.runs.WithLabelValues(outcome).Observe(took.Seconds())
+		m.runs.WithLabelValues(string(outcome)).Observe(took.Seconds())
 	}
 }
 
 // StepEnded counts a step of a run.
-func (m *Metrics) StepEnded(op sync.Op, status string) {
+func (m *Metrics) StepEnded(op sync.Op, status sync.Status) {
 	if m != nil {
-		m.steps.WithLabelValues(string(op), status).Inc()
+		m.steps.WithLabelValues(string(op), string(status)).Inc()
 	}
 }
 
@@ -192,13 +180,13 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	set(descManaged, float64(st.Look.Managed))
 	set(descDeparted, float64(len(st.Look.Pending.Departed)))
 	pending, held := map[sync.Op]int{}, map[sync.HoldCode]int{}
-	for _, op := range ops {
-		pending[op] = 0
+	for _, o := range report.Operations() {
+		pending[o.Op] = 0
 	}
 	for _, step := range st.Look.Pending.Steps {
 		pending[step.Op]++
 	}
-	for _, code := range holdCodes {
+	for _, code := range sync.HoldCodes() {
 		held[code] = 0
 	}
 	for _, h := range st.Look.Pending.Held {

@@ -1,11 +1,7 @@
 package dashboard
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // scrape returns what /metrics says, but for what the Go runtime, the process
@@ -149,31 +146,15 @@ func TestNoMetrics(t *testing.T) {
 	m.CallbackTaken("taken")
 }
 
-// TestHoldCodesAreAll compares the list here with the constants of the core.
-func TestHoldCodesAreAll(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/hold.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+// TestHoldCodesAreExplained: each code of the core has its words.
+func TestHoldCodesAreExplained(t *testing.T) {
+	codes := sync.HoldCodes()
+	if len(codes) < 20 {
+		t.Errorf("only %d codes", len(codes))
 	}
-	var codes []sync.HoldCode
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
+	for _, code := range codes {
+		if h := report.HoldOf(code); h.Title == "" || h.Means == "" || h.Fix == "" || strings.HasPrefix(h.Title, "held: ") {
+			t.Errorf("%s: %+v", code, h)
 		}
-		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "HoldCode" {
-			code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			codes = append(codes, sync.HoldCode(code))
-		}
-		return true
-	})
-	if len(codes) < 16 {
-		t.Fatalf("only %d constants were found", len(codes))
-	}
-	if diff := cmp.Diff(codes, holdCodes); diff != "" {
-		t.Errorf("(-sync +here)\n%s", diff)
 	}
 }

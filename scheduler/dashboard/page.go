@@ -56,7 +56,7 @@ type derived struct {
 	Steps        int
 	Held         []heldGroup
 	HeldTotal    int
-	Urgent       bool // something waits for the plan to be approved
+	Approvable   bool // something waits for approval of the plan
 	Departed     []sync.Departed
 	DepartedMore int
 }
@@ -95,7 +95,7 @@ func asset(name string) http.HandlerFunc {
 // page itself.
 func parseTemplates() map[string]*template.Template {
 	base := template.Must(template.New("layout.html").Funcs(template.FuncMap{
-		"plain": plain, "short": short, "line": line, "prose": prose, "number": thousands, "plural": plural,
+		"plain": plain, "short": short, "line": line, "prose": prose, "number": report.Number, "plural": report.Count,
 		"duration": duration, "relative": relative, "took": took, "between": func(from, to time.Time) time.Duration { return max(0, to.Sub(from)) }, "stamp": stamp,
 		"utc":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"changes": changeList,
@@ -165,8 +165,8 @@ func (p *pages) derive(look *Look) *derived {
 func deriveFrom(look *Look) *derived {
 	plan := look.Pending
 	d := &derived{
-		Plan: plan, Steps: len(plan.Steps), HeldTotal: len(plan.Held), Urgent: len(look.Blocked) > 0,
-		Tree: report.MakeTree(look.remaining(), treeLines), Held: heldGroups(plan.Held, heldItems),
+		Plan: plan, Steps: len(plan.Steps), HeldTotal: len(plan.Held), Approvable: slices.ContainsFunc(plan.Held, approvable),
+		Tree: report.MakeTree(look.remaining(), treeLines), Held: heldGroups(plan.Held, plan.ID, heldItems),
 		Departed: slices.Clone(plan.Departed[:min(departedItems, len(plan.Departed))]),
 	}
 	d.DepartedMore = len(plan.Departed) - len(d.Departed)
@@ -184,7 +184,7 @@ type statusPage struct {
 	Older   int64 // where the next list begins; 0 if there is none
 	Chart   chart
 	Trouble string // why the runs cannot be shown
-	Found   []Company
+	Found   []report.Company
 	More    bool // more were found than are shown
 	Token   bool // a token is configured, so that runs can be asked for
 }
@@ -270,7 +270,7 @@ func makeRunPage(run report.Run, first int) runPage {
 	first -= (first - 1) % listedSteps
 	page := runPage{
 		Run: run, First: first, Last: min(total, first+listedSteps-1), Total: total,
-		Held: heldGroups(run.Held, heldItems), HeldTotal: len(run.Held),
+		Held: heldGroups(run.Held, run.ID, heldItems), HeldTotal: len(run.Held),
 	}
 	link := func(n int) string { return fmt.Sprintf("/runs/%d?from=%d#steps", run.Number, n) }
 	if first > 1 {
@@ -322,9 +322,8 @@ func lineOf(n int, s *sync.Step, result report.StepResult) stepLine {
 // companyPage is one company.
 type companyPage struct {
 	frame
-	Company Company
+	Company report.Company
 	At      time.Time
-	Facts   []fact
 	Step    *report.Change
 	Held    []heldGroup
 	Token   bool
@@ -339,7 +338,7 @@ func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	i := -1
 	if err == nil {
-		i = slices.IndexFunc(state.Look.Companies, func(c Company) bool { return c.ID == id })
+		i = slices.IndexFunc(state.Look.Companies, func(c report.Company) bool { return c.ID == id })
 	}
 	if i < 0 {
 		p.message(w, r, http.StatusNotFound, "No such company", "The last run saw no company with this number, neither in ConnectWise nor as a folder.")
@@ -350,18 +349,13 @@ func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "company.html", page)
 }
 
-func makeCompanyPage(look *Look, c Company) companyPage {
-	page := companyPage{Company: c, At: look.At, Facts: facts(c.Explain())}
-	key := sync.CompanyKey(c.ID)
-	for i := range look.Pending.Steps {
-		if s := &look.Pending.Steps[i]; s.Key == key {
-			page.Step = new(look.remaining().Change(s))
-		}
+func makeCompanyPage(look *Look, c report.Company) companyPage {
+	page := companyPage{Company: c, At: look.At}
+	if c.Step != nil {
+		page.Step = new(look.remaining().Change(c.Step))
 	}
-	for _, h := range look.Pending.Held {
-		if h.Key == key {
-			page.Held = heldGroups([]sync.Held{h}, 1)
-		}
+	if c.Held != nil {
+		page.Held = heldGroups([]sync.Held{*c.Held}, c.PlanID, 1)
 	}
 	return page
 }
@@ -369,13 +363,15 @@ func makeCompanyPage(look *Look, c Company) companyPage {
 // changeList says in words what a run changed, held and saw departed.
 func changeList(counts map[string]int) []string {
 	var list []string
-	for _, c := range []struct{ key, word string }{
-		{"create", "created"}, {"adopt", "adopted"}, {"rename", "renamed"}, {"move", "moved"}, {"archive", "archived"},
-		{"held", "held"}, {"departed", "departed"},
-	} {
-		if n := counts[c.key]; n > 0 {
-			list = append(list, thousands(n)+" "+c.word)
+	add := func(key, word string) {
+		if n := counts[key]; n > 0 {
+			list = append(list, report.Number(n)+" "+word)
 		}
 	}
+	for _, o := range report.Operations() {
+		add(string(o.Op), o.Past)
+	}
+	add("held", "held")
+	add("departed", "departed")
 	return list
 }

@@ -547,7 +547,6 @@ func testHostile(t *testing.T, b *chromium) {
 	name := hostile + `<svg onload="window.harmed=1"><a href="javascript:window.harmed=1">` + "\u2066\u0300" + strings.Repeat("W\u0301", 2500)
 	look := f.state.Look
 	look.Companies[0].Name, look.Companies[0].Identifier, look.Companies[0].Path = name, name, `\`+name
-	look.Companies[0].Explain = func() string { return "company       " + name }
 	look.Pending.Steps[1].To, look.Pending.Steps[1].Reason = `\Clients\`+name, name
 	look.Failed["company/666"] = name
 	look.Pending.Held[0].Company.Name, look.Pending.Held[0].Path, look.Pending.Held[0].Reason = name, name, name

@@ -1,12 +1,13 @@
 package dashboard
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cwvault/sync"
+	"cwvault/sync/report"
 )
 
 // reason is one line of why things are as they are.
@@ -61,13 +62,13 @@ func glanceOf(s State) glance {
 		add(r)
 	}
 	if failed > 0 {
-		add(reason{Label: "Failed", Text: plural(failed, "step") + " did not work", Link: "#plan"})
+		add(reason{Label: "Failed", Text: report.Count(failed, "step") + " did not work", Link: "#plan"})
 	}
 	if blocked > 0 {
-		add(reason{Label: "Guard", Text: plural(blocked, "step") + " held until a person approves the plan", Link: "#held"})
+		add(reason{Label: "Guard", Text: report.Count(blocked, "step") + " held until a person approves the plan", Link: "#held"})
 	}
 	if n := pending - blocked - failed; n > 0 {
-		add(reason{Label: "Pending", Text: plural(n, "step") + " still to be made", Link: "#plan"})
+		add(reason{Label: "Pending", Text: report.Count(n, "step") + " still to be made", Link: "#plan"})
 	}
 	if s.Lease != "" {
 		add(reason{Label: "Lease", Text: "the last run could not have it: " + s.Lease})
@@ -107,120 +108,72 @@ type heldItem struct {
 	Reason  string
 }
 
-// heldGroup is what is held for one and the same reason.
+// heldGroup is what is held by one code.
 type heldGroup struct {
-	Code   sync.HoldCode
-	Title  string
-	Advice string // what a person should do
-	Urgent bool   // nothing goes on until a person decides
-	N      int
-	Reason string // of all of them, if it is the same
-	Items  []heldItem
-	More   int
+	Code       sync.HoldCode
+	Title      string
+	Means      string
+	Fix        string // what a person does about it
+	Approvable bool   // approving the plan lets some of it through
+	N          int
+	Reason     string // of all of them, if it is the same
+	Items      []heldItem
+	More       int
 }
 
-// holdText is what there is to say about a hold code.
-type holdText struct {
-	code          sync.HoldCode
-	title, advice string
-}
-
-// holdTexts are in the order of the page: first where everything waits for a
-// person, last what goes away by itself.
-var holdTexts = []holdText{
-	{code: sync.HeldGuardLayout, title: "The layout has changed",
-		advice: "Look at the plan as a whole. If the new structure, names or filters are meant, approve it; otherwise take the settings back."},
-	{code: sync.HeldGuardMoves, title: "Too many moves at once",
-		advice: "Look whether someone changed many types or statuses in ConnectWise by mistake. If the plan is right, approve it; if not, correct ConnectWise."},
-	{code: sync.HeldGuardRenames, title: "Too many renames at once",
-		advice: "Look whether someone changed many names in ConnectWise by mistake. If the plan is right, approve it; if not, correct ConnectWise."},
-	{code: sync.HeldGuardArchives, title: "Too many departures at once",
-		advice: "Look whether ConnectWise still shows all companies to the API member. If they have really left, approve the plan."},
-	{code: sync.HeldAccessWidens, title: "A move would change who can see the folder",
-		advice: "Look who would gain access. If that is right, approve the plan, or keep the present permissions with CWVAULT_ACCESS=preserve."},
-	{code: sync.HeldFolderMissing, title: "The folder has disappeared",
-		advice: "Find out who deleted it or took its permissions away. Restore it, or let it be made again, empty, with cwvault resync --recreate."},
-	{code: sync.HeldDuplicateMark, title: "Several folders claim to be the same one",
-		advice: "Somebody copied a folder together with its mark. Remove the mark from the copies."},
-	{code: sync.HeldForeignMark, title: "The folder belongs to another installation",
-		advice: "Find out which one. Two installations need different roots; a mark that cannot be read must be removed by hand."},
-	{code: sync.HeldUnmanagedFolder, title: "A folder of that name exists already",
-		advice: "If it is the company's folder, adopt it with CWVAULT_ADOPT=path; otherwise rename it or move it away."},
-	{code: sync.HeldNameCollision, title: "No free name",
-		advice: "Rename the company in ConnectWise, or the folder that takes its place."},
-	{code: sync.HeldCycle, title: "The folder would move into itself",
-		advice: "Somebody moved folders into each other by hand. Move the outer one back in the vault."},
-	{code: sync.HeldNoType, title: "No type",
-		advice: "Give the company a type in ConnectWise, or name a group for such companies with CWVAULT_MISSING."},
-	{code: sync.HeldNoStatus, title: "No status",
-		advice: "Give the company a status in ConnectWise, or name a group for such companies with CWVAULT_MISSING."},
-	{code: sync.HeldNoTerritory, title: "No territory",
-		advice: "Give the company a territory in ConnectWise, or name a group for such companies with CWVAULT_MISSING."},
-	{code: sync.HeldNoMarket, title: "No market",
-		advice: "Give the company a market in ConnectWise, or name a group for such companies with CWVAULT_MISSING."},
-	{code: sync.HeldNoParent, title: "No parent company",
-		advice: "Give the company a parent in ConnectWise, or name a group for such companies with CWVAULT_MISSING."},
-	{code: sync.HeldPaused, title: "Paused by a person",
-		advice: "Nothing, until the reason is gone; then cwvault unpause."},
-	{code: sync.HeldFailedBefore, title: "Failed before, tried again later",
-		advice: "Read the error. If it is a matter of permissions or names, correct it; the next try comes by itself."},
-	{code: sync.HeldSettling, title: "Waiting for the change to stand",
-		advice: "Nothing; the folder moves when CWVAULT_SETTLE has passed."},
-	{code: sync.HeldExcluded, title: "Excluded by the settings",
-		advice: "Nothing, if CWVAULT_EXCLUDE is as meant."},
-}
-
-// heldGroups gathers what is held by its code.
-func heldGroups(held []sync.Held, items int) []heldGroup {
-	byCode := map[sync.HoldCode]*heldGroup{}
+// heldGroups gathers what a plan holds by its code, at most so many items of
+// each.
+func heldGroups(held []sync.Held, plan string, items int) []heldGroup {
+	var list []heldGroup
+	at := map[sync.HoldCode]int{}
+	for i, hold := range report.HoldsOf(held) {
+		at[hold.Code] = i
+		first := slices.IndexFunc(held, func(h sync.Held) bool { return h.Code == hold.Code })
+		list = append(list, heldGroup{Code: hold.Code, Title: capital(hold.Title), Means: hold.Means,
+			Fix: hold.FixFor(plan, held[first]), Reason: held[first].Reason})
+	}
 	for _, h := range held {
-		g := byCode[h.Code]
-		if g == nil {
-			g = &heldGroup{Code: h.Code, Title: string(h.Code), Advice: "Read the reason.", Urgent: h.Code.ByGuard(), Reason: h.Reason}
-			if i := holdRank(h.Code); i < len(holdTexts) {
-				g.Title, g.Advice = holdTexts[i].title, holdTexts[i].advice
-			}
-			byCode[h.Code] = g
-		}
-		g.N++
-		if h.Reason != g.Reason {
-			g.Reason = ""
-		}
-		if len(g.Items) == items {
-			g.More++
+		list[at[h.Code]].add(h, items)
+	}
+	for i := range list {
+		g := &list[i]
+		if g.Reason == "" || g.N == 1 {
+			g.Reason = "" // each item has its own
 			continue
 		}
-		g.Items = append(g.Items, heldItemOf(h))
-	}
-	var list []heldGroup
-	for _, g := range byCode {
-		if g.Reason != "" && g.N > 1 {
-			for i := range g.Items {
-				g.Items[i].Reason = ""
-			}
-		} else {
-			g.Reason = ""
+		for j := range g.Items {
+			g.Items[j].Reason = ""
 		}
-		list = append(list, *g)
 	}
-	slices.SortFunc(list, func(a, b heldGroup) int {
-		return cmp.Or(cmp.Compare(holdRank(a.Code), holdRank(b.Code)), cmp.Compare(a.Code, b.Code))
-	})
 	return list
 }
 
-func holdRank(code sync.HoldCode) int {
-	if i := slices.IndexFunc(holdTexts, func(t holdText) bool { return t.code == code }); i >= 0 {
-		return i
+func (g *heldGroup) add(h sync.Held, items int) {
+	g.N++
+	g.Approvable = g.Approvable || approvable(h)
+	if h.Reason != g.Reason {
+		g.Reason = ""
 	}
-	return len(holdTexts)
-}
-
-func heldItemOf(h sync.Held) heldItem {
+	if len(g.Items) == items {
+		g.More++
+		return
+	}
 	item := heldItem{Name: string(h.Key), Path: h.Path, Reason: h.Reason}
 	item.Company, _ = h.Key.CompanyID()
 	if h.Company != nil {
 		item.Name = h.Company.Name
 	}
-	return item
+	g.Items = append(g.Items, item)
+}
+
+// approvable reports whether approving the plan lets it through. A vault may
+// hold for the same code what no approval can change.
+func approvable(h sync.Held) bool { return h.Approvable || h.Code.ByGuard() }
+
+// capital writes a heading.
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"html"
 	"net/http/httptest"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	gosync "sync"
@@ -59,22 +55,6 @@ func TestWords(t *testing.T) {
 		if got := relative(noon.Add(d), noon); got != want {
 			t.Errorf("relative(%v) = %q, want %q", d, got, want)
 		}
-	}
-	for n, want := range map[int]string{0: "0 companies", 1: "1 company", 999: "999 companies", 1000: "1,000 companies", 1234567: "1,234,567 companies"} {
-		if got := plural(n, "company"); got != want {
-			t.Errorf("plural(%d) = %q, want %q", n, got, want)
-		}
-	}
-	if got := plural(2, "step"); got != "2 steps" {
-		t.Error(got)
-	}
-}
-
-func TestFacts(t *testing.T) {
-	want := []fact{{"key", "company/250"}, {"belongs in", `\A  \B`}, {"last change", "none"}, {"", "said without a word"}, {"empty", ""}}
-	got := facts("key           company/250\nbelongs in    \\A  \\B\nlast change   none\n\nsaid without a word\nempty         \n")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
@@ -135,40 +115,6 @@ func TestGlance(t *testing.T) {
 	}
 }
 
-// TestEveryHoldCodeIsExplained: for each code of the core the page says what a
-// person should do.
-func TestEveryHoldCodeIsExplained(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../sync/hold.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var codes []string
-	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
-			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "HoldCode" {
-				code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				codes = append(codes, code)
-			}
-		}
-		return true
-	})
-	var known []string
-	for _, text := range holdTexts {
-		known = append(known, string(text.code))
-		if text.title == "" || text.advice == "" {
-			t.Errorf("%s: %+v", text.code, text)
-		}
-	}
-	slices.Sort(codes)
-	slices.Sort(known)
-	if diff := cmp.Diff(codes, known); diff != "" || len(codes) < 20 {
-		t.Errorf("%d codes (-sync +page)\n%s", len(codes), diff)
-	}
-}
-
 func TestHeldGroups(t *testing.T) {
 	held := []sync.Held{
 		{Code: sync.HeldSettling, Key: "company/5", Reason: "wait"},
@@ -179,16 +125,22 @@ func TestHeldGroups(t *testing.T) {
 	for i := range 4 {
 		held = append(held, sync.Held{Code: sync.HeldGuardMoves, Key: sync.CompanyKey(10 + i), Reason: "4 folders of 5"})
 	}
-	got := heldGroups(held, 3)
-	text := func(code sync.HoldCode) holdText { return holdTexts[holdRank(code)] }
-	moves, noType, settling := text(sync.HeldGuardMoves), text(sync.HeldNoType), text(sync.HeldSettling)
+	held[len(held)-1].Approvable = true
+	held = append(held, sync.Held{Code: sync.HeldAccessWidens, Key: "company/8"}, sync.Held{Code: sync.HeldAccessWidens, Key: "company/9", Approvable: true})
+	got := heldGroups(held, "0badc0de", 3)
+	group := func(code sync.HoldCode, g heldGroup) heldGroup {
+		h := report.HoldOf(code)
+		g.Code, g.Title, g.Means, g.Fix = code, strings.ToUpper(h.Title[:1])+h.Title[1:], h.Means, strings.ReplaceAll(h.Fix, "{plan}", "0badc0de")
+		return g
+	}
 	want := []heldGroup{
-		{Code: sync.HeldGuardMoves, Title: moves.title, Advice: moves.advice, Urgent: true, N: 4, Reason: "4 folders of 5", More: 1, Items: []heldItem{
-			{Company: 10, Name: "company/10"}, {Company: 11, Name: "company/11"}, {Company: 12, Name: "company/12"}}},
-		{Code: sync.HeldNoType, Title: noType.title, Advice: noType.advice, N: 2, Items: []heldItem{
-			{Company: 3, Name: "Three", Reason: "no type"}, {Name: "group/type:1", Path: `\A`, Reason: "another"}}},
-		{Code: sync.HeldSettling, Title: settling.title, Advice: settling.advice, N: 1, Items: []heldItem{{Company: 5, Name: "company/5", Reason: "wait"}}},
-		{Code: "from-the-future", Title: "from-the-future", Advice: "Read the reason.", N: 1, Items: []heldItem{{Company: 6, Name: "company/6", Reason: "why not"}}},
+		group(sync.HeldGuardMoves, heldGroup{Approvable: true, N: 4, Reason: "4 folders of 5", More: 1, Items: []heldItem{
+			{Company: 10, Name: "company/10"}, {Company: 11, Name: "company/11"}, {Company: 12, Name: "company/12"}}}),
+		group(sync.HeldAccessWidens, heldGroup{Approvable: true, N: 2, Items: []heldItem{{Company: 8, Name: "company/8"}, {Company: 9, Name: "company/9"}}}),
+		group(sync.HeldNoType, heldGroup{N: 2, Items: []heldItem{
+			{Company: 3, Name: "Three", Reason: "no type"}, {Name: "group/type:1", Path: `\A`, Reason: "another"}}}),
+		group(sync.HeldSettling, heldGroup{N: 1, Items: []heldItem{{Company: 5, Name: "company/5", Reason: "wait"}}}),
+		group("from-the-future", heldGroup{N: 1, Items: []heldItem{{Company: 6, Name: "company/6", Reason: "why not"}}}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -299,7 +251,7 @@ func TestPagesOfEveryState(t *testing.T) {
 		"failed":  {failed, "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
 		"stale":   {stale, "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals ago"}},
 		"a busy day": {busyDay(), "/", 200, []string{"12 steps held until a person approves the plan", "1 step did not work", "Vault: not reached", "connection refused",
-			"Too many departures at once 12", "What to do: Look whether ConnectWise still shows all", "and 2 more", "Nobody Knows What This Is",
+			"Too many departures wait for approval 12", "What to do: Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 3f9c0d5e7a11b2c4.", "and 2 more", "Nobody Knows What This Is",
 			"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets", "gives access to Helpdesk (View), Field engineers (Edit)",
 			"by way of the name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "let the plan 3f9c0d5e7a11 past the guards"}},
 		"10,000 steps":        {large, "/", 200, []string{"Pending plan 10,000", "Held 10,000", "Departed 10,000", "more here", "The whole plan as JSON", "and 9,990 more", "and 9,980 more"}},
@@ -318,7 +270,7 @@ func TestPagesOfEveryState(t *testing.T) {
 		"no number of a run":  {inStep(), "/runs/-1", 404, []string{"Runs have numbers"}},
 		"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
 			"cwvault explain 250", "Resync this company"}},
-		"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "No type 1", "Give the company a type"}},
+		"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type 1", "Give the company a type"}},
 		"no such company":   {busyDay(), "/companies/4711", 404, []string{"No such company"}},
 		"no company id":     {busyDay(), "/companies/x", 404, []string{"No such company"}},
 		"company too early": {State{Now: noon}, "/companies/1", 404, []string{"Nothing is known yet"}},
@@ -367,7 +319,7 @@ func TestHostileNamesOnPages(t *testing.T) {
 	plan.Departed[0].Path, plan.Departed[0].Reason = hostile, hostile
 	for i := range f.state.Look.Companies {
 		c := &f.state.Look.Companies[i]
-		c.Identifier, c.Name, c.Path, c.Explain = hostile, hostile, hostile, func() string { return "company  " + hostile }
+		c.Identifier, c.Name, c.Path, c.FolderID, c.LeftOut, c.Types = hostile, hostile, hostile, hostile, hostile, []sync.Ref{{ID: 1, Name: hostile}}
 	}
 	for _, path := range []string{"/", "/?q=script", "/?q=" + "%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE%22", "/runs/12", "/companies/666", "/companies/250"} {
 		w := do(h, "GET", path, "")

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,9 +38,9 @@ func newLook(steps ...sync.Step) *Look {
 // inStep is the state of a service with nothing to do.
 func inStep() State {
 	look := newLook()
-	look.Companies = []Company{
-		{1, "alder", "Alder Family Practice", `\Clients\Customer\Active\Alder Family Practice`, "in step", saying("key           company/1\ncompany       Alder Family Practice (alder)\nnext          nothing; the folder is where it should be\n")},
-		{2, "blue", "Bluestone Family Practice", `\Clients\Customer\Active\Bluestone Family Practice`, "in step", saying("key           company/2\n")},
+	look.Companies = []report.Company{
+		{ID: 1, Identifier: "alder", Name: "Alder Family Practice", Listed: true, Path: `\Clients\Customer\Active\Alder Family Practice`, FolderID: "11"},
+		{ID: 2, Identifier: "blue", Name: "Bluestone Family Practice", Listed: true, Path: `\Clients\Customer\Active\Bluestone Family Practice`, FolderID: "12"},
 	}
 	return State{
 		Now: noon, Version: "1.2.3", Tenant: "acmeinc", Vault: "https://vault.example.com/SecretServer", Root: `\Clients`,
@@ -93,13 +94,16 @@ func busyDay() State {
 	)
 	look.Pending.Departed = []sync.Departed{{Key: "company/9", FolderID: "9", Path: active + "Quayside Manufacturing", Reason: "deleted in ConnectWise, or no longer visible to the API member"}}
 	look.Pending.Counts = sync.Counts{Held: len(look.Pending.Held), Departed: 1}
-	for _, s := range look.Pending.Steps {
-		if s.Company != nil {
-			look.Companies = append(look.Companies, Company{s.Company.ID, s.Company.Identifier, s.Company.Name, s.To, "pending",
-				saying(fmt.Sprintf("key           %s\ncompany       %s (%s)\nstatus        Active (1)\ntypes         Customer (1)\nbelongs in    \\Clients\\Customer\\Active, by CWVAULT_FOLDER_STRUCTURE=$TYPE\\$STATUS\nnext          %s to %s: %s\n", s.Key, s.Company.Name, s.Company.Identifier, s.Op, s.To, s.Reason))})
+	for i := range look.Pending.Steps {
+		if s := &look.Pending.Steps[i]; s.Company != nil {
+			look.Companies = append(look.Companies, report.Company{ID: s.Company.ID, Identifier: s.Company.Identifier, Name: s.Company.Name, Listed: true,
+				Status: sync.Ref{ID: 1, Name: "Active"}, Types: []sync.Ref{{ID: 1, Name: "Customer"}},
+				BelongsIn: `\Clients\Customer\Active`, Structure: `$TYPE\$STATUS`, Step: s, PlanID: look.Pending.ID})
 		}
 	}
-	look.Companies = append(look.Companies, Company{272, "nobody", "Nobody Knows What This Is", `\Clients\Nobody Knows What This Is`, "held", saying("key           company/272\nheld          no-type: the company has no type\n")})
+	nobody := slices.IndexFunc(look.Pending.Held, func(h sync.Held) bool { return h.Key == "company/272" })
+	look.Companies = append(look.Companies, report.Company{ID: 272, Identifier: "nobody", Name: "Nobody Knows What This Is", Listed: true,
+		Path: `\Clients\Nobody Knows What This Is`, FolderID: "272", Held: &look.Pending.Held[nobody], PlanID: look.Pending.ID})
 
 	s := inStep()
 	s.Look = look
@@ -118,7 +122,9 @@ func largeLook(steps, groups int) *Look {
 		s := newStep(sync.OpMove, sync.CompanyKey(i+1),
 			fmt.Sprintf(`\Clients\Prospect\Status %d\Company %d`, i%groups, i), fmt.Sprintf(`\Clients\Customer\Status %d\Company %d`, i%groups, i), "type changed")
 		look.Pending.Steps = append(look.Pending.Steps, s)
-		look.Companies = append(look.Companies, Company{i + 1, fmt.Sprintf("c%d", i), fmt.Sprintf("Company %d", i), s.To, "pending", saying("key           " + string(s.Key) + "\n")})
+	}
+	for i := range look.Pending.Steps {
+		look.Companies = append(look.Companies, report.Company{ID: i + 1, Identifier: fmt.Sprintf("c%d", i), Name: fmt.Sprintf("Company %d", i), Listed: true, Step: &look.Pending.Steps[i]})
 	}
 	return look
 }

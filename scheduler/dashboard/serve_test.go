@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cwvault/scheduler/api"
+	"cwvault/sync/report"
 )
 
 // patient are limits that never run out in a test, so that those which a test
@@ -516,10 +517,10 @@ func TestShutdownEnds(t *testing.T) {
 // and nothing of them stays.
 func TestManyRequests(t *testing.T) {
 	f := newFake(t)
-	f.asked["r0"] = Asked{ID: "r0", State: "over"}
-	companies := make([]Company, 10_000)
+	f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
+	companies := make([]report.Company, 10_000)
 	for i := range companies {
-		companies[i] = Company{ID: i + 1, Identifier: fmt.Sprintf("company%d", i), Name: fmt.Sprintf("Company No. %d", i), Path: fmt.Sprintf(`\Clients\Customer\Active\Company No. %d`, i), State: "in step", Explain: saying("key  company")}
+		companies[i] = report.Company{ID: i + 1, Identifier: fmt.Sprintf("company%d", i), Name: fmt.Sprintf("Company No. %d", i), Path: fmt.Sprintf(`\Clients\Customer\Active\Company No. %d`, i), FolderID: "1"}
 	}
 	companies[249].Identifier = "alovet"
 	look := *f.state.Look

@@ -93,9 +93,9 @@ type Look struct {
 	// that did not work, with the error.
 	Blocked map[sync.Key]bool
 	Failed  map[sync.Key]string
-	// Companies are all of ConnectWise's, in order of their name, and the
-	// departed ones that still have a folder.
-	Companies []Company
+	// Companies are all that ConnectWise lists, and those that are gone there
+	// and still have a folder, in order of their names.
+	Companies []report.Company
 	// Listed is how many companies ConnectWise lists, Managed how many company
 	// folders are kept.
 	Listed, Managed int
@@ -104,19 +104,4 @@ type Look struct {
 // remaining is what the look left to be done.
 func (l *Look) remaining() report.Remaining {
 	return report.Remaining{Plan: l.Pending, Blocked: l.Blocked, Failed: l.Failed}
-}
-
-// Company is one company as the last run saw it.
-type Company struct {
-	ID         int
-	Identifier string
-	Name       string
-	// Path is where its folder is, or should be if it has none yet.
-	Path string
-	// State is "in step", "pending", "held", "departed" or "left out".
-	State string
-	// Explain says why, as `cwvault explain` prints it: lines of a word, spaces
-	// and a text, all printable. It is a function because the texts of ten
-	// thousand companies are better kept packed.
-	Explain func() string
 }

@@ -11,7 +11,7 @@ import (
 // Remaining is what is left of a plan after a run.
 type Remaining struct {
 	Plan    sync.Plan
-	Blocked map[sync.Key]bool   // the steps that wait for approval
+	Blocked map[sync.Key]bool   // the steps that cannot be made because something is held
 	Failed  map[sync.Key]string // the steps that failed, with the error
 }
 
@@ -68,7 +68,7 @@ func (k Kind) Word() string {
 	case KindLeave:
 		return "moved away"
 	case KindBlocked:
-		return "waiting for approval"
+		return "held"
 	case KindFailed:
 		return "failed"
 	}
@@ -139,7 +139,7 @@ type TreeFolder struct {
 //
 // Levels that only lead to the next one are one line. However large the plan,
 // the tree has a bounded number of lines: every folder shows at most the same
-// number of its changes, the failed ones and those that wait for approval first.
+// number of its changes, those that failed or are held first.
 type Tree struct {
 	Counts []TreeCount // of the steps, each once
 	Root   TreeFolder
@@ -422,7 +422,7 @@ func last(levels []string) string {
 	return levels[len(levels)-1]
 }
 
-// compareChanges puts first what failed and what waits for approval, and last
+// compareChanges puts first what failed and what is held, and last
 // the other ends of moves, which are listed at their targets too.
 func compareChanges(a, b Change) int {
 	urgency := func(c Change) int {
