@@ -108,6 +108,7 @@ func TestAdaptersAreApart(t *testing.T) {
 		"cwvault/scheduler":           {},
 		"cwvault/scheduler/api":       {"cwvault/sync", "cwvault/sync/report"},
 		"cwvault/scheduler/dashboard": {"cwvault/scheduler", "cwvault/scheduler/api", "cwvault/sync", "cwvault/sync/report"},
+		"cwvault/scheduler/tickets":   {"cwvault/sync", "cwvault/sync/journal", "cwvault/sync/report", "cwvault/sync/run"},
 	}
 	seen := map[string]int{}
 	for pkg, imports := range imported(t, true) {
