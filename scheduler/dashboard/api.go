@@ -21,7 +21,7 @@ import (
 	"cwvault/sync/report"
 )
 
-// What bodies and lists can be at most.
+// How large bodies and lists can be.
 const (
 	maxResync   = 64 << 10
 	maxCallback = 1 << 20 // a company of a real ConnectWise takes some tens of KB
@@ -92,7 +92,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	writeRaw(w, http.StatusOK, text)
 }
 
-var errNoLook = fmt.Errorf("%w: no run has looked at both sides since the service started", api.ErrNotFound)
+var errNoLook = fmt.Errorf("%w: no run has compared the two sides since the service started", api.ErrNotFound)
 
 // plan answers with what is still to be done, as cwvault.plan/1.
 func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
@@ -223,7 +223,7 @@ func (h *handler) resyncJSON(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err := strictJSON(body, &request); err != nil {
-			writeError(w, r, http.StatusBadRequest, "the body is not what it should be: "+err.Error())
+			writeError(w, r, http.StatusBadRequest, "invalid request: "+err.Error())
 			return
 		}
 	}
@@ -257,7 +257,7 @@ func (h *handler) resyncForm(w http.ResponseWriter, r *http.Request) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		writeError(w, r, http.StatusBadRequest, "this is not a form")
+		writeError(w, r, http.StatusBadRequest, "the body is not a form")
 		return
 	}
 	if !h.mayChange(w, r, form.Get("token")) {
@@ -272,7 +272,7 @@ func (h *handler) resyncForm(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// list returns what stands between the commas of values.
+// list splits values at their commas.
 func list(values []string) []string {
 	var all []string
 	for _, value := range values {
@@ -285,14 +285,14 @@ func list(values []string) []string {
 	return all
 }
 
-// ask hands a request on, and answers if that cannot be done.
+// ask passes a request to the service, and answers if that fails.
 func (h *handler) ask(w http.ResponseWriter, r *http.Request, request api.Request) (api.Asked, bool) {
 	asked, err := h.Service.Resync(r.Context(), request)
 	if err != nil {
 		h.fail(w, r, err)
 		return api.Asked{}, false
 	}
-	h.Logger.Info("a resync was asked for", "request", asked.ID, "peer", r.RemoteAddr, "companies", len(request.Companies), "approve", request.Approve != "")
+	h.Logger.Info("resync requested", "request", asked.ID, "peer", r.RemoteAddr, "companies", len(request.Companies), "approve", request.Approve != "")
 	return asked, true
 }
 
@@ -306,8 +306,8 @@ func (h *handler) asked(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, asked)
 }
 
-// callback takes a delivery from ConnectWise. It says little: anybody can call
-// it. ConnectWise tries again after 429, and not after 5xx
+// callback takes a delivery from ConnectWise. It says little, because anybody
+// can call it. ConnectWise retries after 429, and not after 5xx
 // (developer guide, "Callbacks").
 func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	signature := r.Header.Get("X-Content-Signature")
@@ -329,7 +329,7 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, api.ErrForged):
 		writeError(w, r, http.StatusForbidden, api.ErrForged.Error())
 	case errors.Is(err, api.ErrInvalid):
-		writeError(w, r, http.StatusBadRequest, "this is not a callback")
+		writeError(w, r, http.StatusBadRequest, "the body is not a callback")
 	case ctx.Err() != nil:
 		busy(w, r, http.StatusTooManyRequests)
 	default:
@@ -337,8 +337,8 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// strangersBody reads the body of somebody whom nothing is known of yet. Few
-// are read at a time, so that they cannot fill the memory.
+// strangersBody reads a body whose sender is not known yet. Few are read at a
+// time, so that strangers cannot fill the memory.
 func (h *handler) strangersBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
 	select {
 	case h.strangers <- struct{}{}:
@@ -363,7 +363,7 @@ func (h *handler) body(w http.ResponseWriter, r *http.Request, limit int64) ([]b
 		writeError(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
 		return nil, false
 	case err != nil:
-		writeError(w, r, http.StatusRequestTimeout, "the body did not come, or not in time")
+		writeError(w, r, http.StatusRequestTimeout, "the body did not arrive in time")
 		return nil, false
 	}
 	return body, true

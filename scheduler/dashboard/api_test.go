@@ -64,7 +64,7 @@ func TestReadAPI(t *testing.T) {
 			`"key           company/250\ncompany       Alovet, Inc. (alovet)\nstatus        Active (1)\ntypes         Customer (1)\nfolder        \\Clients\\Prospect\\Active\\Alovet (id 21)\n` +
 			`next          move to \\Clients\\Customer\\Active\\Alovet, Inc.: type changed from Prospect to Customer\nheld          guard-moves: 21 of 50 folders would move\n` +
 			`fix           Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 0badc0de. If not, correct ConnectWise.\n"}`},
-		"no company":     {"/api/companies/251", 404, `{"error":"not found"}`},
+		"no match":       {"/api/companies/251", 404, `{"error":"not found"}`},
 		"no number":      {"/api/companies/alovet", 404, `{"error":"not found"}`},
 		"a request":      {"/api/resync/r0", 200, `{"request":"r0","state":"over","run":12,"exitCode":4}`},
 		"no request":     {"/api/resync/r9", 404, `{"error":"not found"}`},

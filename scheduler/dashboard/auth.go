@@ -21,7 +21,7 @@ func (h *handler) read(next http.HandlerFunc) http.HandlerFunc {
 		configured := h.Token()
 		switch {
 		case h.fromOtherSite(r):
-			writeError(w, r, http.StatusForbidden, "this cannot be read from another site")
+			writeError(w, r, http.StatusForbidden, "pages of other sites cannot read this")
 		case given && configured != "":
 			if !same(token, configured) {
 				h.refuse(w, r)
@@ -32,17 +32,17 @@ func (h *handler) read(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 		case configured == "":
 			writeError(w, r, http.StatusForbidden,
-				"without a CWVAULT_TOKEN this can be read only on the machine itself, by a name such as localhost, and not through a proxy")
+				"no CWVAULT_TOKEN is configured, so only this machine can read this: by a name such as localhost, and not through a proxy")
 		default:
 			challenge(w, r)
-			writeError(w, r, http.StatusUnauthorized, "this needs the token")
+			writeError(w, r, http.StatusUnauthorized, "this needs a token")
 		}
 	}
 }
 
-// change lets next answer those who may change something: who come with the
-// token as a bearer. It is never enough to come from this machine, because web
-// pages that a person here visits do so as well.
+// change lets next answer those who may change something: who bring the token
+// as a bearer. Coming from this machine is never enough, because web pages that
+// a person here visits do that too.
 func (h *handler) change(next http.HandlerFunc) http.HandlerFunc {
 	return h.sameOrigin(func(w http.ResponseWriter, r *http.Request) {
 		if token, _ := bearer(r); h.mayChange(w, r, token) {
@@ -56,10 +56,10 @@ func (h *handler) mayChange(w http.ResponseWriter, r *http.Request, token string
 	configured := h.Token()
 	switch {
 	case configured == "":
-		writeError(w, r, http.StatusForbidden, "there is no token; set CWVAULT_TOKEN to allow this")
+		writeError(w, r, http.StatusForbidden, "no token is configured; set CWVAULT_TOKEN to allow this")
 	case token == "":
 		challenge(w, r)
-		writeError(w, r, http.StatusUnauthorized, "this needs the token")
+		writeError(w, r, http.StatusUnauthorized, "this needs a token")
 	case !same(token, configured):
 		h.refuse(w, r)
 	default:
@@ -72,7 +72,7 @@ func (h *handler) mayChange(w http.ResponseWriter, r *http.Request, token string
 func (h *handler) sameOrigin(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h.origin.Check(r); err != nil {
-			writeError(w, r, http.StatusForbidden, "this is not taken from another site")
+			writeError(w, r, http.StatusForbidden, "requests from other sites are refused")
 			return
 		}
 		next(w, r)
@@ -81,19 +81,19 @@ func (h *handler) sameOrigin(next http.HandlerFunc) http.HandlerFunc {
 
 // fromOtherSite reports whether a page of another site makes a browser read
 // this. It could not see the answer, but measure how long it takes or is. A
-// link that somebody follows is welcome.
+// link that somebody follows is fine.
 func (h *handler) fromOtherSite(r *http.Request) bool {
 	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" && !strings.HasPrefix(r.URL.Path, "/api/") {
 		return false
 	}
-	// The check lets everything pass that is meant to change nothing.
+	// The check passes every method that changes nothing.
 	asChange := r.WithContext(r.Context())
 	asChange.Method = http.MethodPost
 	return h.origin.Check(asChange) != nil
 }
 
 // fromHere reports whether a request was made on this machine, to this machine,
-// and by nobody who passes on what others ask for.
+// and not through a proxy.
 func fromHere(r *http.Request) bool {
 	for name := range r.Header {
 		switch {
@@ -134,7 +134,7 @@ func bearer(r *http.Request) (token string, ok bool) {
 	return strings.TrimSpace(token), true
 }
 
-// same compares in a time that tells nothing of either.
+// same compares in constant time.
 func same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
@@ -150,9 +150,9 @@ func challenge(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("WWW-Authenticate", value)
 }
 
-// refuse answers a wrong token: after a while, and to few at a time. The right
-// one is never kept waiting, whoever else is guessing, so that nobody can lock
-// its owner out. What makes guessing hopeless is the length of the token.
+// refuse answers a wrong token, after a delay and only a few at a time. The right
+// token never waits, so nobody can lock its owner out by guessing. What makes
+// guessing hopeless is the length of the token.
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request) {
 	if n := h.refused.count(time.Now()); n > 0 {
 		h.Logger.Warn("wrong token", "peer", r.RemoteAddr, "times", n)
@@ -172,7 +172,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	}
 	challenge(w, r)
-	writeError(w, r, http.StatusUnauthorized, "the token is wrong")
+	writeError(w, r, http.StatusUnauthorized, "wrong token")
 }
 
 // refusals counts wrong tokens, to be logged once a minute.
@@ -182,8 +182,8 @@ type refusals struct {
 	logged time.Time
 }
 
-// count returns how many there were since it last said so; 0 if that is not
-// long ago.
+// count returns how many there were since it last said so; 0 if that was less
+// than a minute ago.
 func (c *refusals) count(now time.Time) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -29,8 +29,8 @@ type Options struct {
 	Token func() string
 	// Local says that the listener can be reached from this machine only.
 	Local bool
-	// Logger gets what fails and what is asked for, never a token, a body or a
-	// query. Nil: nobody.
+	// Logger gets failures and requests for runs, and never a token, a body or
+	// a query. Nil: nothing is logged.
 	Logger hclog.Logger
 }
 
@@ -42,7 +42,7 @@ type limits struct {
 	shutdown                  time.Duration
 	conns                     int // connections at a time
 	heavy                     int // long answers in the making at a time
-	strangers                 int // bodies read at a time of which it is not known yet whose they are
+	strangers                 int // bodies read at a time whose sender is not known yet
 	guesses                   int // wrong tokens that wait at a time
 }
 
@@ -139,7 +139,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	found.ServeHTTP(&status, r)
 	if status.code == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", status.Header().Get("Allow"))
-		writeError(w, r, status.code, "this is not done by "+methodName(r.Method))
+		writeError(w, r, status.code, "this path does not take "+methodName(r.Method))
 		return
 	}
 	writeError(w, r, http.StatusNotFound, "no such page")
@@ -187,8 +187,8 @@ func (a *answer) Write(b []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// recovered keeps a panic in a handler from being more than a failed request.
-// The log gets the place and not the value, which may hold what was sent.
+// recovered turns a panic in a handler into a failed request. The log gets the
+// place but not the value, which may hold what the client sent.
 func (h *handler) recovered(a *answer, r *http.Request) {
 	v := recover()
 	if v == nil {
@@ -203,9 +203,9 @@ func (h *handler) recovered(a *answer, r *http.Request) {
 	}
 	h.Logger.Error("a request panicked", "method", methodName(r.Method), "pattern", r.Pattern, "cause", cause, "stack", string(debug.Stack()))
 	if a.begun {
-		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		panic(http.ErrAbortHandler) // half an answer must not look complete
 	}
-	writeError(a, r, http.StatusInternalServerError, "something went wrong; the log says what")
+	writeError(a, r, http.StatusInternalServerError, "internal error; the log of the service says more")
 }
 
 // writeError answers with an error: as JSON in the API, and as text to people.
@@ -219,7 +219,7 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, message stri
 	fmt.Fprintln(w, message)
 }
 
-// fail answers with an error of the [Service].
+// fail answers with an error of [Service].
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, api.ErrNotFound):
@@ -232,16 +232,16 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		busy(w, r, http.StatusServiceUnavailable)
 	default:
 		h.Logger.Error("a request failed", "method", r.Method, "pattern", r.Pattern, "error", plain(err.Error()))
-		writeError(w, r, http.StatusInternalServerError, "something went wrong; the log says what")
+		writeError(w, r, http.StatusInternalServerError, "internal error; the log of the service says more")
 	}
 }
 
 func busy(w http.ResponseWriter, r *http.Request, status int) {
 	w.Header().Set("Retry-After", "5")
-	writeError(w, r, status, "too much is going on; try again in a few seconds")
+	writeError(w, r, status, "the service is busy; retry in a few seconds")
 }
 
-// oneOfFew lets few answers be made at a time: those that take much memory.
+// oneOfFew bounds how many answers that take much memory are made at a time.
 func (h *handler) oneOfFew(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -254,14 +254,14 @@ func (h *handler) oneOfFew(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// Serve answers on l until ctx is done, gives requests under way five seconds
-// to end, and closes l. It returns nil then, and the reason if it cannot go on.
+// Serve answers on l until ctx is done, gives open requests five seconds to end,
+// closes l and returns nil. If it cannot serve, it returns the reason.
 func Serve(ctx context.Context, l net.Listener, opt Options) error {
 	return serve(ctx, l, newHandler(opt, defaultLimits))
 }
 
 func serve(ctx context.Context, l net.Listener, h *handler) error {
-	// Requests under way may outlive ctx, and are told to end with this call.
+	// Open requests may outlive ctx; they are cancelled when this returns.
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	peers := &crowd{limit: h.lim.conns, since: map[net.Conn]time.Time{}, active: map[net.Conn]bool{}}
@@ -297,9 +297,9 @@ func serve(ctx context.Context, l net.Listener, h *handler) error {
 	return nil
 }
 
-// crowd bounds how many connections are open. When there is one too many, the
-// one that has kept us waiting the longest is closed: peers that are slow on
-// purpose push out each other, and not those who come with a request.
+// crowd bounds how many connections are open. When there is one too many, it
+// closes the one that has kept us waiting longest. So peers that are slow on
+// purpose push out each other, and nobody who sends a request.
 type crowd struct {
 	limit int
 
@@ -330,8 +330,8 @@ func (c *crowd) changed(conn net.Conn, state http.ConnState) {
 	c.active[conn] = state == http.StateActive
 }
 
-// closeWaiting closes those that have sent no request: browsers keep such
-// connections in reserve, and the end of the service is not to wait for them.
+// closeWaiting closes connections without a request. Browsers keep some in
+// reserve, and shutting down must not wait for them.
 func (c *crowd) closeWaiting() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -342,8 +342,7 @@ func (c *crowd) closeWaiting() {
 	}
 }
 
-// closeOne closes the oldest of those that have sent no request, or else the
-// oldest.
+// closeOne closes the oldest connection without a request, or else the oldest.
 func (c *crowd) closeOne() {
 	var oldest net.Conn
 	for conn, since := range c.since {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// healthz says that the service is alive, and when it did what. Like readyz it
-// names no customer, no error and no address: anybody may ask.
+// healthz says that the service is alive and when its runs were. Like readyz it
+// names no customer, no error and no address, because anybody may ask.
 func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 	st := h.Service.State().Scheduler
 	body := struct {
@@ -32,14 +32,14 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// A condition is one of those that make the service ready.
+// A condition is something that must hold for the service to be ready.
 type condition struct {
 	Code string `json:"code"`
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
 }
 
-// conditions returns what is required of a service that does its work.
+// conditions returns what must hold for a service that does its work.
 func conditions(st State) []condition {
 	return []condition{
 		fresh(st),
@@ -53,11 +53,11 @@ func fresh(st State) condition {
 	c := condition{Code: "last-good-run"}
 	switch {
 	case st.LastGood.IsZero():
-		c.Text = "No run has made all that it had to yet."
+		c.Text = "No run has succeeded yet."
 	case isStale(st):
-		c.Text = "No run has made all that it had to for three intervals."
+		c.Text = "No run has succeeded for three intervals."
 	default:
-		c.OK, c.Text = true, "The last run that made all that it had to is younger than three intervals."
+		c.OK, c.Text = true, "The last good run is less than three intervals old."
 	}
 	return c
 }
@@ -68,19 +68,19 @@ func isStale(st State) bool { return !st.Now.Before(st.Stale) }
 
 func lease(st State) condition {
 	if st.Lease != "" {
-		return condition{Code: "lease", Text: "The last run could not begin because another one, elsewhere, held the lease."}
+		return condition{Code: "lease", Text: "The last run could not start because a run elsewhere held the lease."}
 	}
-	return condition{Code: "lease", OK: true, Text: "No other run is in the way."}
+	return condition{Code: "lease", OK: true, Text: "No other run holds the lease."}
 }
 
 func reached(code, name string, r Reach) condition {
 	switch {
 	case r.At.IsZero():
-		return condition{Code: code, OK: true, Text: name + " has not been tried since the start."}
+		return condition{Code: code, OK: true, Text: name + " has not been contacted since the service started."}
 	case r.Error != "":
-		return condition{Code: code, Text: name + " could not be reached, or did not answer as it should, at the last try."}
+		return condition{Code: code, Text: name + " was unreachable or answered with an error at the last attempt."}
 	}
-	return condition{Code: code, OK: true, Text: name + " answered at the last try."}
+	return condition{Code: code, OK: true, Text: name + " answered at the last attempt."}
 }
 
 // readyz says whether the service does its work, and if not, why.

@@ -36,10 +36,10 @@ func NewMetrics(version string) *Metrics {
 			Name: "cwvault_run_duration_seconds", Help: "How long runs took, by outcome.",
 			Buckets: []float64{0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600},
 		}, []string{"outcome"}),
-		steps:     counter("cwvault_steps_total", "Steps that ended, by operation and what became of them.", "op", "status"),
-		requests:  counter("cwvault_requests_total", "Requests sent, those sent again included.", "server"),
-		retries:   counter("cwvault_request_retries_total", "Requests sent again after one that failed.", "server"),
-		callbacks: counter("cwvault_callbacks_total", "Deliveries from ConnectWise, by what became of them.", "result"),
+		steps:     counter("cwvault_steps_total", "Steps that ended, by operation and result.", "op", "status"),
+		requests:  counter("cwvault_requests_total", "Requests sent, retries included.", "server"),
+		retries:   counter("cwvault_request_retries_total", "Retries of failed requests.", "server"),
+		callbacks: counter("cwvault_callbacks_total", "Deliveries from ConnectWise, by result.", "result"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "cwvault_build_info", Help: "Always 1; what runs here.",
@@ -113,8 +113,8 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// stateCollector turns a [State] into metrics. What is not known, because
-// nothing has been looked at yet, is left out: an unknown number is not 0.
+// stateCollector turns a [State] into metrics. It leaves out what no run has
+// found out yet: an unknown number is not 0.
 type stateCollector struct{ state State }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -122,21 +122,21 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descAttempt   = gauge("cwvault_last_attempt_timestamp_seconds", "When the last full run began; 0 if none has.")
-	descSuccess   = gauge("cwvault_last_success_timestamp_seconds", "When the last full run began that made all that it had to; 0 if none has.")
-	descStaleness = gauge("cwvault_staleness_seconds", "How long ago the last full run began that made all that it had to; +Inf if none has.")
-	descStale     = gauge("cwvault_stale", "1 if no run has made all that it had to for three intervals.")
+	descAttempt   = gauge("cwvault_last_attempt_timestamp_seconds", "Start of the last full run; 0 if there was none.")
+	descSuccess   = gauge("cwvault_last_success_timestamp_seconds", "Start of the last full run that succeeded; 0 if none has.")
+	descStaleness = gauge("cwvault_staleness_seconds", "Time since the start of the last full run that succeeded; +Inf if none has.")
+	descStale     = gauge("cwvault_stale", "1 if no run has succeeded for three intervals.")
 	descInStep    = gauge("cwvault_in_step", "1 if the vault is as it should be, as far as known.")
-	descRunning   = gauge("cwvault_running", "1 while a run is under way.")
+	descRunning   = gauge("cwvault_running", "1 while a run is in progress.")
 	descNext      = gauge("cwvault_next_run_timestamp_seconds", "When the next scheduled run starts; 0 if none will.")
 	descMissed    = gauge("cwvault_scheduler_missed_runs_total", "Scheduled times at which no run could start.")
-	descLease     = gauge("cwvault_lease", "1 if the last run could have the lease.")
-	descServerUp  = gauge("cwvault_server_up", "1 if the server answered at the last try.", "server")
+	descLease     = gauge("cwvault_lease", "1 if the last run could get the lease.")
+	descServerUp  = gauge("cwvault_server_up", "1 if the server answered at the last attempt.", "server")
 	descCompanies = gauge("cwvault_companies", "Companies that ConnectWise lists.")
-	descManaged   = gauge("cwvault_managed_folders", "Company folders that are kept.")
-	descDeparted  = gauge("cwvault_departed", "Kept folders whose company is gone.")
-	descPending   = gauge("cwvault_pending_steps", "Steps that are still to be made, by operation; those that a guard holds included.", "op")
-	descHeld      = gauge("cwvault_held", "What is held, by code.", "code")
+	descManaged   = gauge("cwvault_managed_folders", "Company folders that cwvault manages.")
+	descDeparted  = gauge("cwvault_departed", "Managed folders whose company is gone.")
+	descPending   = gauge("cwvault_pending_steps", "Steps not made yet, by operation, held ones included.", "op")
+	descHeld      = gauge("cwvault_held", "Things held, by code.", "code")
 )
 
 // Describe implements [prometheus.Collector].

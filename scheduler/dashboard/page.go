@@ -245,13 +245,13 @@ type stepLine struct {
 func (p *pages) run(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || id < 1 {
-		p.message(w, r, http.StatusNotFound, "No such run", "Runs have numbers.")
+		p.message(w, r, http.StatusNotFound, "No such run", "A run has a number, from 1.")
 		return
 	}
 	run, err := p.h.Service.Run(r.Context(), id)
 	switch {
 	case errors.Is(err, api.ErrNotFound):
-		p.message(w, r, http.StatusNotFound, "No such run", "The journal does not know run "+strconv.FormatInt(id, 10)+". It keeps runs for a limited time.")
+		p.message(w, r, http.StatusNotFound, "No such run", "Run "+strconv.FormatInt(id, 10)+" is not in the journal, which keeps runs for a limited time.")
 		return
 	case err != nil:
 		p.h.fail(w, r, err)
@@ -332,7 +332,7 @@ type companyPage struct {
 func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 	state := p.h.Service.State()
 	if state.Look == nil {
-		p.message(w, r, http.StatusNotFound, "Nothing is known yet", "The first run since the start of the service has not read the companies yet.")
+		p.message(w, r, http.StatusNotFound, "Nothing is known yet", "The service has just started, and its first run has not read the companies yet.")
 		return
 	}
 	id, err := strconv.Atoi(r.PathValue("id"))
@@ -341,7 +341,7 @@ func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 		i = slices.IndexFunc(state.Look.Companies, func(c report.Company) bool { return c.ID == id })
 	}
 	if i < 0 {
-		p.message(w, r, http.StatusNotFound, "No such company", "The last run saw no company with this number, neither in ConnectWise nor as a folder.")
+		p.message(w, r, http.StatusNotFound, "No such company", "The last run found no company with this number, neither in ConnectWise nor in the vault.")
 		return
 	}
 	page := makeCompanyPage(state.Look, state.Look.Companies[i])

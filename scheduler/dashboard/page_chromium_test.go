@@ -395,7 +395,7 @@ func testSearch(t *testing.T, b *chromium) {
 
 	p.do(chromedp.Focus(chromedp.ID("q")))
 	p.press("x", "y", "z")
-	p.wait(`document.getElementById("suggestions").textContent === "no company"`)
+	p.wait(`document.getElementById("suggestions").textContent === "no match"`)
 	p.press(kb.Enter)
 	p.wait(`location.search === "?q=xyz" && document.getElementById("found")`)
 
@@ -534,7 +534,7 @@ func testOffline(t *testing.T, b *chromium) {
 	p.expected = "502"
 	p.visit("/")
 	down.Store(true)
-	p.wait(`document.getElementById("offline").textContent.includes("not up to date since")`)
+	p.wait(`document.getElementById("offline").textContent.includes("not been updated since")`)
 	p.shoot("offline")
 	checkContrast(p, "offline")
 	down.Store(false)
@@ -611,7 +611,7 @@ func testWithoutScript(t *testing.T, b *chromium) {
 		}
 	}
 	p.visit("/")
-	says("Not in step since 2026-11-21 10:00 UTC", "Alovet, Inc.", "Page of 2026-11-22 12:00 UTC")
+	says("Not in step since 2026-11-21 10:00 UTC", "Alovet, Inc.", "Updated 2026-11-22 12:00 UTC")
 	p.shoot("without-script")
 	submit("#q", "family")
 	says("Companies for", "Bluestone Family Practice")
@@ -637,7 +637,7 @@ func testResync(t *testing.T, b *chromium) {
 	p.expected = "401" // the browser tells of it as well
 	p.visit("/")
 	p.do(chromedp.Click(chromedp.CSS(`input[type=radio][value="3f9c0d5e7a11b2c4"]`)), chromedp.SendKeys(chromedp.ID("token"), "wrong"+kb.Enter))
-	p.wait(`document.querySelector(".asked").textContent === "the token is wrong"`)
+	p.wait(`document.querySelector(".asked").textContent === "wrong token"`)
 	p.press(strings.Split(rightToken, "")...) // the wrong one is selected
 	p.do(chromedp.Click(chromedp.CSS("#resync button")))
 	says := func(text string) {
@@ -650,12 +650,12 @@ func testResync(t *testing.T, b *chromium) {
 		a.ID = "r1"
 		f.asked["r1"] = a
 	}
-	says("Asked for. It waits for its turn.")
+	says("Requested. Waiting for its turn.")
 	if v := eval[string](p, `document.getElementById("token").value`); v != "" {
 		t.Errorf("the token stays in its field: %q", v)
 	}
 	set(Asked{State: "running"})
-	says("Running: reading both sides.")
+	says("Running: reading ConnectWise and the vault.")
 	set(Asked{State: "running", Run: 80, Done: 3, Total: 10})
 	says("Running: 3 of 10 steps.")
 	set(Asked{State: "over", Run: 80, ExitCode: 3, Error: "run 80: some\u202e steps were not made"})

@@ -10,7 +10,7 @@ import (
 	"cwvault/sync/report"
 )
 
-// reason is one line of why things are as they are.
+// reason is one line that explains the state.
 type reason struct {
 	Label string
 	Text  string
@@ -18,7 +18,7 @@ type reason struct {
 	Link  string    // part of the page that says more
 }
 
-// glance is what a person must see first.
+// glance is what a person should see first.
 type glance struct {
 	Class   string // ok, warn, bad or none
 	Title   string
@@ -26,7 +26,7 @@ type glance struct {
 	Reasons []reason
 }
 
-// glanceOf says whether vault and ConnectWise are in step, and if not, why.
+// glanceOf says whether vault and ConnectWise are in step, and if not, why not.
 func glanceOf(s State) glance {
 	stale := !s.LastGood.IsZero() && isStale(s)
 	pending, blocked, failed := 0, 0, 0
@@ -42,12 +42,12 @@ func glanceOf(s State) glance {
 	case !since.IsZero():
 		g = glance{Class: "bad", Title: "Not in step", Since: since}
 		if s.LastError == "" && failed == 0 && !stale {
-			g.Class = "warn" // it only waits, for a person or for the next run
+			g.Class = "warn" // it only waits for a person or for the next run
 		}
 	case stale:
 		g = glance{Class: "bad", Title: "Out of date", Since: s.Stale}
 	case s.LastGood.IsZero() && s.LastError != "":
-		g = glance{Class: "bad", Title: "No run has gone well yet"}
+		g = glance{Class: "bad", Title: "No run has succeeded yet"}
 	case s.LastGood.IsZero():
 		g = glance{Class: "none", Title: "Nothing is known yet"}
 	default:
@@ -62,35 +62,39 @@ func glanceOf(s State) glance {
 		add(r)
 	}
 	if failed > 0 {
-		add(reason{Label: "Failed", Text: report.Count(failed, "step") + " did not work", Link: "#plan"})
+		add(reason{Label: "Failed", Text: report.Count(failed, "step") + " failed", Link: "#plan"})
 	}
 	if blocked > 0 {
-		add(reason{Label: "Guard", Text: report.Count(blocked, "step") + " held until a person approves the plan", Link: "#held"})
+		r := reason{Label: "Held", Text: report.Count(blocked, "step") + " held", Link: "#held"}
+		if slices.ContainsFunc(s.Look.Pending.Held, approvable) {
+			r.Label, r.Text = "Approval", report.Count(blocked, "step")+" waiting for a person to approve the plan"
+		}
+		add(r)
 	}
 	if n := pending - blocked - failed; n > 0 {
-		add(reason{Label: "Pending", Text: report.Count(n, "step") + " still to be made", Link: "#plan"})
+		add(reason{Label: "Pending", Text: report.Count(n, "step") + " not made yet", Link: "#plan"})
 	}
 	if s.Lease != "" {
-		add(reason{Label: "Lease", Text: "the last run could not have it: " + s.Lease})
+		add(reason{Label: "Lease", Text: "the last run could not get it: " + s.Lease})
 	}
 	for _, server := range []struct {
 		name string
 		Reach
 	}{{"ConnectWise", s.ConnectWise}, {"Vault", s.VaultServer}} {
 		if server.Error != "" {
-			add(reason{Label: server.name, Text: "not reached: " + server.Error, At: server.At})
+			add(reason{Label: server.name, Text: "the last request failed: " + server.Error, At: server.At})
 		}
 	}
 	if stale {
-		add(reason{Label: "Stale", Text: "the last run that went well is more than three intervals ago", At: s.LastGood})
+		add(reason{Label: "Stale", Text: "the last good run is more than three intervals old", At: s.LastGood})
 	}
 	if g.Class == "ok" && len(g.Reasons) > 0 {
 		g.Class = "warn"
 	}
 	if g.Class == "none" {
-		text := "The first run will tell."
+		text := "The first run will show."
 		if !s.LastAttempt.IsZero() {
-			text = "No run of this service has ended yet."
+			text = "The first run of this service has not finished yet."
 		}
 		add(reason{Text: text})
 	}

@@ -74,7 +74,7 @@ func TestGlance(t *testing.T) {
 			*s = State{Now: noon, LastAttempt: noon, NotInStep: noon, LastError: broken, ConnectWise: Reach{noon, broken}}
 		}, "bad", "Not in step", noon, []string{"Last run", "ConnectWise"}},
 		"no good run ever": {func(s *State) { *s = State{Now: noon, LastAttempt: noon, LastError: broken} },
-			"bad", "No run has gone well yet", time.Time{}, []string{"Last run"}},
+			"bad", "No run has succeeded yet", time.Time{}, []string{"Last run"}},
 		"ConnectWise is down":     {func(s *State) { s.ConnectWise.Error = broken }, "warn", "In step", time.Time{}, []string{"ConnectWise"}},
 		"the vault is down":       {func(s *State) { s.VaultServer.Error = broken }, "warn", "In step", time.Time{}, []string{"Vault"}},
 		"another holds the lease": {func(s *State) { s.Lease = "pid 7 on host b" }, "warn", "In step", time.Time{}, []string{"Lease"}},
@@ -83,7 +83,13 @@ func TestGlance(t *testing.T) {
 		"a guard holds": {func(s *State) {
 			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
 			s.Look.Blocked["company/1"] = true
-		}, "warn", "Not in step", noon, []string{"Guard"}},
+			s.Look.Pending.Held = []sync.Held{{Code: sync.HeldGuardMoves, Key: "company/1"}}
+		}, "warn", "Not in step", noon, []string{"Approval"}},
+		"something else holds": {func(s *State) {
+			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+			s.Look.Blocked["company/1"] = true
+			s.Look.Pending.Held = []sync.Held{{Code: sync.HeldAccessWidens, Key: "company/1"}}
+		}, "warn", "Not in step", noon, []string{"Held"}},
 		"steps are left": {func(s *State) {
 			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
 		}, "warn", "Not in step", noon, []string{"Pending"}},
@@ -95,7 +101,7 @@ func TestGlance(t *testing.T) {
 			s.Look.Failed["company/1"] = broken
 		}, "bad", "Not in step", noon, []string{"Failed"}},
 		"all at once": {func(s *State) { *s = busyDay(); s.Lease = "x"; s.ConnectWise.Error = broken }, "bad", "Not in step", busyDay().NotInStep,
-			[]string{"Last run", "Failed", "Guard", "Pending", "Lease", "ConnectWise", "Vault", "Stale"}},
+			[]string{"Last run", "Failed", "Approval", "Pending", "Lease", "ConnectWise", "Vault", "Stale"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := inStep()
@@ -243,31 +249,31 @@ func TestPagesOfEveryState(t *testing.T) {
 		code  int
 		want  []string
 	}{
-		"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will tell", "none is due", "not tried yet"}},
-		"in step": {inStep(), "/", 200, []string{"In step", "as seen at 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
-			"327 in ConnectWise", "Nothing is to be done", "Nothing is held", "Runs 40 to 79", "Older runs", "Page of 2026-11-22 12:00 UTC"}},
-		"reading": {running, "/", 200, []string{"A run is under way", "by schedule", "reading both sides", "directly (api), then"}},
+		"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will show", "none scheduled", "not tried yet"}},
+		"in step": {inStep(), "/", 200, []string{"In step", "as of 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
+			"327 in ConnectWise", "Nothing to do", "Nothing is held", "Runs 40 to 79", "Older runs", "Updated 2026-11-22 12:00 UTC"}},
+		"reading": {running, "/", 200, []string{"A run is in progress", "by schedule", "reading ConnectWise and the vault", "at once (api), then"}},
 		"running": {counted, "/", 200, []string{"run 80", "431 of 1,200 steps"}},
 		"failed":  {failed, "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
-		"stale":   {stale, "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals ago"}},
-		"a busy day": {busyDay(), "/", 200, []string{"12 steps held until a person approves the plan", "1 step did not work", "Vault: not reached", "connection refused",
+		"stale":   {stale, "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals old"}},
+		"a busy day": {busyDay(), "/", 200, []string{"12 steps waiting for a person to approve the plan", "1 step failed", "Vault: the last request failed", "connection refused",
 			"Too many departures wait for approval 12", "What to do: Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 3f9c0d5e7a11b2c4.", "and 2 more", "Nobody Knows What This Is",
-			"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets", "gives access to Helpdesk (View), Field engineers (Edit)",
-			"by way of the name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "let the plan 3f9c0d5e7a11 past the guards"}},
+			"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets in it", "gives access to Helpdesk (View), Field engineers (Edit)",
+			"via the temporary name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "I have reviewed the plan 3f9c0d5e7a11 and approve it"}},
 		"10,000 steps":        {large, "/", 200, []string{"Pending plan 10,000", "Held 10,000", "Departed 10,000", "more here", "The whole plan as JSON", "and 9,990 more", "and 9,980 more"}},
 		"search":              {busyDay(), "/?q=family", 200, []string{"Companies for “ family ”", "Alder Family Practice", "Bluestone Family Practice"}},
-		"search for nothing":  {busyDay(), "/?q=xyzzy", 200, []string{"Companies for “ xyzzy ”", "None."}},
+		"search for nothing":  {busyDay(), "/?q=xyzzy", 200, []string{"Companies for “ xyzzy ”", "No match."}},
 		"search too early":    {State{Now: noon}, "/?q=family", 200, []string{"has not read the companies yet"}},
 		"search for much":     {large, "/?q=company", 200, []string{"There are more"}},
 		"older runs":          {inStep(), "/?before=50", 200, []string{"Runs before run 50", "Newest runs", "Older runs", "Runs 10 to 49"}},
-		"the oldest runs":     {inStep(), "/?before=2", 200, []string{"The last 1 runs before run 2", "Newest runs"}},
+		"the oldest runs":     {inStep(), "/?before=2", 200, []string{"1 run before run 2, newest first", "Newest runs"}},
 		"no older runs":       {inStep(), "/?before=1", 200, []string{"None before run 1", "Newest runs"}},
 		"before nonsense":     {inStep(), "/?before=x", 200, []string{"Runs 40 to 79"}},
-		"a run":               {busyDay(), "/runs/79", 200, []string{"Run 79 partial", "Took 4 s", "Not made 2", "403 Access denied", "Steps 16", "Held in this run 15", "7 new"}},
-		"a run of many steps": {large, "/runs/79?from=1", 200, []string{"None."}},
+		"a run":               {busyDay(), "/runs/79", 200, []string{"Run 79 partial", "Took 4 s", "Not completed 2", "403 Access denied", "Steps 16", "Held in this run 15", "7 new"}},
+		"a run of many steps": {large, "/runs/79?from=1", 200, []string{"Steps 0 None."}},
 		"a run without steps": {inStep(), "/runs/74", 200, []string{"Run 74 failed", "503 Service Unavailable tried 5 times", "Steps 0 None."}},
 		"no such run":         {inStep(), "/runs/4711", 404, []string{"No such run"}},
-		"no number of a run":  {inStep(), "/runs/-1", 404, []string{"Runs have numbers"}},
+		"no number of a run":  {inStep(), "/runs/-1", 404, []string{"A run has a number"}},
 		"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
 			"cwvault explain 250", "Resync this company"}},
 		"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type 1", "Give the company a type"}},
@@ -344,7 +350,7 @@ func TestPagesWithoutHistory(t *testing.T) {
 	f, h := newWorld(t, inStep())
 	f.runsErr = errors.New("journal: disk I/O error")
 	w := do(h, "GET", "/", "")
-	if said := text(w); w.Code != 200 || !strings.Contains(said, "In step") || !strings.Contains(said, "The history cannot be read: journal: disk I/O error") {
+	if said := text(w); w.Code != 200 || !strings.Contains(said, "In step") || !strings.Contains(said, "Cannot read the history: journal: disk I/O error") {
 		t.Errorf("%d %s", w.Code, said)
 	}
 	if w := do(h, "GET", "/runs/79", ""); w.Code != 500 || strings.Contains(w.Body.String(), "disk") {

@@ -1,11 +1,10 @@
-// The page works without this. With it, the page stays up to date by itself,
-// searches while one types, shows times of the reader's place, and tells how a
-// run goes that was asked for.
+// The page works without this script. With it the page updates itself, searches
+// as you type, shows local times, and follows a run that you started.
 "use strict";
 (() => {
   const byId = id => document.getElementById(id);
 
-  // What cannot be seen in a text is shown by its number, as the server does.
+  // Invisible characters are shown by their numbers, as the server does.
   const hidden = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu;
   const plain = s => {
     const escaped = ch => [...Array(ch.length).keys()]
@@ -20,7 +19,7 @@
     return e;
   };
 
-  // Times: the page says UTC, the reader gets the local time and UTC as a hint.
+  // Times: the page says UTC; the reader sees local time, with UTC as a hint.
   const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   const localTimes = root => {
     for (const t of root.querySelectorAll("time[datetime]")) {
@@ -31,9 +30,9 @@
     }
   };
 
-  // Keeping up to date. Each region is replaced when the server says something
-  // new in it, and only then: so a screen reader is told of changes only, and
-  // focus, selection and what somebody has begun to type stay.
+  // Updates. A region is replaced only when the server sends something new for
+  // it. So screen readers announce changes only, and focus, selection and half
+  // typed text survive.
   const regions = [...document.querySelectorAll("[data-live]")];
   const said = new Map(regions.map(r => [r.id, r.innerHTML]));
   localTimes(document);
@@ -73,7 +72,7 @@
         byId("offline").textContent = "";
       } catch {
         if (!byId("offline").textContent) {
-          byId("offline").textContent = "This page is not up to date since " + local.format(new Date()) + ": the service does not answer it.";
+          byId("offline").textContent = "This page has not been updated since " + local.format(new Date()) + ": the service does not answer.";
         }
       }
     }
@@ -85,10 +84,10 @@
     document.addEventListener("visibilitychange", () => document.hidden || refresh());
   }
 
-  // Searching while one types.
+  // Search as you type.
   const q = byId("q"), box = byId("suggestions"), told = byId("suggested");
   let typed = 0, searches = 0;
-  const close = () => { // and whatever is on its way comes too late
+  const close = () => { // and answers still on their way are ignored
     clearTimeout(typed);
     searches++;
     box.hidden = true;
@@ -104,7 +103,7 @@
     } catch {
       answer = null;
     }
-    if (mine !== searches) return; // somebody has typed on
+    if (mine !== searches) return; // there is a newer search
     if (!answer) return close(); // the button still works
     const found = answer.companies.map(c => {
       const a = element("a", "", { href: "/companies/" + encodeURIComponent(c.id) });
@@ -113,12 +112,12 @@
       a.append(element("bdi", plain(c.name)), " ", more, element("bdi", plain(c.path), { class: "path" }));
       return a;
     });
-    if (found.length === 0) found.push(element("p", "no company"));
-    else if (answer.more) found.push(element("p", "and more; press Enter for them"));
+    if (found.length === 0) found.push(element("p", "no match"));
+    else if (answer.more) found.push(element("p", "more; press Enter for all"));
     box.replaceChildren(...found);
     box.hidden = false;
-    told.textContent = answer.companies.length === 0 ? "no company" :
-      answer.companies.length + (answer.more ? " or more" : "") + " found; the arrow keys lead to them";
+    told.textContent = answer.companies.length === 0 ? "no match" :
+      answer.companies.length + (answer.more ? " or more" : "") + " found; use the arrow keys";
   };
   q.addEventListener("input", () => {
     clearTimeout(typed);
@@ -143,11 +142,11 @@
   box.addEventListener("mousedown", event => event.preventDefault()); // some browsers take the focus away and give it to no link
   q.form.addEventListener("focusout", event => { if (!q.form.contains(event.relatedTarget)) close(); });
 
-  // Asking for a run, and telling how it goes.
+  // Start a run, and follow it.
   const pause = ms => new Promise(done => setTimeout(done, ms));
   const progressOf = asked => {
-    if (asked.state === "waiting") return "Asked for. It waits for its turn.";
-    if (asked.state === "running") return asked.total ? `Running: ${asked.done ?? 0} of ${asked.total} steps.` : "Running: reading both sides.";
+    if (asked.state === "waiting") return "Requested. Waiting for its turn.";
+    if (asked.state === "running") return asked.total ? `Running: ${asked.done ?? 0} of ${asked.total} steps.` : "Running: reading ConnectWise and the vault.";
     return (asked.error ? "Over: " + plain(asked.error) : "Over: done.") + (asked.run ? ` Run ${asked.run}.` : "");
   };
   document.addEventListener("submit", async event => {
