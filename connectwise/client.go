@@ -202,72 +202,70 @@ const (
 // companies do, and are read one by one.
 func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
 	var (
-		src      sync.Source
-		received int
-		total    int
-		counted  = make(chan struct{})
+		src     sync.Source
+		all     list
+		total   int
+		counted = make(chan struct{})
 	)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(sync.Recovered(func() (err error) {
-		total, _, err = c.count(ctx, at)
-		if err != nil {
-			return fmt.Errorf("count companies: %w", err)
+	reads := func(what string, read func() error) {
+		group.Go(sync.Recovered(func() error {
+			if err := read(); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			return nil
+		}))
+	}
+	reads("count companies", func() (err error) {
+		if total, _, err = c.count(ctx, at); err == nil {
+			close(counted)
 		}
-		close(counted)
-		return nil
-	}))
-	group.Go(sync.Recovered(func() error {
-		l := listing{
-			at: at, path: "/company/companies", fields: allFields, conditions: notDeleted,
-			total: func() (int, error) {
-				select {
-				case <-counted:
-					return total, nil
-				case <-ctx.Done():
-					return 0, ctx.Err()
-				}
-			},
-			progress: c.progress,
-		}
-		all, err := c.companies(ctx, l)
-		if isBadRequest(err) {
-			// Names that the model does not have are usually ignored in
-			// "fields"; some servers refuse them.
-			l.fields = currentFields
-			all, err = c.companies(ctx, l)
-		}
-		if err != nil {
-			return fmt.Errorf("list companies: %w", err)
-		}
-		src.Companies, received = all.rows, all.received
-		return nil
-	}))
-	group.Go(sync.Recovered(func() (err error) {
+		return err
+	})
+	reads("list companies", func() (err error) {
+		all, err = c.companiesAt(ctx, at, func() (int, error) {
+			select {
+			case <-counted:
+				return total, nil
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		})
+		return err
+	})
+	reads("list company statuses", func() (err error) {
 		src.Statuses, err = c.table(ctx, at, "/company/companies/statuses")
-		if err != nil {
-			return fmt.Errorf("list company statuses: %w", err)
-		}
-		return nil
-	}))
-	group.Go(sync.Recovered(func() (err error) {
+		return err
+	})
+	reads("list company types", func() (err error) {
 		src.Types, err = c.table(ctx, at, "/company/companies/types")
-		if err != nil {
-			return fmt.Errorf("list company types: %w", err)
-		}
-		return nil
-	}))
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return sync.Source{}, err
 	}
 
-	src.Count = total
-	if received > len(src.Companies) && received == total {
+	src.Companies, src.Count = all.rows, total
+	if all.received > len(all.rows) && all.received == total {
 		// The server overlooked the filter, in the list and in the count
 		// alike: then the count includes the deleted rows that were dropped.
-		src.Count = len(src.Companies)
+		src.Count = len(all.rows)
 	}
 	nameRefs(src)
 	return src, nil
+}
+
+// companiesAt lists the companies. total waits for their count.
+func (c *Client) companiesAt(ctx context.Context, at site, total func() (int, error)) (list, error) {
+	l := listing{at: at, path: "/company/companies", fields: allFields, conditions: notDeleted, total: total, progress: c.progress}
+	all, err := c.companies(ctx, l)
+	if isBadRequest(err) {
+		// Names that the model does not have are usually ignored in "fields";
+		// some servers refuse them.
+		l.fields = currentFields
+		all, err = c.companies(ctx, l)
+	}
+	return all, err
 }
 
 // nameRefs gives statuses and types in the companies the names that the tables

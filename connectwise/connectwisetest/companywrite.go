@@ -53,7 +53,6 @@ func (c *call) companyMember(name string) bool {
 // set writes one member of the body. raw is "null" to remove it.
 func (d *draft) set(name string, raw json.RawMessage) error {
 	c, w := d.company, d.call.w
-	null := string(raw) == "null"
 	switch name {
 	case "id", "_info", "site": // read-only, or checked in createCompany
 		return nil
@@ -62,17 +61,7 @@ func (d *draft) set(name string, raw json.RawMessage) error {
 	case "name":
 		return decode(raw, name, &c.Name)
 	case "deletedFlag":
-		var deleted bool
-		if err := decode(raw, name, &deleted); err != nil {
-			return err
-		}
-		if deleted != c.Deleted {
-			c.Deleted, c.DateDeleted, c.DeletedBy = deleted, time.Time{}, ""
-			if deleted {
-				c.DateDeleted, c.DeletedBy = w.clock(), w.updatedBy
-			}
-		}
-		return nil
+		return d.deleted(name, raw)
 	case "status":
 		return d.reference(name, "companyStatus", raw, w.statuses, &c.status)
 	case "territory":
@@ -80,24 +69,53 @@ func (d *draft) set(name string, raw json.RawMessage) error {
 	case "market":
 		return d.reference(name, "marketDescription", raw, w.markets, &c.market)
 	case "parentCompany":
-		c.parent = nil
-		if null {
-			return nil
-		}
-		parent, err := d.call.resolveCompany(raw, name)
-		if parent == nil && err == nil {
-			d.refuse("NotFound", name+"/id", "company %s not found", refText(raw))
-		}
-		c.parent = parent
-		return err
+		return d.parent(name, raw)
 	case "types", "typeIds", "type":
 		return d.types(name, raw)
 	case "customFields":
 		return d.customFields(raw)
 	}
+	return d.plain(name, raw)
+}
+
+// isNull reports whether a member is to be removed.
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+
+func (d *draft) deleted(name string, raw json.RawMessage) error {
+	var deleted bool
+	if err := decode(raw, name, &deleted); err != nil {
+		return err
+	}
+	c, w := d.company, d.call.w
+	if deleted == c.Deleted {
+		return nil
+	}
+	c.Deleted, c.DateDeleted, c.DeletedBy = deleted, time.Time{}, ""
+	if deleted {
+		c.DateDeleted, c.DeletedBy = w.clock(), w.updatedBy
+	}
+	return nil
+}
+
+func (d *draft) parent(name string, raw json.RawMessage) error {
+	d.company.parent = nil
+	if isNull(raw) {
+		return nil
+	}
+	parent, err := d.call.resolveCompany(raw, name)
+	if parent == nil && err == nil {
+		d.refuse("NotFound", name+"/id", "company %s not found", refText(raw))
+	}
+	d.company.parent = parent
+	return err
+}
+
+// plain writes a member that stands for itself.
+func (d *draft) plain(name string, raw json.RawMessage) error {
+	c := d.company
 	i := slices.IndexFunc(plainFields, func(p plainField) bool { return p.name == name })
-	p := plainFields[i] // companyMember has let only known names in
-	if null {
+	p := plainFields[i] // companyMember accepts only known names
+	if isNull(raw) {
 		delete(c.Fields, name)
 		return nil
 	}

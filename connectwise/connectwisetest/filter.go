@@ -80,18 +80,10 @@ func compileTest(n comparison, f *field) (func(value any) bool, error) {
 		}
 		return nil, wrongLiteral(f, litNull)
 	}
-	for _, v := range n.values {
-		if f.kind == anything && v.kind == first.kind && v.kind != litNull {
-			continue
-		}
-		if f.kind == anything || v.kind != f.kind.literal() {
-			return nil, wrongLiteral(f, v.kind)
-		}
-		if f.kind == enum && !slices.ContainsFunc(f.values, func(s string) bool { return strings.EqualFold(s, v.text) }) {
-			return nil, conditionError("Enum value supplied was invalid")
-		}
+	if err := checkLiterals(n, f); err != nil {
+		return nil, err
 	}
-	textual := first.kind == litString
+	unsupported := conditionError("The operator %s is not supported for %s.", n.op, n.name)
 	switch n.op {
 	case "=", "!=":
 		negate := n.op == "!="
@@ -100,49 +92,79 @@ func compileTest(n comparison, f *field) (func(value any) bool, error) {
 			return ok && (c == 0) != negate
 		}, nil
 	case "in":
-		return func(v any) bool {
-			if v == nil {
-				return false
-			}
-			for _, lit := range n.values {
-				if c, ok := compare(v, lit); ok && c == 0 {
-					return !n.not
-				}
-			}
-			return n.not
-		}, nil
+		return isOneOf(n), nil
 	case "like", "contains":
-		if !textual || f.kind == enum {
-			return nil, conditionError("The operator %s is not supported for %s.", n.op, n.name)
+		if first.kind != litString || f.kind == enum {
+			return nil, unsupported
 		}
-		match := likePattern(first.text)
-		if n.op == "contains" {
-			part := strings.ToLower(strings.ReplaceAll(first.text, "[[]", "["))
-			match = func(s string) bool { return strings.Contains(strings.ToLower(s), part) }
-		}
-		return func(v any) bool {
-			s, ok := v.(string)
-			return ok && match(s) != n.not
-		}, nil
+		return matches(n), nil
 	}
 	if f.kind == enum || first.kind == litBoolean {
-		return nil, conditionError("The operator %s is not supported for %s.", n.op, n.name)
+		return nil, unsupported
 	}
-	var holds func(c int) bool
-	switch n.op {
-	case "<":
-		holds = func(c int) bool { return c < 0 }
-	case "<=":
-		holds = func(c int) bool { return c <= 0 }
-	case ">":
-		holds = func(c int) bool { return c > 0 }
-	default: // ">=": the parser gives no other
-		holds = func(c int) bool { return c >= 0 }
-	}
+	holds := ordered(n.op)
 	return func(v any) bool {
 		c, ok := compare(v, first)
 		return ok && holds(c)
 	}, nil
+}
+
+// checkLiterals refuses literals that are not of the field's kind.
+func checkLiterals(n comparison, f *field) error {
+	for _, v := range n.values {
+		if f.kind == anything && v.kind == n.values[0].kind && v.kind != litNull {
+			continue
+		}
+		if f.kind == anything || v.kind != f.kind.literal() {
+			return wrongLiteral(f, v.kind)
+		}
+		if f.kind == enum && !slices.ContainsFunc(f.values, func(s string) bool { return strings.EqualFold(s, v.text) }) {
+			return conditionError("Enum value supplied was invalid")
+		}
+	}
+	return nil
+}
+
+// isOneOf is the test of "in" and "not in".
+func isOneOf(n comparison) func(any) bool {
+	return func(v any) bool {
+		if v == nil {
+			return false
+		}
+		for _, lit := range n.values {
+			if c, ok := compare(v, lit); ok && c == 0 {
+				return !n.not
+			}
+		}
+		return n.not
+	}
+}
+
+// matches is the test of "like" and "contains", negated or not.
+func matches(n comparison) func(any) bool {
+	text := n.values[0].text
+	match := likePattern(text)
+	if n.op == "contains" {
+		part := strings.ToLower(strings.ReplaceAll(text, "[[]", "["))
+		match = func(s string) bool { return strings.Contains(strings.ToLower(s), part) }
+	}
+	return func(v any) bool {
+		s, ok := v.(string)
+		return ok && match(s) != n.not
+	}
+}
+
+// ordered tells by the order of value and literal whether op holds.
+func ordered(op string) func(c int) bool {
+	switch op {
+	case "<":
+		return func(c int) bool { return c < 0 }
+	case "<=":
+		return func(c int) bool { return c <= 0 }
+	case ">":
+		return func(c int) bool { return c > 0 }
+	}
+	return func(c int) bool { return c >= 0 } // ">=": the parser gives no other
 }
 
 func wrongLiteral(f *field, got literalKind) error {

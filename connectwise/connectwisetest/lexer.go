@@ -40,74 +40,83 @@ func conditionError(format string, args ...any) error {
 	return &apiError{status: 400, code: "ApiFindCondition", message: fmt.Sprintf(format, args...)}
 }
 
-// lex splits a conditions string. Quotes have no escape: no server text proves
-// one, so a client must not count on it.
+// lex splits a conditions string.
 func lex(s string) ([]token, error) {
 	var out []token
 	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		if strings.IndexByte(" \t\n\r", s[i]) >= 0 {
 			i++
-		case c == '(':
-			out = append(out, token{tokOpen, "("})
-			i++
-		case c == ')':
-			out = append(out, token{tokClose, ")"})
-			i++
-		case c == ',':
-			out = append(out, token{tokComma, ","})
-			i++
-		case c == '"' || c == '\'':
-			end := strings.IndexByte(s[i+1:], c)
-			if end < 0 {
-				return nil, conditionError("The string %s is not closed. %s", s[i:], literalHelp)
-			}
-			out = append(out, token{tokString, s[i+1 : i+1+end]})
-			i += end + 2
-		case c == '[':
-			end := strings.IndexByte(s[i:], ']')
-			if end < 0 {
-				return nil, conditionError("The date %s is not closed. %s", s[i:], literalHelp)
-			}
-			out = append(out, token{tokDate, strings.TrimSpace(s[i+1 : i+end])})
-			i += end + 1
-		case c == '=':
-			out = append(out, token{tokOperator, "="})
-			i++
-		case c == '!' || c == '<' || c == '>':
-			n := 1
-			if i+1 < len(s) && s[i+1] == '=' {
-				n = 2
-			}
-			op := s[i : i+n]
-			if op == "!" {
-				return nil, conditionError("%s is not a recognized operator.", op)
-			}
-			out = append(out, token{tokOperator, op})
-			i += n
-		case isDigit(c) || c == '-':
-			n := 1
-			for i+n < len(s) && (isWordByte(s[i+n]) || s[i+n] == '.') {
-				n++
-			}
-			if !isNumber(s[i : i+n]) {
-				return nil, conditionError("%s is not a number. %s", s[i:i+n], literalHelp)
-			}
-			out = append(out, token{tokNumber, s[i : i+n]})
-			i += n
-		case isWordByte(c):
-			n := 1
-			for i+n < len(s) && (isWordByte(s[i+n]) || s[i+n] == '/') {
-				n++
-			}
-			out = append(out, token{tokWord, s[i : i+n]})
-			i += n
-		default:
-			return nil, conditionError("Unexpected text %q.", s[i:])
+			continue
 		}
+		t, length, err := lexOne(s[i:])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+		i += length
 	}
 	return append(out, token{kind: tokEnd}), nil
+}
+
+// lexOne returns the token that s begins with, and how many bytes it takes.
+func lexOne(s string) (t token, length int, err error) {
+	switch c := s[0]; {
+	case c == '(':
+		return token{tokOpen, "("}, 1, nil
+	case c == ')':
+		return token{tokClose, ")"}, 1, nil
+	case c == ',':
+		return token{tokComma, ","}, 1, nil
+	case c == '=':
+		return token{tokOperator, "="}, 1, nil
+	case c == '"' || c == '\'' || c == '[':
+		return lexQuoted(s)
+	case c == '!' || c == '<' || c == '>':
+		n := 1
+		if len(s) > 1 && s[1] == '=' {
+			n = 2
+		}
+		if s[:n] == "!" {
+			return token{}, 0, conditionError("%s is not a recognized operator.", s[:n])
+		}
+		return token{tokOperator, s[:n]}, n, nil
+	case isDigit(c) || c == '-':
+		n := 1 + span(s[1:], '.')
+		if !isNumber(s[:n]) {
+			return token{}, 0, conditionError("%s is not a number. %s", s[:n], literalHelp)
+		}
+		return token{tokNumber, s[:n]}, n, nil
+	case isWordByte(c):
+		n := 1 + span(s[1:], '/')
+		return token{tokWord, s[:n]}, n, nil
+	}
+	return token{}, 0, conditionError("Unexpected text %q.", s)
+}
+
+// lexQuoted returns the string or date that s begins with. Quotes have no
+// escape: no server text proves one, so a client must not count on it.
+func lexQuoted(s string) (t token, length int, err error) {
+	kind, what, closing := tokString, "string", s[0]
+	if s[0] == '[' {
+		kind, what, closing = tokDate, "date", ']'
+	}
+	end := strings.IndexByte(s[1:], closing)
+	if end < 0 {
+		return token{}, 0, conditionError("The %s %s is not closed. %s", what, s, literalHelp)
+	}
+	text := s[1 : 1+end]
+	if kind == tokDate {
+		text = strings.TrimSpace(text)
+	}
+	return token{kind, text}, end + 2, nil
+}
+
+// span counts the bytes of words, and this one more, that s begins with.
+func span(s string, more byte) (n int) {
+	for n < len(s) && (isWordByte(s[n]) || s[n] == more) {
+		n++
+	}
+	return n
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

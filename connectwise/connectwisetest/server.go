@@ -1,6 +1,7 @@
 package connectwisetest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -117,24 +119,7 @@ var codebaseForm = regexp.MustCompile(`^v(\d{4})_(\d{1,2})/$`)
 // New starts a server with no companies, statuses and types, one service board
 // and four priorities. The caller must Close it.
 func New(opt Options) (*Server, error) {
-	for _, d := range []struct {
-		field *string
-		value string
-	}{
-		{&opt.Tenant, "acmeinc"},
-		{&opt.PublicKey, "publickey"},
-		{&opt.PrivateKey, "privatekey"},
-		{&opt.ClientID, "00000000-0000-4000-8000-00000000c1d0"},
-		{&opt.Codebase, "v2026_4/"},
-		{&opt.Addr, "127.0.0.1:0"},
-	} {
-		if *d.field == "" {
-			*d.field = d.value
-		}
-	}
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
+	opt = opt.orDefaults()
 	if !codebaseForm.MatchString(opt.Codebase) {
 		return nil, fmt.Errorf("codebase %q is not of the form v2026_4/", opt.Codebase)
 	}
@@ -156,18 +141,8 @@ func New(opt Options) (*Server, error) {
 		sender:   newSender(),
 		sendSlot: make(chan struct{}, maxSenders),
 	}
-	ln, err := net.Listen("tcp", opt.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("start ConnectWise simulator: %w", err)
-	}
-	s.ln = ln
-	if opt.TLS {
-		cert, certPEM, err := newCertificate()
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("make certificate: %w", err), ln.Close())
-		}
-		s.certPEM = certPEM
-		s.ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	if err := s.listen(); err != nil {
+		return nil, err
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
@@ -180,6 +155,39 @@ func New(opt Options) (*Server, error) {
 	}
 	s.work.Go(func() { _ = s.http.Serve(s.ln) }) // ErrServerClosed, or the listener failed and every client sees it
 	return s, nil
+}
+
+// orDefaults fills in what is not set.
+func (opt Options) orDefaults() Options {
+	opt.Tenant = cmp.Or(opt.Tenant, "acmeinc")
+	opt.PublicKey = cmp.Or(opt.PublicKey, "publickey")
+	opt.PrivateKey = cmp.Or(opt.PrivateKey, "privatekey")
+	opt.ClientID = cmp.Or(opt.ClientID, "00000000-0000-4000-8000-00000000c1d0")
+	opt.Codebase = cmp.Or(opt.Codebase, "v2026_4/")
+	opt.Addr = cmp.Or(opt.Addr, "127.0.0.1:0")
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	return opt
+}
+
+// listen opens the listener, with a certificate of its own if TLS is asked for.
+func (s *Server) listen() error {
+	ln, err := net.Listen("tcp", s.opt.Addr)
+	if err != nil {
+		return fmt.Errorf("start ConnectWise simulator: %w", err)
+	}
+	s.ln = ln
+	if !s.opt.TLS {
+		return nil
+	}
+	cert, certPEM, err := newCertificate()
+	if err != nil {
+		return errors.Join(fmt.Errorf("make certificate: %w", err), ln.Close())
+	}
+	s.certPEM = certPEM
+	s.ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	return nil
 }
 
 // Close ends the server at once, requests and callbacks under way included,
@@ -270,27 +278,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	status, sent := 0, 0
 	defer func() { finish(status, sent, len(faults) > 0) }()
 
-	var resp *Response
-	for _, f := range faults {
-		if f.Before != nil {
-			f.Before()
-		}
-		if f.Delay > 0 && !s.pause(r.Context(), f.Delay) || f.Hang && !s.pause(r.Context(), -1) {
-			panic(http.ErrAbortHandler)
-		}
-		if f.Status != 0 {
-			resp = &Response{Status: f.Status, Header: http.Header{}, Body: []byte(f.Body)}
-			if f.Body != "" {
-				resp.Header.Set("Content-Type", "application/json; charset=utf-8")
-			}
-			for k, v := range f.Header {
-				resp.Header[k] = v
-			}
-			if f.ContentType != "" {
-				resp.Header.Set("Content-Type", f.ContentType)
-			}
-		}
-	}
+	resp := s.instead(r, faults)
 	if resp == nil {
 		resp = s.limited()
 	}
@@ -309,9 +297,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if cut < 0 {
 		panic(http.ErrAbortHandler)
 	}
-	for k, v := range resp.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), resp.Header)
 	body := resp.Body
 	if resp.Status != http.StatusNoContent {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -326,6 +312,31 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// instead does what faults say before the request is looked at: it waits, hangs
+// up, and returns the answer that the last of them gives, or nil.
+func (s *Server) instead(r *http.Request, faults []Fault) (resp *Response) {
+	for _, f := range faults {
+		if f.Before != nil {
+			f.Before()
+		}
+		if f.Delay > 0 && !s.pause(r.Context(), f.Delay) || f.Hang && !s.pause(r.Context(), -1) {
+			panic(http.ErrAbortHandler)
+		}
+		if f.Status == 0 {
+			continue
+		}
+		resp = &Response{Status: f.Status, Header: http.Header{}, Body: []byte(f.Body)}
+		if f.Body != "" {
+			resp.Header.Set("Content-Type", "application/json; charset=utf-8")
+		}
+		maps.Copy(resp.Header, f.Header)
+		if f.ContentType != "" {
+			resp.Header.Set("Content-Type", f.ContentType)
+		}
+	}
+	return resp
 }
 
 // pause waits for d, or without end below 0, and reports whether to go on.

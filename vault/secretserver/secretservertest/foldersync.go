@@ -105,29 +105,30 @@ func getFolderSync(s *Server, c *call) (any, error) {
 	return s.folderSyncModel(), nil
 }
 
+// folderSyncPatch is the body of the call that changes the setting.
+type folderSyncPatch struct {
+	CompanyID                 *dirty[string]
+	DaysToKeepOperationalLogs *dirty[int]
+	FolderStructure           *dirty[string]
+	IntegratorCredentials     *dirty[int]
+	IntervalDays              *dirty[int]
+	IntervalHours             *dirty[int]
+	IntervalMinutes           *dirty[int]
+	SiteURL                   *dirty[string]
+	SQLCustomView             *dirty[string]
+	SQLDatabaseName           *dirty[string]
+	SQLServerLocation         *dirty[string]
+	SQLUsername               *dirty[string]
+	SyncAllFolders            *dirty[bool]
+	SyncFolderID              *dirty[int]
+	SyncMethodType            *dirty[string]
+}
+
 func patchFolderSync(s *Server, c *call) (any, error) {
 	if s.quirks.NoFolderSync {
 		return nil, notFound("Not Found")
 	}
-	args, err := decode[struct {
-		Data struct {
-			CompanyID                 *dirty[string]
-			DaysToKeepOperationalLogs *dirty[int]
-			FolderStructure           *dirty[string]
-			IntegratorCredentials     *dirty[int]
-			IntervalDays              *dirty[int]
-			IntervalHours             *dirty[int]
-			IntervalMinutes           *dirty[int]
-			SiteURL                   *dirty[string]
-			SQLCustomView             *dirty[string]
-			SQLDatabaseName           *dirty[string]
-			SQLServerLocation         *dirty[string]
-			SQLUsername               *dirty[string]
-			SyncAllFolders            *dirty[bool]
-			SyncFolderID              *dirty[int]
-			SyncMethodType            *dirty[string]
-		}
-	}](s, c)
+	args, err := decode[struct{ Data folderSyncPatch }](s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -156,21 +157,30 @@ func patchFolderSync(s *Server, c *call) (any, error) {
 	d.SyncAllFolders.set(&to.AllFolders)
 	d.SyncFolderID.set(&to.FolderID)
 	d.SyncMethodType.set(&to.Method)
-	switch {
-	case !sees(to.FolderID):
+	if !sees(to.FolderID) {
 		return nil, denied()
-	case !slices.Contains(syncMethods, to.Method):
-		return nil, s.invalid("The syncMethodType must be one of %s.", strings.Join(syncMethods, ", "))
-	case to.Method == "ApiIntegration" && (to.CompanyID == "" || to.SiteURL == ""):
-		return nil, s.invalid("Company ID and site URL are required.")
-	case to.Method != syncOff && !to.AllFolders && to.FolderID == 0:
-		return nil, s.invalid("The folder to synchronize is required.")
-	case to.Method != syncOff && to.Days+to.Hours+to.Minutes <= 0:
-		return nil, s.invalid("The interval must be longer than nothing.")
-	case to.DaysToKeepLogs < 1:
-		return nil, s.invalid("Logs are kept for one day or more.")
+	}
+	if err := s.checkFolderSync(to); err != nil {
+		return nil, err
 	}
 	s.world.sync, s.world.sql = to, sql
 	s.world.generation++
 	return s.folderSyncModel(), nil
+}
+
+// checkFolderSync refuses a setting that does not fit together.
+func (s *Server) checkFolderSync(to FolderSync) error {
+	switch {
+	case !slices.Contains(syncMethods, to.Method):
+		return s.invalid("The syncMethodType must be one of %s.", strings.Join(syncMethods, ", "))
+	case to.Method == "ApiIntegration" && (to.CompanyID == "" || to.SiteURL == ""):
+		return s.invalid("Company ID and site URL are required.")
+	case to.Method != syncOff && !to.AllFolders && to.FolderID == 0:
+		return s.invalid("The folder to synchronize is required.")
+	case to.Method != syncOff && to.Days+to.Hours+to.Minutes <= 0:
+		return s.invalid("The interval must be longer than nothing.")
+	case to.DaysToKeepLogs < 1:
+		return s.invalid("Logs are kept for one day or more.")
+	}
+	return nil
 }

@@ -248,25 +248,26 @@ func writable(u *user, f *folder, in *metaSection) error {
 	return nil
 }
 
+// newMetaData is what a call says about the field that it writes.
+type newMetaData struct {
+	ContainsPersonalInformation                    bool
+	FieldDataType                                  *string
+	MetadataFieldID                                *int
+	MetadataFieldName                              string
+	MetadataFieldSectionDescription                string
+	MetadataFieldSectionID                         *int
+	MetadataFieldSectionName                       string
+	MetadataFieldSectionRequiresAdministerMetadata *bool
+	MetadataFieldSectionRequiresEntityEdit         *bool
+	metaData
+}
+
 func createMetadata(s *Server, c *call) (any, error) {
 	f, err := s.item(c)
 	if err != nil {
 		return nil, err
 	}
-	args, err := decode[struct {
-		Data struct {
-			ContainsPersonalInformation                    bool
-			FieldDataType                                  *string
-			MetadataFieldID                                *int
-			MetadataFieldName                              string
-			MetadataFieldSectionDescription                string
-			MetadataFieldSectionID                         *int
-			MetadataFieldSectionName                       string
-			MetadataFieldSectionRequiresAdministerMetadata *bool
-			MetadataFieldSectionRequiresEntityEdit         *bool
-			metaData
-		}
-	}](s, c)
+	args, err := decode[struct{ Data newMetaData }](s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -274,21 +275,11 @@ func createMetadata(s *Server, c *call) (any, error) {
 
 	// Everything is checked before anything is made, so that a refused call
 	// leaves no empty section or field.
-	var field *metaField
-	var section *metaSection
-	if d.MetadataFieldID != nil {
-		if field = s.world.fields[*d.MetadataFieldID]; field == nil {
-			return nil, s.invalid("There is no such metadata field.")
-		}
-		section = field.section
-	} else if d.MetadataFieldSectionID != nil {
-		if section = s.world.sections[*d.MetadataFieldSectionID]; section == nil {
-			return nil, s.invalid("There is no such metadata section.")
-		}
-	} else if section = s.world.section(d.MetadataFieldSectionName); section == nil && strings.TrimSpace(d.MetadataFieldSectionName) == "" {
-		return nil, s.invalid("A metadata section is required.")
+	section, field, err := s.namedField(d)
+	if err != nil {
+		return nil, err
 	}
-	newSection := section == nil
+	newSection, newField := section == nil, field == nil
 	if newSection {
 		section = &metaSection{
 			name: d.MetadataFieldSectionName, description: d.MetadataFieldSectionDescription,
@@ -296,21 +287,10 @@ func createMetadata(s *Server, c *call) (any, error) {
 			requiresRole: isTrue(d.MetadataFieldSectionRequiresAdministerMetadata),
 		}
 	}
-	if field == nil && !newSection {
-		field = s.world.field(section, d.MetadataFieldName)
-	}
-	newField := field == nil
 	if newField {
-		if strings.TrimSpace(d.MetadataFieldName) == "" {
-			return nil, s.invalid("A metadata field is required.")
+		if field, err = s.draftField(c, d); err != nil {
+			return nil, err
 		}
-		if d.FieldDataType == nil || !slices.Contains(metaDataTypes, *d.FieldDataType) {
-			return nil, s.invalid("The fieldDataType must be one of %s.", strings.Join(metaDataTypes, ", "))
-		}
-		if !c.user.may(AdministerMetadata) {
-			return nil, denied()
-		}
-		field = &metaField{name: d.MetadataFieldName, dataType: *d.FieldDataType, personal: d.ContainsPersonalInformation}
 	}
 	if err := writable(c.user, f, section); err != nil {
 		return nil, err
@@ -328,6 +308,44 @@ func createMetadata(s *Server, c *call) (any, error) {
 		field = s.world.addField(*field)
 	}
 	return s.world.write(f, field, data, c.user).model(), nil
+}
+
+// namedField finds the section and the field that a call names, by id or by
+// name. Each is nil where a name is new.
+func (s *Server) namedField(d newMetaData) (*metaSection, *metaField, error) {
+	if d.MetadataFieldID != nil {
+		field := s.world.fields[*d.MetadataFieldID]
+		if field == nil {
+			return nil, nil, s.invalid("There is no such metadata field.")
+		}
+		return field.section, field, nil
+	}
+	var section *metaSection
+	if d.MetadataFieldSectionID != nil {
+		if section = s.world.sections[*d.MetadataFieldSectionID]; section == nil {
+			return nil, nil, s.invalid("There is no such metadata section.")
+		}
+	} else if section = s.world.section(d.MetadataFieldSectionName); section == nil && strings.TrimSpace(d.MetadataFieldSectionName) == "" {
+		return nil, nil, s.invalid("A metadata section is required.")
+	}
+	if section == nil {
+		return nil, nil, nil
+	}
+	return section, s.world.field(section, d.MetadataFieldName), nil
+}
+
+// draftField checks a field that a call names for the first time.
+func (s *Server) draftField(c *call, d newMetaData) (*metaField, error) {
+	if strings.TrimSpace(d.MetadataFieldName) == "" {
+		return nil, s.invalid("A metadata field is required.")
+	}
+	if d.FieldDataType == nil || !slices.Contains(metaDataTypes, *d.FieldDataType) {
+		return nil, s.invalid("The fieldDataType must be one of %s.", strings.Join(metaDataTypes, ", "))
+	}
+	if !c.user.may(AdministerMetadata) {
+		return nil, denied()
+	}
+	return &metaField{name: d.MetadataFieldName, dataType: *d.FieldDataType, personal: d.ContainsPersonalInformation}, nil
 }
 
 func patchMetadata(s *Server, c *call) (any, error) {

@@ -332,25 +332,26 @@ func deletePermission(s *Server, c *call) (any, error) {
 	return deletedModel{ID: l.grant.id, ObjectType: "FolderPermission", ResponseCodes: []string{}}, nil
 }
 
+// permissionsPatch is the body of a call that changes several lines.
+type permissionsPatch struct {
+	AddOrUpdateItems []struct {
+		FolderAccessRoleID int
+		GroupID            *int
+		SecretAccessRoleID *int
+		UserID             *int
+	}
+	AllowRemoveOwner   bool
+	InheritPermissions *dirty[bool]
+	RemoveItems        []struct{ GroupID, UserID *int }
+}
+
 // patchPermissions changes some lines and inheritance at once, or nothing.
 func patchPermissions(s *Server, c *call) (any, error) {
 	f, err := s.visibleVar(c, "id")
 	if err != nil {
 		return nil, err
 	}
-	args, err := decode[struct {
-		Data struct {
-			AddOrUpdateItems []struct {
-				FolderAccessRoleID int
-				GroupID            *int
-				SecretAccessRoleID *int
-				UserID             *int
-			}
-			AllowRemoveOwner   bool
-			InheritPermissions *dirty[bool]
-			RemoveItems        []struct{ GroupID, UserID *int }
-		}
-	}](s, c)
+	args, err := decode[struct{ Data permissionsPatch }](s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -360,19 +361,38 @@ func patchPermissions(s *Server, c *call) (any, error) {
 	inherits := f.inherits
 	args.Data.InheritPermissions.set(&inherits)
 	if inherits {
-		switch {
-		case f.parent == s.world.root:
-			return nil, denied()
-		case len(args.Data.AddOrUpdateItems)+len(args.Data.RemoveItems) > 0:
-			return nil, &refusal{http.StatusBadRequest, badRequest{Message: "API_PermissionsAreInherited"}}
-		case !args.Data.AllowRemoveOwner && c.user.role(f.parent) < ownFolder:
-			return nil, s.invalid("You cannot remove your own access.")
-		}
-		s.world.inherit(f)
-		s.world.note(f, c.user, "EDIT PERMISSIONS", "inheritance on")
-		return map[string]bool{"success": true}, nil
+		return s.inheritAgain(c, f, args.Data)
 	}
+	list, err := s.patched(f, args.Data)
+	if err != nil {
+		return nil, err
+	}
+	owns := func(g *grant) bool { return g.folder >= ownFolder && g.concerns(c.user) }
+	if !args.Data.AllowRemoveOwner && !slices.ContainsFunc(list, owns) {
+		return nil, s.invalid("You cannot remove your own access.")
+	}
+	f.grants, f.inherits = list, false
+	s.world.note(f, c.user, "EDIT PERMISSIONS", "changed")
+	return map[string]bool{"success": true}, nil
+}
 
+// inheritAgain turns inheritance on, or leaves it on.
+func (s *Server) inheritAgain(c *call, f *folder, p permissionsPatch) (any, error) {
+	switch {
+	case f.parent == s.world.root:
+		return nil, denied()
+	case len(p.AddOrUpdateItems)+len(p.RemoveItems) > 0:
+		return nil, &refusal{http.StatusBadRequest, badRequest{Message: "API_PermissionsAreInherited"}}
+	case !p.AllowRemoveOwner && c.user.role(f.parent) < ownFolder:
+		return nil, s.invalid("You cannot remove your own access.")
+	}
+	s.world.inherit(f)
+	s.world.note(f, c.user, "EDIT PERMISSIONS", "inheritance on")
+	return map[string]bool{"success": true}, nil
+}
+
+// patched returns the lines that f has after the patch.
+func (s *Server) patched(f *folder, p permissionsPatch) ([]*grant, error) {
 	list := slices.Clone(f.grants)
 	if f.inherits {
 		list = s.world.copyGrants(f.permissions())
@@ -384,12 +404,12 @@ func patchPermissions(s *Server, c *call) (any, error) {
 		list = slices.DeleteFunc(list, func(x *grant) bool { return x.user == u && x.group == g })
 		return u, g, nil
 	}
-	for _, item := range args.Data.RemoveItems {
+	for _, item := range p.RemoveItems {
 		if _, _, err := without(item.UserID, item.GroupID); err != nil {
 			return nil, err
 		}
 	}
-	for _, item := range args.Data.AddOrUpdateItems {
+	for _, item := range p.AddOrUpdateItems {
 		fr := slices.Index(folderRoleIDs, item.FolderAccessRoleID)
 		sr := int(noSecretRole)
 		if item.SecretAccessRoleID != nil {
@@ -404,11 +424,5 @@ func patchPermissions(s *Server, c *call) (any, error) {
 		}
 		list = append(list, s.world.newGrant(u, g, folderRole(fr), secretRole(sr)))
 	}
-	owns := func(g *grant) bool { return g.folder >= ownFolder && g.concerns(c.user) }
-	if !args.Data.AllowRemoveOwner && !slices.ContainsFunc(list, owns) {
-		return nil, s.invalid("You cannot remove your own access.")
-	}
-	f.grants, f.inherits = list, false
-	s.world.note(f, c.user, "EDIT PERMISSIONS", "changed")
-	return map[string]bool{"success": true}, nil
+	return list, nil
 }
