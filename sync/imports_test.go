@@ -105,6 +105,7 @@ func TestAdaptersAreApart(t *testing.T) {
 		"cwvault/vault/secretserver":  {"cwvault/sync", "cwvault/httpclient", "cwvault/vault", "cwvault/vault/vaulttest"},
 		"cwvault/vault/vaulttest":     {"cwvault/sync", "cwvault/vault"},
 		"cwvault/sync/journal":        {"cwvault/sync"},
+		"cwvault/sync/synctest":       {"cwvault/sync"},
 		"cwvault/scheduler":           {},
 		"cwvault/scheduler/api":       {"cwvault/sync", "cwvault/sync/report"},
 		"cwvault/scheduler/dashboard": {"cwvault/scheduler", "cwvault/scheduler/api", "cwvault/sync", "cwvault/sync/report"},

@@ -2,7 +2,7 @@ package vaulttest_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -15,42 +15,71 @@ import (
 	"cwvault/vault/vaulttest"
 )
 
-// The suite passes on a vault that keeps the contract, one with ids of its
-// own and names that ignore case, as Secret Server has.
+// Memory passes the suite, unless a bug is put into it.
 func TestMemory(t *testing.T) {
 	vaulttest.Suite(t, func(t *testing.T) vaulttest.Harness {
-		s := &store{bug: os.Getenv("CWVAULT_TEST_BUG"), folders: map[string]*folder{}}
-		return vaulttest.Harness{
-			Vault:  s,
-			Reopen: func(*testing.T) vault.Vault { return s },
-			MakeFolder: func(t *testing.T, path string) {
-				if _, err := s.add(s.at(t, path[:max(strings.LastIndex(path, `\`), 0)]), path[strings.LastIndex(path, `\`)+1:]); err != nil {
-					t.Fatal(err)
+		m := vaulttest.NewMemory("acmeinc")
+		var v vault.Vault = m
+		if bug := os.Getenv("CWVAULT_TEST_BUG"); bug != "" {
+			v = &buggy{Memory: m, bug: bug}
+		}
+		at := func(path string) string {
+			path = strings.TrimSuffix(vaulttest.RootPath+`\`+path, `\`)
+			if m.At(path) == "" {
+				t.Fatalf("no folder %q", path)
+			}
+			return m.At(path)
+		}
+		split := func(path string) (parentID, name string) {
+			i := strings.LastIndex(path, `\`)
+			return at(path[:max(i, 0)]), path[i+1:]
+		}
+		fail := func(f vaulttest.Failure, reads bool) func(*testing.T) {
+			return func(*testing.T) {
+				m.Fail = func(_ int, call string) vaulttest.Failure {
+					if !reads && (call == "tree" || strings.HasPrefix(call, "find ")) {
+						return vaulttest.NoFailure
+					}
+					return f
 				}
+			}
+		}
+		works := func(*testing.T) { m.Fail = nil }
+		return vaulttest.Harness{
+			Vault:  v,
+			Reopen: func(*testing.T) vault.Vault { return v },
+			MakeFolder: func(t *testing.T, path string) {
+				parentID, name := split(path)
+				m.Make(parentID, name, sync.Mark{})
 			},
 			MoveFolder: func(t *testing.T, from, to string) {
-				f := s.folders[s.at(t, from)]
-				f.ParentID, f.Name = s.at(t, to[:max(strings.LastIndex(to, `\`), 0)]), to[strings.LastIndex(to, `\`)+1:]
+				f := m.Folders[at(from)]
+				f.ParentID, f.Name = split(to)
 			},
-			PutSecret: func(t *testing.T, path, name, value string) { s.folders[s.at(t, path)].secrets[name] = value },
+			PutSecret: func(t *testing.T, path, name, value string) { m.PutSecret(at(path), name, value) },
 			Secrets: func(t *testing.T) map[string]string {
 				all := map[string]string{}
-				for id, f := range s.folders {
-					for name, value := range f.secrets {
-						all[strings.TrimPrefix(s.path(id)+`\`+name, `\`)] = value
+				for id, secrets := range m.Contents {
+					for name, value := range secrets {
+						all[strings.TrimPrefix(m.Path(id)+`\`+name, vaulttest.RootPath+`\`)] = value
 					}
 				}
 				return all
 			},
 			SpoilMark: func(t *testing.T, path string) {
-				f := s.folders[s.at(t, path)]
+				f := m.Folders[at(path)]
 				f.Mark, f.BadMark = sync.Mark{}, true
 			},
 			Faults: []vaulttest.Fault{
-				{"read-only", vault.ErrReadOnly, false, func(*testing.T) { s.readOnly = true }, func(*testing.T) { s.readOnly = false }},
-				{"down", vault.ErrUnavailable, true, func(*testing.T) { s.down = true }, func(*testing.T) { s.down = false }},
+				{Name: "read-only", Want: vault.ErrReadOnly, On: fail(vaulttest.FailReadOnly, false), Off: works},
+				{Name: "down", Want: vault.ErrUnavailable, Reads: true, On: fail(vaulttest.FailUnavailable, true), Off: works},
 			},
-			LoseAnswer: func(*testing.T) { s.lose = true },
+			LoseAnswer: func(*testing.T) {
+				m.Fail = func(int, string) vaulttest.Failure {
+					m.Fail = nil
+					return vaulttest.FailLost
+				}
+			},
 		}
 	})
 }
@@ -80,235 +109,150 @@ func TestSuiteFindsBugs(t *testing.T) {
 	}
 }
 
-type folder struct {
-	sync.Folder
-	secrets map[string]string
+// buggy is a vault with one mistake.
+type buggy struct {
+	*vaulttest.Memory
+	bug string
+	mu  gosync.Mutex // one call at a time: the mistakes reach into the memory
 }
 
-// store is a vault in memory. Its root has the id "0".
-type store struct {
-	bug                  string
-	mu                   gosync.Mutex
-	folders              map[string]*folder
-	last                 int
-	readOnly, down, lose bool
-}
-
-func (s *store) Names() sync.NameRules {
-	return sync.NameRules{MaxLength: 50, Forbidden: "/", Fold: vault.Fold, Form: vault.Form}
-}
-
-func (s *store) path(id string) string {
-	path := ""
-	for range s.folders { // a bug may have made a circle
-		if f := s.folders[id]; f != nil && id != "0" {
-			path = strings.TrimSuffix(f.Name+`\`+path, `\`)
-			id = f.ParentID
-		}
+// ctx is the context that calls get: a vault may fail to look at it.
+func (v *buggy) ctx(ctx context.Context) context.Context {
+	if v.bug == "ignores-context" {
+		return context.WithoutCancel(ctx)
 	}
-	return path
+	return ctx
 }
 
-func (s *store) at(t *testing.T, path string) string {
-	for id := range s.folders {
-		if s.path(id) == path {
-			return id
-		}
-	}
-	t.Fatalf("no folder %q", path)
-	return ""
-}
-
-func (s *store) child(parentID, name string) *folder {
-	for _, f := range s.folders {
-		if f.ParentID == parentID && vault.Fold(f.Name) == vault.Fold(name) {
-			return f
-		}
-	}
-	return nil
-}
-
-func (s *store) add(parentID, name string) (*folder, error) {
-	if s.folders[parentID] == nil && s.bug != "create-below-unknown" {
-		return nil, vault.ErrNotFound
-	}
-	if old := s.child(parentID, name); old != nil {
-		if s.bug != "create-overwrites" {
-			return nil, vault.ErrNameTaken
-		}
-		delete(s.folders, old.ID)
-	}
-	s.last++
-	f := &folder{sync.Folder{ID: strconv.Itoa(s.last), ParentID: parentID, Name: name, Inherits: true}, map[string]string{}}
-	s.folders[f.ID] = f
-	return f, nil
-}
-
-func (s *store) begin(ctx context.Context, write bool) error {
+// write makes a call that changes the vault.
+func (v *buggy) write(ctx context.Context, do func(ctx context.Context) error) error {
+	err := do(v.ctx(ctx))
 	switch {
-	case ctx.Err() != nil && s.bug != "ignores-context":
-		return ctx.Err()
-	case s.down:
-		return vault.ErrUnavailable
-	case write && s.readOnly && s.bug != "fault-changes":
-		return vault.ErrReadOnly
+	case v.bug == "fault-changes" && errors.Is(err, vault.ErrReadOnly):
+		fail := v.Fail
+		v.Fail = nil
+		_ = do(ctx) // done, whatever the answer says
+		v.Fail = fail
+	case v.bug == "unanswered-hidden" && errors.Is(err, vault.ErrUnanswered):
+		return nil
 	}
-	return nil
-}
-
-// end is what a write that was done returns.
-func (s *store) end(f sync.Folder) (sync.Folder, error) {
-	if s.readOnly {
-		return sync.Folder{}, vault.ErrReadOnly
-	}
-	if s.lose && s.bug != "unanswered-hidden" {
-		s.lose = false
-		return sync.Folder{}, vault.ErrUnanswered
-	}
-	return f, nil
-}
-
-func validName(name string) bool {
-	return name != "" && len([]rune(name)) <= 50 && !strings.ContainsAny(name, "/\\\x00\n")
-}
-
-func validMark(m sync.Mark) bool { return m.Tenant != "" && m.Key.Valid() }
-
-func (s *store) Tree(ctx context.Context) (sync.Tree, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tree := sync.Tree{RootPath: `\Clients`}
-	if err := s.begin(ctx, false); err != nil || len(s.folders) == 0 {
-		return tree, err
-	}
-	tree.Root = s.folders["0"].Folder
-	for id, f := range s.folders {
-		if (id != "0" || s.bug == "tree-lists-root") && (id != "7" || s.bug != "tree-drops-one") {
-			tree.Folders = append(tree.Folders, f.Folder)
-		}
-	}
-	return tree, nil
-}
-
-func (s *store) CreateRoot(ctx context.Context) (sync.Folder, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.begin(ctx, true); err != nil {
-		return sync.Folder{}, err
-	}
-	if s.folders["0"] == nil || s.bug == "root-anew" {
-		clear(s.folders)
-		s.folders["0"] = &folder{sync.Folder{ID: "0", ParentID: "-1", Name: "Clients"}, map[string]string{}}
-	}
-	return s.folders["0"].Folder, nil
-}
-
-func (s *store) Create(ctx context.Context, parentID, name string, m sync.Mark) (sync.Folder, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.begin(ctx, true); err != nil {
-		return sync.Folder{}, err
-	}
-	if !validName(name) || !validMark(m) {
-		return sync.Folder{}, vault.ErrInvalid
-	}
-	if s.bug == "race" && s.child(parentID, name) != nil && name == "Race" {
-		return s.child(parentID, name).Folder, nil
-	}
-	f, err := s.add(parentID, name)
-	if err != nil {
-		return sync.Folder{}, fmt.Errorf("create %q: %w", name, err)
-	}
-	if s.bug != "create-unmarked" {
-		f.Mark = m
-	}
-	return s.end(f.Folder)
-}
-
-func (s *store) Update(ctx context.Context, id, parentID, name string) (sync.Folder, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.begin(ctx, true); err != nil {
-		return sync.Folder{}, err
-	}
-	f := s.folders[id]
-	switch {
-	case f == nil || s.folders[parentID] == nil:
-		return sync.Folder{}, vault.ErrNotFound
-	case id == "0" || !validName(name) && s.bug != "update-any-name":
-		return sync.Folder{}, vault.ErrInvalid
-	}
-	for at := parentID; s.folders[at] != nil && s.bug != "update-below-itself"; at = s.folders[at].ParentID {
-		if at == id {
-			return sync.Folder{}, vault.ErrInvalid
-		}
-	}
-	if taken := s.child(parentID, name); taken != nil && taken != f {
-		if s.bug != "update-overwrites" {
-			return sync.Folder{}, vault.ErrNameTaken
-		}
-		delete(s.folders, taken.ID)
-	}
-	if s.bug != "update-renames-only" {
-		f.ParentID = parentID
-	}
-	if s.bug != "update-moves-only" {
-		f.Name = name
-	}
-	switch s.bug {
-	case "update-new-id":
-		s.last++
-		delete(s.folders, id)
-		f.ID = strconv.Itoa(s.last)
-		s.folders[f.ID] = f
-	case "update-leaves-secrets":
-		f.secrets = map[string]string{}
-	}
-	return s.end(f.Folder)
-}
-
-func (s *store) Mark(ctx context.Context, id string, m sync.Mark) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.begin(ctx, true); err != nil {
-		return err
-	}
-	f := s.folders[id]
-	if f == nil {
-		return vault.ErrNotFound
-	}
-	if !validMark(m) && s.bug != "mark-any" {
-		return vault.ErrInvalid
-	}
-	if s.bug == "mark-drops-tenant" {
-		m.Tenant = "acmeinc"
-	}
-	f.Mark = m
-	for _, child := range s.folders {
-		if s.bug == "mark-below-too" && child.ParentID == id {
-			child.Mark = m
-		}
-	}
-	_, err := s.end(f.Folder)
 	return err
 }
 
-func (s *store) Find(ctx context.Context, parentID, name string) (sync.Folder, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.begin(ctx, false); err != nil {
-		return sync.Folder{}, err
+func (v *buggy) Tree(ctx context.Context) (sync.Tree, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	tree, err := v.Memory.Tree(v.ctx(ctx))
+	if v.bug == "tree-lists-root" && tree.Root.ID != "" {
+		tree.Folders = append(tree.Folders, tree.Root)
 	}
-	f := s.child(parentID, name)
-	if s.bug == "find-deep" {
-		for _, other := range s.folders {
-			if vault.Fold(other.Name) == vault.Fold(name) {
-				f = other
+	if v.bug == "tree-drops-one" && len(tree.Folders) > 6 {
+		tree.Folders = tree.Folders[1:]
+	}
+	return tree, err
+}
+
+func (v *buggy) CreateRoot(ctx context.Context) (sync.Folder, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.bug == "root-anew" {
+		clear(v.Folders)
+		clear(v.Contents)
+	}
+	return v.Memory.CreateRoot(v.ctx(ctx))
+}
+
+func (v *buggy) Create(ctx context.Context, parentID, name string, m sync.Mark) (f sync.Folder, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	there := v.Child(parentID, name, "")
+	switch {
+	case v.bug == "create-below-unknown" && parentID == "no such id":
+		return *v.Make(v.Root, name, m), nil
+	case v.bug == "create-overwrites" && there != nil:
+		v.Remove(there.ID)
+	case v.bug == "race" && there != nil && name == "Race":
+		return *there, nil
+	}
+	err = v.write(ctx, func(ctx context.Context) error {
+		f, err = v.Memory.Create(ctx, parentID, name, m)
+		return err
+	})
+	if v.bug == "create-unmarked" && err == nil {
+		v.Folders[f.ID].Mark = sync.Mark{}
+	}
+	return f, err
+}
+
+func (v *buggy) Update(ctx context.Context, id, parentID, name string) (moved sync.Folder, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	there := v.Child(parentID, name, "")
+	f := v.Folders[id]
+	switch {
+	case f == nil:
+	case v.bug == "update-overwrites" && there != nil && there.ID != id:
+		v.Remove(there.ID)
+	case v.bug == "update-any-name" && (name == "" || strings.ContainsAny(name, "\\/\x00\n")):
+		f.Name = name
+		return *f, nil
+	case v.bug == "update-renames-only":
+		parentID = f.ParentID
+	case v.bug == "update-moves-only":
+		name = f.Name
+	case v.bug == "update-below-itself" && (parentID == id || v.Folders[parentID] != nil && v.Folders[parentID].ParentID == id):
+		f.ParentID, f.Name = parentID, name
+		return *f, nil
+	}
+	err = v.write(ctx, func(ctx context.Context) error {
+		moved, err = v.Memory.Update(ctx, id, parentID, name)
+		return err
+	})
+	switch {
+	case err != nil:
+	case v.bug == "update-new-id":
+		delete(v.Folders, id)
+		f.ID += "0" + strconv.Itoa(len(v.Calls))
+		v.Folders[f.ID] = f
+		return *f, nil
+	case v.bug == "update-leaves-secrets":
+		delete(v.Contents, id)
+	}
+	return moved, err
+}
+
+func (v *buggy) Mark(ctx context.Context, id string, m sync.Mark) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.bug == "mark-drops-tenant" && m.Tenant != "" {
+		m.Tenant = "acmeinc"
+	}
+	if f := v.Folders[id]; f != nil && v.bug == "mark-any" && !m.Key.Valid() {
+		f.Mark = m
+		return nil
+	}
+	err := v.write(ctx, func(ctx context.Context) error { return v.Memory.Mark(ctx, id, m) })
+	for _, f := range v.Folders {
+		if err == nil && v.bug == "mark-below-too" && f.ParentID == id {
+			f.Mark = m
+		}
+	}
+	return err
+}
+
+func (v *buggy) Find(ctx context.Context, parentID, name string) (sync.Folder, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	f, err := v.Memory.Find(v.ctx(ctx), parentID, name)
+	switch {
+	case v.bug == "find-exact" && err == nil && f.Name != name:
+		return sync.Folder{}, vault.ErrNotFound
+	case v.bug == "find-deep":
+		for _, f := range v.Folders {
+			if vault.Fold(f.Name) == vault.Fold(name) {
+				return *f, nil
 			}
 		}
 	}
-	if f == nil || s.bug == "find-exact" && f.Name != name {
-		return sync.Folder{}, vault.ErrNotFound
-	}
-	return f.Folder, nil
+	return f, err
 }
