@@ -83,7 +83,7 @@ func wide(n int) text {
 	c := text{structure: "$STATUS"}
 	var b strings.Builder
 	for i := 1; i <= n; i++ {
-		fmt.Fprintf(&b, "%d c%d: C%03d [, %s]\n", i, i, i, []string{"Active", "Inactive", "Lost"}[i%3])
+		fmt.Fprintf(&b, "%d c%d C%03d - %s\n", i, i, i, []string{"Active", "Inactive", "Lost"}[i%3])
 	}
 	c.companies = b.String()
 	return c
@@ -97,7 +97,7 @@ func TestApplyOrder(t *testing.T) {
 		want := ""
 		for _, workers := range []int{0, 1, 2, 8, 100} {
 			v := readVault(t, c.vault)
-			p := c.text.plan(t, v.tree())
+			p := c.text.plan(t, v.Snapshot())
 			rec := &recorder{}
 			report := sync.Apply(context.Background(), v, p, workers, rec)
 			if got := report.Count(sync.StatusDone); got != len(p.Steps) {
@@ -167,7 +167,7 @@ func (v *crowd) Create(ctx context.Context, parent, name string, m sync.Mark) (s
 func TestApplyUsesAllWorkersAndNoMore(t *testing.T) {
 	c := wide(40)
 	v := &crowd{memVault: newMemVault(), want: 8, enough: make(chan struct{})}
-	p := c.plan(t, v.tree())
+	p := c.plan(t, v.Snapshot())
 	report := sync.Apply(context.Background(), v, p, 8, noRecord{})
 	if report.Count(sync.StatusDone) != len(p.Steps) || len(p.Steps) != 43 {
 		t.Errorf("\n%s", results(p, report))
@@ -199,19 +199,19 @@ func forever(f fault) []fault { return slices.Repeat([]fault{f}, 100) }
 func TestApplyFaults(t *testing.T) {
 	const (
 		twoNew = `
-			1 one: Acme [Customer, Active]
-			2 two: Bolt [Prospect, Active]`
+			1 one Acme Customer Active
+			2 two Bolt Prospect Active`
 		circle = `
-			1 one: B [, Active]
-			2 two: C [, Active]
-			3 three: A [, Active]
-			4 four: D [, Active]`
+			1 one B - Active
+			2 two C - Active
+			3 three A - Active
+			4 four D - Active`
 		circleVault = `
-			Active = group/status:1
-			  A = company/1
-			  B = company/2
-			  C = company/3
-			  X = company/4`
+			Active [group/status:1]
+			  A [company/1]
+			  B [company/2]
+			  C [company/3]
+			  X [company/4]`
 	)
 	for name, c := range map[string]struct {
 		text
@@ -231,60 +231,60 @@ func TestApplyFaults(t *testing.T) {
 				skipped company/1: it waits for the create of group/type:1, which failed
 				done company/2`,
 			after: `
-				Prospect = group/type:2
-				  Active = group/type:2/status:1
-				    Bolt = company/2`,
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]
+				    Bolt [company/2]`,
 		},
 		"a place that is not vacated is not taken": {
 			text: text{structure: "$STATUS", companies: `
-				1 one: B [, Active]
-				2 two: C [, Active]
-				3 three: D [, Active]`, vault: `
-				Active = group/status:1
-				  A = company/1
-				  B = company/2
-				  X = company/3`},
+				1 one B - Active
+				2 two C - Active
+				3 three D - Active`, vault: `
+				Active [group/status:1]
+				  A [company/1]
+				  B [company/2]
+				  X [company/3]`},
 			faults: faults{"update C": {faultRefused}},
 			results: `
 				failed company/2: the vault says no
 				skipped company/1: it waits for the rename of company/2, which failed
 				done company/3`,
 			after: `
-				Active = group/status:1
-				  A = company/1
-				  B = company/2
-				  D = company/3`,
+				Active [group/status:1]
+				  A [company/1]
+				  B [company/2]
+				  D [company/3]`,
 		},
 		"an answer that is lost before the folder was made": {
-			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			text:    text{structure: "A", companies: `1 one Acme - -`},
 			faults:  faults{"create Acme": {faultCut, faultCut, faultCut}},
 			results: "done group/text:A\ndone company/1",
-			after:   "A = group/text:A\n  Acme = company/1",
+			after:   "A [group/text:A]\n  Acme [company/1]",
 			calls:   []string{"create A", "create Acme", "find Acme", "create Acme", "find Acme", "create Acme", "find Acme", "create Acme"},
 		},
 		"an answer that is lost after the folder was made": {
-			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			text:    text{structure: "A", companies: `1 one Acme - -`},
 			faults:  faults{"create Acme": {faultLost}, "create A": {faultLost}},
 			results: "done group/text:A\ndone company/1",
-			after:   "A = group/text:A\n  Acme = company/1",
+			after:   "A [group/text:A]\n  Acme [company/1]",
 			calls:   []string{"create A", "find A", "create Acme", "find Acme"},
 		},
 		"an answer that is lost after the folder was made, before it was marked": {
-			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			text:    text{structure: "A", companies: `1 one Acme - -`},
 			faults:  faults{"create Acme": {faultHalfLost}, "find Acme": {faultCut, faultLost}, "mark company/1": {faultCut, faultLost}},
 			results: "done group/text:A\ndone company/1",
-			after:   "A = group/text:A\n  Acme = company/1",
+			after:   "A [group/text:A]\n  Acme [company/1]",
 			calls:   []string{"create A", "create Acme", "find Acme", "find Acme", "find Acme", "mark company/1", "mark company/1", "mark company/1"},
 		},
 		"made and not marked": {
-			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			text:    text{structure: "A", companies: `1 one Acme - -`},
 			faults:  faults{"create Acme": {faultNoMark}},
 			results: "done group/text:A\ndone company/1",
-			after:   "A = group/text:A\n  Acme = company/1",
+			after:   "A [group/text:A]\n  Acme [company/1]",
 			calls:   []string{"create A", "create Acme", "mark company/1"},
 		},
 		"made, and cannot be marked": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			text:   text{structure: "A", companies: `1 one Acme - -`},
 			faults: faults{"create A": {faultNoMark}, "mark group/text:A": {faultRefused}},
 			results: `
 				failed group/text:A?: made, but not marked; the next run marks it: the vault says no
@@ -292,7 +292,7 @@ func TestApplyFaults(t *testing.T) {
 			after: "A",
 		},
 		"no answer at all": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			text:   text{structure: "A", companies: `1 one Acme - -`},
 			faults: faults{"create A": forever(faultCut)},
 			results: `
 				failed group/text:A?: create A: no answer; it may have been done
@@ -300,7 +300,7 @@ func TestApplyFaults(t *testing.T) {
 			calls: []string{"create A", "find A", "create A", "find A", "create A", "find A", "create A", "find A"},
 		},
 		"no answer when looking": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			text:   text{structure: "A", companies: `1 one Acme - -`},
 			faults: faults{"create A": {faultHalfLost}, "find A": forever(faultCut)},
 			results: `
 				failed group/text:A?: create A: no answer; it may have been done; looking for it: find A: no answer; it may have been done
@@ -309,49 +309,49 @@ func TestApplyFaults(t *testing.T) {
 			calls: []string{"create A", "find A", "find A", "find A", "find A"},
 		},
 		"looking is refused": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			text:   text{structure: "A", companies: `1 one Acme - -`},
 			faults: faults{"create Acme": {faultLost}, "find Acme": {faultRefused}},
 			results: `
 				done group/text:A
 				failed company/1?: create Acme: no answer; it may have been done; looking for it: the vault says no`,
-			after: "A = group/text:A\n  Acme = company/1",
+			after: "A [group/text:A]\n  Acme [company/1]",
 		},
 		"refused after no answer: perhaps the first one comes yet": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`},
+			text:   text{structure: "A", companies: `1 one Acme - -`},
 			faults: faults{"create Acme": {faultCut, faultRefused}},
 			results: `
 				done group/text:A
 				failed company/1?: the vault says no`,
-			after: "A = group/text:A",
+			after: "A [group/text:A]",
 			calls: []string{"create A", "create Acme", "find Acme", "create Acme", "find Acme"},
 		},
 		"answers to a rename are lost, done or not": {
-			text: text{structure: "A", companies: `1 one: Acme [,]`, vault: `
-				A = group/text:A
-				  Acme then = company/1`},
+			text: text{structure: "A", companies: `1 one Acme - -`, vault: `
+				A [group/text:A]
+				  Acme then [company/1]`},
 			faults:  faults{"update Acme": {faultCut, faultLost, faultLost}},
 			results: "done company/1",
-			after:   "A = group/text:A\n  Acme = company/1",
+			after:   "A [group/text:A]\n  Acme [company/1]",
 			calls:   slices.Repeat([]string{"update Acme"}, 4),
 		},
 		"a rename is never answered": {
-			text: text{structure: "A", companies: `1 one: Acme [,]`, vault: `
-				A = group/text:A
-				  Acme then = company/1`},
+			text: text{structure: "A", companies: `1 one Acme - -`, vault: `
+				A [group/text:A]
+				  Acme then [company/1]`},
 			faults:  faults{"update Acme": forever(faultCut)},
 			results: "failed company/1: update Acme: no answer; it may have been done",
-			after:   "A = group/text:A\n  Acme then = company/1",
+			after:   "A [group/text:A]\n  Acme then [company/1]",
 			calls:   slices.Repeat([]string{"update Acme"}, 4),
 		},
 		"answers to an adoption are lost": {
-			text:    text{structure: "A", companies: `1 one: Acme [,]`, set: adopt, vault: "A\n  Acme"},
+			text:    text{structure: "A", companies: `1 one Acme - -`, set: adopt, vault: "A\n  Acme"},
 			faults:  faults{"mark group/text:A": {faultLost}, "mark company/1": {faultCut}},
 			results: "done group/text:A\ndone company/1",
-			after:   "A = group/text:A\n  Acme = company/1",
+			after:   "A [group/text:A]\n  Acme [company/1]",
 			calls:   []string{"mark group/text:A", "mark group/text:A", "mark company/1", "mark company/1"},
 		},
 		"nothing goes into a group that could not be adopted": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`, set: adopt, vault: "A"},
+			text:   text{structure: "A", companies: `1 one Acme - -`, set: adopt, vault: "A"},
 			faults: faults{"mark group/text:A": {faultRefused}},
 			results: `
 				failed group/text:A: the vault says no
@@ -359,7 +359,7 @@ func TestApplyFaults(t *testing.T) {
 			after: "A",
 		},
 		"the root cannot be made": {
-			text:   text{structure: "A", companies: `1 one: Acme [,]`, world: func(w *sync.World) { w.Tree.Root.ID = "" }},
+			text:   text{structure: "A", companies: `1 one Acme - -`, world: func(w *sync.World) { w.Tree.Root.ID = "" }},
 			faults: faults{"create root": {faultRefused}},
 			results: `
 				failed root: the vault says no
@@ -376,14 +376,14 @@ func TestApplyFaults(t *testing.T) {
 				skipped group/type:2/status:1: it waits for the create of group/type:2, which failed
 				skipped company/1: create Prospect: not authorised
 				skipped company/2: it waits for the create of group/type:2, which failed`,
-			after: "Customer = group/type:1",
+			after: "Customer [group/type:1]",
 			calls: []string{"create Customer", "create Prospect"},
 		},
 		"a circle: a folder without mark gets that before its temporary name": {
-			text: text{structure: "A", companies: "1 one: B [,]\n2 two: A [,]", vault: `
-				A = group/text:A
+			text: text{structure: "A", companies: "1 one B - -\n2 two A - -", vault: `
+				A [group/text:A]
 				  A
-				  B = company/2`, world: func(w *sync.World) {
+				  B [company/2]`, world: func(w *sync.World) {
 				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/text:A", Name: "A"}}
 			}},
 			faults: faults{"update A": {faultRefused}},
@@ -391,9 +391,9 @@ func TestApplyFaults(t *testing.T) {
 				skipped company/1: it waits for the rename of company/2, which failed
 				failed company/2: the vault says no`,
 			after: `
-				A = group/text:A
-				  A = company/1
-				  B = company/2`,
+				A [group/text:A]
+				  A [company/1]
+				  B [company/2]`,
 			calls: []string{"mark company/1", "update B (moving #1)", "update A", "update A"},
 		},
 		"a circle: the temporary name is refused": {
@@ -405,11 +405,11 @@ func TestApplyFaults(t *testing.T) {
 				skipped company/3: it waits for the rename of company/1, which failed
 				skipped company/2: it waits for the rename of company/1, which failed`,
 			after: `
-				Active = group/status:1
-				  A = company/1
-				  B = company/2
-				  C = company/3
-				  D = company/4`,
+				Active [group/status:1]
+				  A [company/1]
+				  B [company/2]
+				  C [company/3]
+				  D [company/4]`,
 		},
 		"a circle: one half-way fails, and who has the temporary name goes back": {
 			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
@@ -420,11 +420,11 @@ func TestApplyFaults(t *testing.T) {
 				failed company/3: the vault says no
 				skipped company/2: it waits for the rename of company/3, which failed`,
 			after: `
-				Active = group/status:1
-				  A = company/1
-				  B = company/2
-				  C = company/3
-				  D = company/4`,
+				Active [group/status:1]
+				  A [company/1]
+				  B [company/2]
+				  C [company/3]
+				  D [company/4]`,
 		},
 		"a circle: and its old name is taken by then": {
 			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
@@ -435,11 +435,11 @@ func TestApplyFaults(t *testing.T) {
 				done company/3
 				failed company/2: the vault says no`,
 			after: `
-				Active = group/status:1
-				  A = company/3
-				  B = company/2
-				  B (moving #1) = company/1
-				  D = company/4`,
+				Active [group/status:1]
+				  A [company/3]
+				  B [company/2]
+				  B (moving #1) [company/1]
+				  D [company/4]`,
 		},
 		"a circle: the last step of it fails": {
 			text:   text{structure: "$STATUS", companies: circle, vault: circleVault},
@@ -450,19 +450,19 @@ func TestApplyFaults(t *testing.T) {
 				done company/3
 				done company/2`,
 			after: `
-				Active = group/status:1
-				  A = company/3
-				  B (moving #1) = company/1
-				  C = company/2
-				  D = company/4`,
+				Active [group/status:1]
+				  A [company/3]
+				  B (moving #1) [company/1]
+				  C [company/2]
+				  D [company/4]`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, workers := range []int{1, 8} {
 				v := readVault(t, c.vault)
 				script := maps.Clone(c.faults)
-				v.fault = script.play
-				p := c.plan(t, v.tree())
+				v.Fail = script.play
+				p := c.plan(t, v.Snapshot())
 				rec := &recorder{}
 				if workers > 1 && c.faults["create Prospect"] != nil {
 					continue // what else is under way by then is a matter of luck
@@ -474,7 +474,7 @@ func TestApplyFaults(t *testing.T) {
 				if diff := cmp.Diff(readVault(t, c.after).String(), v.String()); diff != "" {
 					t.Errorf("%d workers: vault (-want +got):\n%s", workers, diff)
 				}
-				if diff := cmp.Diff(c.calls, v.calls); c.calls != nil && diff != "" {
+				if diff := cmp.Diff(c.calls, v.Calls); c.calls != nil && diff != "" {
 					t.Errorf("%d workers: calls (-want +got):\n%s", workers, diff)
 				}
 				if len(rec.wrong) > 0 || len(rec.ended) != len(p.Steps) {
@@ -490,7 +490,7 @@ func TestApplyFaults(t *testing.T) {
 				}
 
 				// The next run, without faults, ends where this one should have.
-				v.fault = nil
+				v.Fail = nil
 				c.again(t, v, p, report)
 			}
 		})
@@ -514,12 +514,12 @@ func (c text) again(t *testing.T, v *memVault, p sync.Program, report sync.Repor
 			}
 		}
 	}
-	next := c.plan(t, v.tree())
+	next := c.plan(t, v.Snapshot())
 	if got := sync.Apply(context.Background(), v, next, 1, noRecord{}); got.Count(sync.StatusDone) != len(next.Steps) || len(next.Held) > 0 {
 		t.Errorf("the next run:\n%s%s", writePlan(next.Plan), results(next, got))
 	}
 	want := readVault(t, c.vault)
-	whole := c.plan(t, want.tree())
+	whole := c.plan(t, want.Snapshot())
 	sync.Apply(context.Background(), want, whole, 1, noRecord{})
 	if diff := cmp.Diff(want.String(), v.String()); diff != "" {
 		t.Errorf("after the next run (-want +got):\n%s", diff)
@@ -539,12 +539,12 @@ func TestApplyFindsAnothersFolder(t *testing.T) {
 		"written differently":    {sync.Folder{Name: "ACME"}, "folder 2 of that name is there now and is not ours"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := text{structure: "A", companies: `1 one: Acme [,]`, vault: `A = group/text:A`}
+			w := text{structure: "A", companies: `1 one Acme - -`, vault: `A [group/text:A]`}
 			v := readVault(t, w.vault)
-			p := w.plan(t, v.tree())
-			v.fault = func(call int, op string) fault {
+			p := w.plan(t, v.Snapshot())
+			v.Fail = func(call int, op string) fault {
 				if call == 1 { // it comes while our own create is lost
-					f := v.make("1", c.there.Name, c.there.Mark)
+					f := v.Make("1", c.there.Name, c.there.Mark)
 					f.BadMark = c.there.BadMark
 					return faultCut
 				}
@@ -555,10 +555,10 @@ func TestApplyFindsAnothersFolder(t *testing.T) {
 			if got := report.Results[0]; got.Status != sync.StatusFailed || got.Unsettled || !strings.HasSuffix(got.Err.Error(), c.want) {
 				t.Errorf("%+v", got)
 			}
-			if v.calls[len(v.calls)-1] != "find Acme" || v.String() == before {
-				t.Errorf("calls %v", v.calls)
+			if v.Calls[len(v.Calls)-1] != "find Acme" || v.String() == before {
+				t.Errorf("calls %v", v.Calls)
 			}
-			if f := v.folders["2"]; f.Mark != c.there.Mark || f.BadMark != c.there.BadMark {
+			if f := v.Folders["2"]; f.Mark != c.there.Mark || f.BadMark != c.there.BadMark {
 				t.Errorf("the folder is %+v now", f)
 			}
 		})
@@ -575,42 +575,42 @@ func TestApplyStops(t *testing.T) {
 		after   string
 	}{
 		"before anything": {
-			text: text{structure: "A", companies: `1 one: Acme [,]`},
+			text: text{structure: "A", companies: `1 one Acme - -`},
 			results: `
 				skipped group/text:A: the run was stopped before this step
 				skipped company/1: the run was stopped before this step`,
 		},
 		"while the first is made": {
-			text:    text{structure: "A", companies: `1 one: Acme [,]`},
+			text:    text{structure: "A", companies: `1 one Acme - -`},
 			stopAt:  "create A",
 			results: "done group/text:A\nskipped company/1: the run was stopped before this step",
-			after:   "A = group/text:A",
+			after:   "A [group/text:A]",
 		},
 		"between the halves of a step": {
-			text: text{structure: "A", companies: "1 one: B [,]\n2 two: A [,]", vault: `
-				A = group/text:A
-				  A = company/1
-				  B = company/2`},
+			text: text{structure: "A", companies: "1 one B - -\n2 two A - -", vault: `
+				A [group/text:A]
+				  A [company/1]
+				  B [company/2]`},
 			stopAt: "update B (moving #1)",
 			results: `
 				skipped company/1: the run was stopped before this step
 				skipped company/2: the run was stopped before this step`,
 			after: `
-				A = group/text:A
-				  A = company/1
-				  B = company/2`,
+				A [group/text:A]
+				  A [company/1]
+				  B [company/2]`,
 		},
 		"before the second half": {
-			text: text{structure: "A", companies: "1 one: B [,]\n2 two: A [,]", vault: `
-				A = group/text:A
-				  A = company/1
-				  B = company/2`},
+			text: text{structure: "A", companies: "1 one B - -\n2 two A - -", vault: `
+				A [group/text:A]
+				  A [company/1]
+				  B [company/2]`},
 			stopAt:  "update A",
 			results: "done company/1\ndone company/2",
 			after: `
-				A = group/text:A
-				  A = company/2
-				  B = company/1`,
+				A [group/text:A]
+				  A [company/2]
+				  B [company/1]`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -621,14 +621,14 @@ func TestApplyStops(t *testing.T) {
 			if stopped {
 				cancel()
 			}
-			v.fault = func(_ int, op string) fault {
+			v.Fail = func(_ int, op string) fault {
 				if op == c.stopAt {
 					cancel()
 					stopped = true
 				}
 				return noFault
 			}
-			p := c.plan(t, v.tree())
+			p := c.plan(t, v.Snapshot())
 			rec := &recorder{}
 			report := sync.Apply(ctx, watchContext{v, t}, p, 1, rec)
 			if !stopped {
@@ -650,20 +650,20 @@ func TestApplyStops(t *testing.T) {
 // TestApplyPanics has a vault that panics in the middle of one step: that step
 // failed, what waits for it is skipped, and all the others are made.
 func TestApplyPanics(t *testing.T) {
-	in := text{structure: "A", companies: "1 one: Acme [,]\n2 two: Bolt [,]\n3 three: Crane [,]", vault: `
-		A = group/text:A
-		  Old = company/1
-		  Acme = company/2`}
+	in := text{structure: "A", companies: "1 one Acme - -\n2 two Bolt - -\n3 three Crane - -", vault: `
+		A [group/text:A]
+		  Old [company/1]
+		  Acme [company/2]`}
 	v := readVault(t, in.vault)
 	panicked := 0
-	v.fault = func(_ int, op string) fault {
+	v.Fail = func(_ int, op string) fault {
 		if op == "update Bolt" {
 			panicked++
 			panic("a mistake")
 		}
 		return noFault
 	}
-	p := in.plan(t, v.tree())
+	p := in.plan(t, v.Snapshot())
 	report := sync.Apply(t.Context(), v, p, 4, &recorder{})
 	if panicked != 1 {
 		t.Fatalf("%d panics", panicked)
@@ -714,8 +714,8 @@ func (v watchContext) Update(ctx context.Context, id, parent, name string) (sync
 func TestApplyRecorderErrors(t *testing.T) {
 	errFull := errors.New("disk full")
 	c := text{companies: `
-		1 one: Acme [Customer, Active]
-		2 two: Bolt [Prospect, Active]`}
+		1 one Acme Customer Active
+		2 two Bolt Prospect Active`}
 	for name, r := range map[string]struct {
 		begin   bool
 		results string
@@ -728,9 +728,9 @@ func TestApplyRecorderErrors(t *testing.T) {
 			done group/type:2/status:1
 			skipped company/1: it waits for the create of group/type:1, which failed
 			done company/2`, `
-			Prospect = group/type:2
-			  Active = group/type:2/status:1
-			    Bolt = company/2`},
+			Prospect [group/type:2]
+			  Active [group/type:2/status:1]
+			    Bolt [company/2]`},
 		"the result is not recorded": {false, `
 			failed group/type:1: done, but not recorded: disk full
 			done group/type:2
@@ -738,14 +738,14 @@ func TestApplyRecorderErrors(t *testing.T) {
 			done group/type:2/status:1
 			skipped company/1: it waits for the create of group/type:1, which failed
 			done company/2`, `
-			Customer = group/type:1
-			Prospect = group/type:2
-			  Active = group/type:2/status:1
-			    Bolt = company/2`},
+			Customer [group/type:1]
+			Prospect [group/type:2]
+			  Active [group/type:2/status:1]
+			    Bolt [company/2]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newMemVault()
-			p := c.plan(t, v.tree())
+			p := c.plan(t, v.Snapshot())
 			rec := &recorder{onStep: func(begin bool, s sync.Step) error {
 				if begin == r.begin && s.Key == "group/type:1" {
 					return errFull
@@ -782,9 +782,9 @@ func TestApplyLeavesNoGoroutine(t *testing.T) {
 				cancel()
 			}
 			v := newMemVault()
-			v.fault = fail
-			sync.Apply(ctx, v, wide(60).plan(t, v.tree()), workers, noRecord{})
-			sync.Apply(ctx, v, text{}.plan(t, v.tree()), workers, noRecord{})
+			v.Fail = fail
+			sync.Apply(ctx, v, wide(60).plan(t, v.Snapshot()), workers, noRecord{})
+			sync.Apply(ctx, v, text{}.plan(t, v.Snapshot()), workers, noRecord{})
 			cancel()
 		}
 	}

@@ -63,7 +63,7 @@ func TestCheckSource(t *testing.T) {
 func many(n int, op sync.Op) text {
 	c := text{structure: "$STATUS", set: archive}
 	var companies, vault strings.Builder
-	vault.WriteString("Active = group/status:1\nInactive = group/status:2\n")
+	vault.WriteString("Active [group/status:1]\nInactive [group/status:2]\n")
 	for i := 1; i <= n; i++ {
 		name, status := fmt.Sprintf("C%03d", i), "Inactive"
 		switch op {
@@ -73,13 +73,13 @@ func many(n int, op sync.Op) text {
 			name += " Ltd"
 		}
 		if op != sync.OpArchive {
-			fmt.Fprintf(&companies, "%d c%d: %s [, %s]\n", i, i, name, status)
+			fmt.Fprintf(&companies, "%d c%d %q - %s\n", i, i, name, status)
 		}
-		fmt.Fprintf(&vault, "  C%03d = company/%d\n", i, i)
+		fmt.Fprintf(&vault, "  C%03d [company/%d]\n", i, i)
 	}
 	for i := 501; i <= 550; i++ { // and fifty that do not
-		fmt.Fprintf(&companies, "%d c%d: C%03d [, Inactive]\n", i, i, i)
-		fmt.Fprintf(&vault, "  C%03d = company/%d\n", i, i)
+		fmt.Fprintf(&companies, "%d c%d C%03d - Inactive\n", i, i, i)
+		fmt.Fprintf(&vault, "  C%03d [company/%d]\n", i, i)
 	}
 	c.companies, c.vault = companies.String(), vault.String()
 	return c
@@ -107,7 +107,7 @@ func TestGuards(t *testing.T) {
 			w := many(c.n, c.op)
 			settings := w.settings(t)
 			settings.Limits = c.limits
-			tree := readVault(t, w.vault).tree()
+			tree := readVault(t, w.vault).Snapshot()
 			first := w.plan(t, tree)
 			if first.Managed() != c.n+50 {
 				t.Fatalf("%d managed company folders", first.Managed())
@@ -157,11 +157,11 @@ func TestGuards(t *testing.T) {
 // renamed group counts once.
 func TestGuardsAreSeparate(t *testing.T) {
 	w := many(40, sync.OpMove)
-	w.statuses = "1 Live, 2 Inactive"
-	w.companies = strings.ReplaceAll(w.companies, "Active]", "Live]") + "601 new: New one [, Live]\n"
+	w.statuses = "1 Live\n2 Inactive"
+	w.companies = strings.ReplaceAll(w.companies, " Active\n", " Live\n") + "601 new \"New one\" - Live\n"
 	settings := w.settings(t)
 	settings.Limits = sync.Limits{Moves: limit(t, "20%"), Renames: limit(t, "0")}
-	tree := readVault(t, w.vault).tree()
+	tree := readVault(t, w.vault).Snapshot()
 	rest := w.decide(t, tree, nil, sync.Guards(settings, ""))
 	want := sync.Counts{Create: 1, Rename: 1, Held: 40, Unchanged: 51}
 	if diff := cmp.Diff(want, rest.Counts); diff != "" {
@@ -180,69 +180,69 @@ type accessCase struct {
 var accessCases = map[string]accessCase{
 	"gains and loses": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1 !inherit
-				Prospect = group/type:2 !inherit
-				  Active = group/type:2/status:1
-				    Acme = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1; own permissions]
+				Prospect [group/type:2; own permissions]
+				  Active [group/type:2/status:1]
+				    Acme [company/1]`,
 		},
 		audience: map[string][]string{`\Customer\Active`: {"Helpdesk (View)", "Admins (Owner)"}, `\Prospect`: {"Sales (View)", "Admins (Owner)"}},
 		want:     `company/1 gains [Helpdesk (View)] loses [Sales (View)]`,
 	},
 	"only gains, into a folder that is to be made": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Prospect = group/type:2 !inherit
-				  Active = group/type:2/status:1
-				    Acme = company/1`,
+				Prospect [group/type:2; own permissions]
+				  Active [group/type:2/status:1]
+				    Acme [company/1]`,
 		},
 		audience: map[string][]string{`\`: {"Sales (View)", "Admins (Owner)", "Admins (Owner)"}, `\Prospect`: {"Sales (View)"}},
 		want:     `company/1 gains [Admins (Owner)] loses []`,
 	},
 	"the same people": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Prospect = group/type:2
-				  Active = group/type:2/status:1
-				    Acme = company/1`,
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]
+				    Acme [company/1]`,
 		},
 		audience: map[string][]string{`\`: {"Admins (Owner)"}},
 	},
 	"a folder with permissions of its own keeps them": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Prospect = group/type:2 !inherit
-				  Active = group/type:2/status:1
-				    Acme = company/1 !inherit`,
+				Prospect [group/type:2; own permissions]
+				  Active [group/type:2/status:1]
+				    Acme [company/1; own permissions]`,
 		},
 		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Prospect`: {"Sales (View)"}},
 	},
 	"a rename changes no access": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1 !inherit
-				    Acme then = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1; own permissions]
+				    Acme then [company/1]`,
 		},
 		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Customer\Active`: {"Helpdesk (View)"}},
 	},
 	"from a folder that cannot be seen everybody counts as new": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world: func(w *sync.World) {
 				w.Tree.Folders = slices.DeleteFunc(slices.Clone(w.Tree.Folders), func(f sync.Folder) bool { return f.Name == "Hidden" })
 			},
 			vault: `
-				Active = group/status:1
-				Hidden !inherit
-				  Acme = company/1`,
+				Active [group/status:1]
+				Hidden [own permissions]
+				  Acme [company/1]`,
 		},
 		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Hidden`: {"Everyone (View)"}},
 		want:     `company/1 gains [Everyone (View)] loses []`,
@@ -250,25 +250,25 @@ var accessCases = map[string]accessCase{
 	"into the archive": {
 		text: text{
 			set:       archive,
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1 !inherit
-				  Active = group/type:1/status:1
-				    Acme = company/1
-				    Bolt = company/2`,
+				Customer [group/type:1; own permissions]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]
+				    Bolt [company/2]`,
 		},
 		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Customer`: {"Helpdesk (View)"}},
 		want:     `company/2 gains [Everyone (View)] loses [Helpdesk (View)]`,
 	},
 	"into a group that is itself put back": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1 !inherit
-				Mine !inherit
-				  Active = group/type:1/status:1
-				Yours !inherit
-				  Acme = company/1`,
+				Customer [group/type:1; own permissions]
+				Mine [own permissions]
+				  Active [group/type:1/status:1]
+				Yours [own permissions]
+				  Acme [company/1]`,
 		},
 		audience: map[string][]string{`\Customer`: {"Helpdesk (View)"}, `\Mine`: {"Me (Owner)"}, `\Yours`: {"You (Owner)"}},
 		want: `
@@ -277,13 +277,13 @@ var accessCases = map[string]accessCase{
 	},
 	"into a group below one that is put back with permissions of its own": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Mine !inherit
-				  Customer = group/type:1 !inherit
-				    Active = group/type:1/status:1
-				Yours !inherit
-				  Acme = company/1`,
+				Mine [own permissions]
+				  Customer [group/type:1; own permissions]
+				    Active [group/type:1/status:1]
+				Yours [own permissions]
+				  Acme [company/1]`,
 		},
 		audience: map[string][]string{`\`: {"Everyone (View)"}, `\Mine\Customer`: {"Helpdesk (View)"}, `\Mine`: {"Me (Owner)"}, `\Yours`: {"You (Owner)"}},
 		want:     `company/1 gains [Helpdesk (View)] loses [You (Owner)]`,
@@ -295,10 +295,10 @@ func (c accessCase) audiences(v *memVault, ids []string) map[string][]string {
 	answer := map[string][]string{}
 	for _, id := range ids {
 		f := id
-		for f != v.root && v.folders[f].Inherits {
-			f = v.folders[f].ParentID
+		for f != v.Root && v.Folders[f].Inherits {
+			f = v.Folders[f].ParentID
 		}
-		path := strings.TrimPrefix(v.path(f), `\Clients`)
+		path := strings.TrimPrefix(v.Path(f), `\Clients`)
 		if path == "" {
 			path = `\`
 		}
@@ -311,10 +311,10 @@ func TestWithAccess(t *testing.T) {
 	for name, c := range accessCases {
 		t.Run(name, func(t *testing.T) {
 			v := readVault(t, c.vault)
-			p := c.text.plan(t, v.tree())
+			p := c.text.plan(t, v.Snapshot())
 			before := p.ID
 			ids := p.AudienceFolders()
-			if !slices.IsSorted(ids) || slices.ContainsFunc(ids, func(id string) bool { return v.folders[id] != nil && v.folders[id].Name == "Hidden" }) {
+			if !slices.IsSorted(ids) || slices.ContainsFunc(ids, func(id string) bool { return v.Folders[id] != nil && v.Folders[id].Name == "Hidden" }) {
 				t.Errorf("folders %v", ids)
 			}
 			p, err := p.WithAccess(c.audiences(v, ids))
@@ -366,7 +366,7 @@ func TestAccess(t *testing.T) {
 			v := readVault(t, w.vault)
 			w.world = func(world *sync.World) { world.Encrypted = c.encrypted }
 			audience := func(ids []string) (map[string][]string, error) { return w.audiences(v, ids), nil }
-			p := w.decide(t, v.tree(), audience)
+			p := w.decide(t, v.Snapshot(), audience)
 			approved := ""
 			if c.approved {
 				approved = p.ID
@@ -389,19 +389,19 @@ func TestAccess(t *testing.T) {
 func TestPlanJSON(t *testing.T) {
 	c := text{
 		companies: `
-			1 alovet: "Alovet, <Inc.>" [Customer, Active]
-			2 two: Bolt [, Active]
-			3 three: Cork [Customer, Active]`,
+			1 alovet "Alovet, <Inc.>" Customer Active
+			2 two Bolt - Active
+			3 three Cork Customer Active`,
 		vault: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1 !inherit
-			Prospect = group/type:2 !inherit
-			  Active = group/type:2/status:1
-			    Alovet = company/1
-			    Gone = company/9`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1; own permissions]
+			Prospect [group/type:2; own permissions]
+			  Active [group/type:2/status:1]
+			    Alovet [company/1]
+			    Gone [company/9]`,
 	}
 	v := readVault(t, c.vault)
-	p := c.plan(t, v.tree())
+	p := c.plan(t, v.Snapshot())
 	p, err := p.WithAccess(map[string][]string{"4": {}, "2": {"Helpdesk (View)"}})
 	if err != nil {
 		t.Fatal(err)
@@ -504,8 +504,8 @@ func TestPlanJSON(t *testing.T) {
 func TestPlanID(t *testing.T) {
 	c := accessCases["gains and loses"]
 	v := readVault(t, c.vault)
-	p := c.plan(t, v.tree())
-	again := c.plan(t, v.tree())
+	p := c.plan(t, v.Snapshot())
+	again := c.plan(t, v.Snapshot())
 	if p.ID != again.ID {
 		t.Error("the same plan has another id")
 	}
@@ -518,8 +518,8 @@ func TestPlanID(t *testing.T) {
 	if withSecrets.ID != p.ID {
 		t.Error("a count of secrets changes the id")
 	}
-	c.companies = `1 one: Acme Ltd [Customer, Active]`
-	if c.plan(t, v.tree()).ID == p.ID {
+	c.companies = `1 one "Acme Ltd" Customer Active`
+	if c.plan(t, v.Snapshot()).ID == p.ID {
 		t.Error("another plan has the same id")
 	}
 }

@@ -39,7 +39,7 @@ func settled(t *rapid.T) *testWorld {
 	w := drawWorld(t)
 	w.settings.KeepDrift = rapid.Bool().Draw(t, "keep drift")
 	for range rapid.IntRange(0, 2).Draw(t, "runs before") {
-		w.apply(w.plan(t, w.src, w.vault.tree()), 1)
+		w.apply(w.plan(t, w.src, w.vault.Snapshot()), 1)
 		for range rapid.IntRange(1, 4).Draw(t, "edits") {
 			w.edit(t)
 		}
@@ -50,7 +50,7 @@ func settled(t *rapid.T) *testWorld {
 // finish makes a run without faults and compares what comes out with the vault
 // that a run without any fault would have left.
 func (w *testWorld) finish(t *rapid.T, after string, want *memVault) {
-	p := w.plan(t, w.src, w.vault.tree())
+	p := w.plan(t, w.src, w.vault.Snapshot())
 	r := w.apply(p, 1)
 	if r.Count(sync.StatusDone) != len(p.Steps) {
 		t.Fatalf("after %s the next run does not end well:\n%s%s", after, writePlan(p.Plan), results(p, r))
@@ -58,26 +58,16 @@ func (w *testWorld) finish(t *rapid.T, after string, want *memVault) {
 	if got := w.vault.String(); got != want.String() {
 		t.Fatalf("after %s (-want +got):\n%s\nthe last plan:\n%s", after, cmp.Diff(want.String(), got), writePlan(p.Plan))
 	}
-	if again := w.plan(t, w.src, w.vault.tree()); !again.Empty() {
+	if again := w.plan(t, w.src, w.vault.Snapshot()); !again.Empty() {
 		t.Fatalf("after %s and another run there are still steps:\n%s", after, writePlan(again.Plan))
 	}
 	if len(w.journal.unfinished) > 0 {
 		for key := range w.journal.unfinished {
-			if f := w.vault.marked(key); f == nil {
+			if f := w.vault.Marked(key); f == nil {
 				t.Fatalf("after %s the intent for %s stays open", after, key)
 			}
 		}
 	}
-}
-
-// marked returns the folder with our mark for a key.
-func (v *memVault) marked(k sync.Key) *sync.Folder {
-	for _, f := range v.folders {
-		if f.Mark == (sync.Mark{Tenant: testTenant, Key: k}) {
-			return f
-		}
-	}
-	return nil
 }
 
 // TestCrashAtEveryCall kills the process before, after and half-way through
@@ -87,39 +77,39 @@ func TestCrashAtEveryCall(t *testing.T) {
 	boundaries, unmarked, vias := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := settled(t)
-		p := w.plan(t, w.src, w.vault.tree())
+		p := w.plan(t, w.src, w.vault.Snapshot())
 		if p.Empty() {
 			return
 		}
 		clean := w.clone()
 		clean.apply(p, 1)
-		for call := 1; call <= len(clean.vault.calls); call++ {
+		for call := 1; call <= len(clean.vault.Calls); call++ {
 			for _, f := range []fault{faultStopped, faultDied, faultHalfDied} {
-				if f == faultHalfDied && !strings.HasPrefix(clean.vault.calls[call-1], "create ") {
+				if f == faultHalfDied && !strings.HasPrefix(clean.vault.Calls[call-1], "create ") {
 					continue
 				}
 				boundaries++
 				crashed := w.clone()
-				crashed.vault.fault = func(n int, _ string) fault {
+				crashed.vault.Fail = func(n int, _ string) fault {
 					if n == call {
 						return f
 					}
 					return noFault
 				}
 				crashed.apply(p, 1)
-				if !crashed.vault.dead {
-					t.Fatalf("call %d of %d was never made", call, len(clean.vault.calls))
+				if !crashed.vault.Dead {
+					t.Fatalf("call %d of %d was never made", call, len(clean.vault.Calls))
 				}
-				crashed.vault.dead, crashed.vault.fault = false, nil
+				crashed.vault.Dead, crashed.vault.Fail = false, nil
 				for key := range crashed.journal.unfinished {
-					if crashed.vault.marked(key) == nil && f == faultHalfDied {
+					if crashed.vault.Marked(key) == nil && f == faultHalfDied {
 						unmarked++
 					}
 				}
-				if strings.Contains(clean.vault.calls[call-1], "(moving") && f == faultDied {
+				if strings.Contains(clean.vault.Calls[call-1], "(moving") && f == faultDied {
 					vias++
 				}
-				crashed.finish(t, "a crash at "+clean.vault.calls[call-1], clean.vault)
+				crashed.finish(t, "a crash at "+clean.vault.Calls[call-1], clean.vault)
 			}
 		}
 	})
@@ -134,23 +124,23 @@ func TestCrashAmongWorkers(t *testing.T) {
 	boundaries := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := settled(t)
-		p := w.plan(t, w.src, w.vault.tree())
+		p := w.plan(t, w.src, w.vault.Snapshot())
 		clean := w.clone()
 		clean.apply(p, 1)
 		if p.Empty() {
 			return
 		}
 		boundaries++
-		call := rapid.IntRange(1, len(clean.vault.calls)).Draw(t, "call")
+		call := rapid.IntRange(1, len(clean.vault.Calls)).Draw(t, "call")
 		f := rapid.SampledFrom([]fault{faultStopped, faultDied, faultHalfDied}).Draw(t, "fault")
-		w.vault.fault = func(n int, _ string) fault {
+		w.vault.Fail = func(n int, _ string) fault {
 			if n == call {
 				return f
 			}
 			return noFault
 		}
 		w.apply(p, 8)
-		w.vault.dead, w.vault.fault = false, nil
+		w.vault.Dead, w.vault.Fail = false, nil
 		w.finish(t, "a crash among workers", clean.vault)
 	})
 	t.Logf("%d boundaries tried", boundaries)
@@ -166,13 +156,13 @@ func TestRandomFaults(t *testing.T) {
 	partial := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := settled(t)
-		p := w.plan(t, w.src, w.vault.tree())
+		p := w.plan(t, w.src, w.vault.Snapshot())
 		clean := w.clone()
 		clean.apply(p, 1)
-		before, secrets := w.vault.tree(), maps.Clone(w.vault.secrets)
+		before, secrets := w.vault.Snapshot(), maps.Clone(w.vault.Contents)
 
 		due := rapid.SliceOfN(rapid.SampledFrom([]fault{noFault, noFault, noFault, faultRefused, faultCut, faultLost, faultHalfLost, faultNoMark}), 1, 30).Draw(t, "faults")
-		w.vault.fault = func(n int, op string) fault {
+		w.vault.Fail = func(n int, op string) fault {
 			f := due[n%len(due)]
 			if (f == faultNoMark || f == faultHalfLost) && !strings.HasPrefix(op, "create ") {
 				f = faultCut
@@ -181,9 +171,9 @@ func TestRandomFaults(t *testing.T) {
 			return f
 		}
 		r := w.apply(p, rapid.SampledFrom([]int{1, 8}).Draw(t, "workers"))
-		w.vault.fault = nil
+		w.vault.Fail = nil
 		for i, s := range p.Steps {
-			switch f := w.vault.marked(s.Key); {
+			switch f := w.vault.Marked(s.Key); {
 			case r.Results[i].Status == sync.StatusDone && s.Key != sync.RootKey && (f == nil || f.Name != p.Place(i).Name):
 				t.Fatalf("step %s %s is said to be done, and the folder is %+v", s.Op, s.Key, f)
 			case r.Results[i].Status != sync.StatusDone && r.Results[i].Err == nil:
@@ -217,34 +207,34 @@ func TestDrift(t *testing.T) {
 		w.settings.Missing = "Unsorted" // so that every company has its place
 		w.vault = newMemVault()
 		w.journal = newMemJournal(w.vault)
-		w.apply(w.plan(t, w.src, w.vault.tree()), 1)
-		w.journal.close(w.plan(t, w.src, w.vault.tree()), sync.Report{}) // learns nothing new
+		w.apply(w.plan(t, w.src, w.vault.Snapshot()), 1)
+		w.journal.close(w.plan(t, w.src, w.vault.Snapshot()), sync.Report{}) // learns nothing new
 		good := map[sync.Key]string{}
-		for id, f := range w.vault.folders {
-			good[f.Mark.Key] = w.vault.path(id)
+		for id, f := range w.vault.Folders {
+			good[f.Mark.Key] = w.vault.Path(id)
 		}
 		for range rapid.IntRange(1, 5).Draw(t, "hands") {
-			ids := slices.Sorted(maps.Keys(w.vault.folders))
+			ids := slices.Sorted(maps.Keys(w.vault.Folders))
 			if len(ids) == 0 {
 				break
 			}
 			id := rapid.SampledFrom(ids).Draw(t, "folder")
 			if rapid.IntRange(0, 5).Draw(t, "delete") == 0 {
-				w.vault.remove(id)
+				w.vault.Remove(id)
 				continue
 			}
-			name := w.vault.folders[id].Name
+			name := w.vault.Folders[id].Name
 			if n := testRules.Clean(rapid.SampledFrom(names).Draw(t, "name")); n != "" && !strings.Contains(n, "(moving") {
 				name = n
 			}
 			// May be refused, as in life.
-			_, _ = w.vault.Update(context.Background(), id, rapid.SampledFrom(append(ids, w.vault.root)).Draw(t, "to"), name)
+			_, _ = w.vault.Update(context.Background(), id, rapid.SampledFrom(append(ids, w.vault.Root)).Draw(t, "to"), name)
 		}
-		w.vault.calls = nil
+		w.vault.Calls = nil
 
 		gone := map[sync.Key]bool{}
 		for key := range good {
-			if w.vault.marked(key) == nil {
+			if w.vault.Marked(key) == nil {
 				gone[key] = true
 				missing++
 			}
@@ -254,11 +244,11 @@ func TestDrift(t *testing.T) {
 		}
 		keeping := w.clone()
 		keeping.settings.KeepDrift = true
-		if p := keeping.plan(t, w.src, w.vault.tree()); !p.Empty() {
+		if p := keeping.plan(t, w.src, w.vault.Snapshot()); !p.Empty() {
 			t.Fatalf("drift is to be kept, and the plan is\n%s", writePlan(p.Plan))
 		}
 
-		p := w.plan(t, w.src, w.vault.tree())
+		p := w.plan(t, w.src, w.vault.Snapshot())
 		held := map[sync.Key]sync.HoldCode{}
 		for _, h := range p.Held {
 			held[h.Key] = h.Code
@@ -271,14 +261,14 @@ func TestDrift(t *testing.T) {
 		}
 		w.apply(p, 1)
 		for key, path := range good {
-			f := w.vault.marked(key)
+			f := w.vault.Marked(key)
 			switch {
 			case gone[key]:
 				if f != nil || held[key] != sync.HeldFolderMissing && !(key.IsGroup() && len(wantedIn(w, key)) == 0) {
 					t.Fatalf("%s has disappeared: it is %+v now, held as %q\n%s", key, f, held[key], writePlan(p.Plan))
 				}
-			case len(gone) == 0 && w.vault.path(f.ID) != path: // else others may be held in the way
-				t.Fatalf("%s is at %s and should be back at %s\n%s", key, w.vault.path(f.ID), path, writePlan(p.Plan))
+			case len(gone) == 0 && w.vault.Path(f.ID) != path: // else others may be held in the way
+				t.Fatalf("%s is at %s and should be back at %s\n%s", key, w.vault.Path(f.ID), path, writePlan(p.Plan))
 			}
 		}
 	})
@@ -308,7 +298,7 @@ func TestPartsOfAPlan(t *testing.T) {
 	held, limited := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := settled(t)
-		whole := w.plan(t, w.src, w.vault.tree())
+		whole := w.plan(t, w.src, w.vault.Snapshot())
 		if whole.Empty() {
 			return
 		}
@@ -329,7 +319,7 @@ func TestPartsOfAPlan(t *testing.T) {
 				}
 			}
 		}
-		first := part.plan(t, w.src, w.vault.tree())
+		first := part.plan(t, w.src, w.vault.Snapshot())
 		if part.only != nil && len(first.Steps) < len(whole.Steps) {
 			limited++
 		}
@@ -350,7 +340,7 @@ func TestPartsOfAPlan(t *testing.T) {
 			if s.Key == sync.RootKey || r.Results[i].Status != sync.StatusDone {
 				continue
 			}
-			if got := part.vault.path(part.vault.marked(s.Key).ID); got != s.To {
+			if got := part.vault.Path(part.vault.Marked(s.Key).ID); got != s.To {
 				t.Fatalf("%s is at %s, the plan said %s\n%s", s.Key, got, s.To, writePlan(first.Plan))
 			}
 		}

@@ -19,16 +19,16 @@ import (
 // moving is a world in which one company moves, one is renamed and one is new.
 var moving = text{
 	companies: `
-		1 one: Acme [Customer, Active]
-		2 two: Bolt Ltd [Customer, Active]
-		3 three: Cork [Customer, Active]`,
+		1 one Acme Customer Active
+		2 two "Bolt Ltd" Customer Active
+		3 three Cork Customer Active`,
 	vault: `
-		Customer = group/type:1
-		  Active = group/type:1/status:1
-		    Bolt = company/2
-		Prospect = group/type:2
-		  Active = group/type:2/status:1
-		    Acme = company/1`,
+		Customer [group/type:1]
+		  Active [group/type:1/status:1]
+		    Bolt [company/2]
+		Prospect [group/type:2]
+		  Active [group/type:2/status:1]
+		    Acme [company/1]`,
 }
 
 func reasons(held map[sync.Key]sync.Held) map[sync.Key]string {
@@ -43,7 +43,7 @@ func reasons(held map[sync.Key]sync.Held) map[sync.Key]string {
 }
 
 func TestLayout(t *testing.T) {
-	p := moving.plan(t, readVault(t, moving.vault).tree())
+	p := moving.plan(t, readVault(t, moving.vault).Snapshot())
 	const why = "guard-layout: the settings for structure, names or filters have changed since the last run; the migration takes 3 steps (approvable)"
 	for name, c := range map[string]struct {
 		changed  bool
@@ -64,7 +64,7 @@ func TestLayout(t *testing.T) {
 }
 
 func TestSettlePolicy(t *testing.T) {
-	p := moving.plan(t, readVault(t, moving.vault).tree())
+	p := moving.plan(t, readVault(t, moving.vault).Snapshot())
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	const to = `\Clients\Customer\Active\Acme`
 	held := map[sync.Key]string{"company/1": "settling: type changed from Prospect to Customer; the move waits until that has been so for 1h0m0s"}
@@ -107,7 +107,7 @@ func TestDecide(t *testing.T) {
 	c.world = func(w *sync.World) {
 		w.Hold = map[sync.Key]sync.Held{"company/3": {Code: sync.HeldPaused, Key: "company/3", Reason: "by hand"}}
 	}
-	tree := readVault(t, c.vault).tree()
+	tree := readVault(t, c.vault).Snapshot()
 	whole := c.plan(t, tree)
 	p := c.decide(t, tree, nil,
 		holdAll(sync.HeldSettling, "company/1"),
@@ -138,7 +138,7 @@ func TestDecideAudience(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	world := sync.World{Tenant: testTenant, Tree: readVault(t, moving.vault).tree()}
+	world := sync.World{Tenant: testTenant, Tree: readVault(t, moving.vault).Snapshot()}
 	broken := errors.New("no answer")
 	_, err = sync.Decide(wanted, world, func([]string) (map[string][]string, error) { return nil, broken })
 	if !errors.Is(err, broken) {
@@ -152,14 +152,14 @@ func TestHeldWithAnother(t *testing.T) {
 	c := text{
 		structure: "$STATUS",
 		companies: `
-			1 one: Bolt [, Active]
-			2 two: Acme [, Active]`,
+			1 one Bolt - Active
+			2 two Acme - Active`,
 		vault: `
-			Active = group/status:1
-			  Acme = company/1
-			  Bolt = company/2`,
+			Active [group/status:1]
+			  Acme [company/1]
+			  Bolt [company/2]`,
 	}
-	p := c.decide(t, readVault(t, c.vault).tree(), nil, holdAll(sync.HeldGuardRenames, "company/1"))
+	p := c.decide(t, readVault(t, c.vault).Snapshot(), nil, holdAll(sync.HeldGuardRenames, "company/1"))
 	if len(p.Held) != 2 || !p.Held[0].Approvable || !p.Held[1].Approvable || p.Held[1].Code != sync.HeldGuardRenames {
 		t.Errorf("%+v", p.Held)
 	}
@@ -168,7 +168,7 @@ func TestHeldWithAnother(t *testing.T) {
 // TestPlanRoundTrip: a plan is a value that JSON keeps, and a program is none.
 func TestPlanRoundTrip(t *testing.T) {
 	v := readVault(t, moving.vault)
-	p := moving.plan(t, v.tree())
+	p := moving.plan(t, v.Snapshot())
 	var back sync.Plan
 	if err := json.Unmarshal(planJSON(t, p), &back); err != nil {
 		t.Fatal(err)

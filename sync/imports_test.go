@@ -103,7 +103,7 @@ func TestAdaptersAreApart(t *testing.T) {
 		"cwvault/httpclient":          {},
 		"cwvault/vault/passwordstore": {"cwvault/sync", "cwvault/vault", "cwvault/vault/vaulttest"},
 		"cwvault/vault/secretserver":  {"cwvault/sync", "cwvault/httpclient", "cwvault/vault", "cwvault/vault/vaulttest"},
-		"cwvault/vault/vaulttest":     {"cwvault/sync", "cwvault/vault"},
+		"cwvault/vault/vaulttest":     {"cwvault/sync", "cwvault/sync/synctest", "cwvault/vault"},
 		"cwvault/sync/journal":        {"cwvault/sync"},
 		"cwvault/sync/synctest":       {"cwvault/sync"},
 		"cwvault/scheduler":           {},

@@ -37,44 +37,44 @@ func archive(s *sync.Settings) { s.Archive = "_Archive" }
 var planCases = map[string]planCase{
 	"1 identity: renamed, found by its mark": {
 		text: text{
-			companies: `250 alovet: Alovet, Inc. [Customer, Active]`,
+			companies: `250 alovet "Alovet, Inc." Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Alovet = company/250
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Alovet [company/250]
 				      Firewall`,
 		},
 		plan: `rename company/250 \Customer\Active\Alovet -> \Customer\Active\Alovet, Inc.: name changed`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Alovet, Inc. = company/250
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Alovet, Inc. [company/250]
 			      Firewall`,
 	},
 	"1 identity: the same name does not make a folder ours": {
 		text: text{
 			companies: `
-				1 one: Acme [Customer, Active]
-				2 two: Bolt [Customer, Active]`,
+				1 one Acme Customer Active
+				2 two Bolt Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/2
-				    Bolt = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/2]
+				    Bolt [company/1]`,
 		},
 		plan: `
 			rename company/1 \Customer\Active\Bolt -> \Customer\Active\Acme via \Customer\Active\Acme (moving #1): name changed
 			rename company/2 \Customer\Active\Acme -> \Customer\Active\Bolt: name changed`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			    Bolt = company/2`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			    Bolt [company/2]`,
 	},
 	"2 structure: an empty vault": {
 		text: text{companies: `
-			1 one: Acme [Customer, Active]
-			2 two: Bolt [Customer, Inactive]`},
+			1 one Acme Customer Active
+			2 two Bolt Customer Inactive`},
 		plan: `
 			create group/type:1 \Customer: group folder for type Customer
 			create group/type:1/status:1 \Customer\Active: group folder for status Active
@@ -82,18 +82,18 @@ var planCases = map[string]planCase{
 			create company/1 \Customer\Active\Acme: new company
 			create company/2 \Customer\Inactive\Bolt: new company`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			  Inactive = group/type:1/status:2
-			    Bolt = company/2`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			  Inactive [group/type:1/status:2]
+			    Bolt [company/2]`,
 	},
 	"2 structure: text and several tokens in a level": {
 		text: text{
 			structure: `Clients/$COMPANYINITIAL/${TYPE}s - $STATUS`, name: "$NAME ($ID)",
 			companies: `
-				1 one: Émile [Customer, Active]
-				2 two: 3M [Customer, Active]`,
+				1 one Émile Customer Active
+				2 two 3M Customer Active`,
 		},
 		plan: `
 			create group/text:Clients \Clients: group folder for the text Clients
@@ -104,170 +104,170 @@ var planCases = map[string]planCase{
 			create company/2 \Clients\3\Customers - Active\3M (2): new company
 			create company/1 \Clients\É\Customers - Active\Émile (1): new company`,
 		after: `
-			Clients = group/text:Clients
-			  3 = group/text:Clients/initial:3
-			    Customers - Active = group/text:Clients/initial:3/type:1+status:1
-			      3M (2) = company/2
-			  É = group/text:Clients/initial:É
-			    Customers - Active = group/text:Clients/initial:É/type:1+status:1
-			      Émile (1) = company/1`,
+			Clients [group/text:Clients]
+			  3 [group/text:Clients/initial:3]
+			    Customers - Active [group/text:Clients/initial:3/type:1+status:1]
+			      3M (2) [company/2]
+			  É [group/text:Clients/initial:É]
+			    Customers - Active [group/text:Clients/initial:É/type:1+status:1]
+			      Émile (1) [company/1]`,
 	},
 	"2 structure: a renamed type is one step for all its companies": {
 		text: text{
 			types: "1 Client",
 			companies: `
-				1 one: Acme [Client, Active]
-				2 two: Bolt [Client, Active]`,
+				1 one Acme Client Active
+				2 two Bolt Client Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1
-				    Bolt = company/2`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]
+				    Bolt [company/2]`,
 		},
 		plan: `rename group/type:1 \Customer -> \Client: type renamed from Customer to Client`,
 		after: `
-			Client = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			    Bolt = company/2`,
+			Client [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			    Bolt [company/2]`,
 	},
 	"2 structure: a renamed status that no company has just now": {
 		text: text{
-			statuses:  "1 Active, 2 Asleep",
-			companies: `1 one: Acme [Customer, Active]`,
+			statuses:  "1 Active\n2 Asleep",
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1
-				  Inactive = group/type:1/status:2`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]
+				  Inactive [group/type:1/status:2]`,
 		},
 		plan: `rename group/type:1/status:2 \Customer\Inactive -> \Customer\Asleep: status renamed from Inactive to Asleep`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			  Asleep = group/type:1/status:2`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			  Asleep [group/type:1/status:2]`,
 	},
 	"2 structure: two statuses swap their names": {
 		text: text{
-			statuses: "1 Inactive, 2 Active",
+			statuses: "1 Inactive\n2 Active",
 			companies: `
-				1 one: Acme [Customer, Inactive]
-				2 two: Bolt [Customer, Active]`,
+				1 one Acme Customer Inactive
+				2 two Bolt Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1
-				  Inactive = group/type:1/status:2
-				    Bolt = company/2`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]
+				  Inactive [group/type:1/status:2]
+				    Bolt [company/2]`,
 		},
 		plan: `
 			rename group/type:1/status:1 \Customer\Active -> \Customer\Inactive via \Customer\Inactive (moving): status renamed from Active to Inactive
 			rename group/type:1/status:2 \Customer\Inactive -> \Customer\Active: status renamed from Inactive to Active`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:2
-			    Bolt = company/2
-			  Inactive = group/type:1/status:1
-			    Acme = company/1`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:2]
+			    Bolt [company/2]
+			  Inactive [group/type:1/status:1]
+			    Acme [company/1]`,
 	},
 	"2 structure: a status made again under its old name is another one": {
 		text: text{
 			statuses:  "9 Active",
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]`,
 		},
 		plan: `
 			create group/type:1/status:9 \Customer\Active (#9): group folder for status Active; the name "Active" is taken by the folder of group/type:1/status:1
 			move company/1 \Customer\Active\Acme -> \Customer\Active (#9)\Acme: status changed from status 1 to Active`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			  Active (#9) = group/type:1/status:9
-			    Acme = company/1`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			  Active (#9) [group/type:1/status:9]
+			    Acme [company/1]`,
 	},
 	"2 structure: another one": {
 		text: text{
 			structure: `$STATUS\$TYPE`,
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]`,
 		},
 		plan: `
 			create group/status:1 \Active: group folder for status Active
 			create group/status:1/type:1 \Active\Customer: group folder for type Customer
 			move company/1 \Customer\Active\Acme -> \Active\Customer\Acme: the folder structure changed`,
 		after: `
-			Active = group/status:1
-			  Customer = group/status:1/type:1
-			    Acme = company/1
-			Customer = group/type:1
-			  Active = group/type:1/status:1`,
+			Active [group/status:1]
+			  Customer [group/status:1/type:1]
+			    Acme [company/1]
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]`,
 	},
 	"2 structure: a key has one spelling": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:01
-				Lost = group/status:+3
-				Old = group/status:`,
+				Active [group/status:01]
+				Lost [group/status:+3]
+				Old [group/status:]`,
 		},
 		plan: `
 			create group/status:1 \Active (#1): group folder for status Active; the name "Active" is taken by the folder of group/status:01
 			create company/1 \Active (#1)\Acme: new company`,
 		after: `
-			Active = group/status:01
-			Active (#1) = group/status:1
-			  Acme = company/1
-			Lost = group/status:+3
-			Old = group/status:`,
+			Active [group/status:01]
+			Active (#1) [group/status:1]
+			  Acme [company/1]
+			Lost [group/status:+3]
+			Old [group/status:]`,
 	},
 	"3 several types: the lowest id, whatever the order of the reply": {
 		text: text{
 			companies: `
-				1 one: Acme [Vendor+Prospect, Active]
-				2 two: Bolt [Prospect+Vendor, Active]`,
+				1 one Acme Vendor,Prospect Active
+				2 two Bolt Prospect,Vendor Active`,
 			vault: `
-				Prospect = group/type:2
-				  Active = group/type:2/status:1
-				    Acme = company/1
-				    Bolt = company/2`,
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]
+				    Acme [company/1]
+				    Bolt [company/2]`,
 		},
 	},
 	"3 several types: the first of CWVAULT_TYPE_PRIORITY": {
 		text: text{
 			set:       func(s *sync.Settings) { s.TypePriority = []string{"vendor", "1"} },
-			companies: `1 one: Acme [Customer+Vendor, Active]`,
+			companies: `1 one Acme Customer,Vendor Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1
-				Vendor = group/type:3
-				  Active = group/type:3/status:1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]
+				Vendor [group/type:3]
+				  Active [group/type:3/status:1]`,
 		},
 		plan: `move company/1 \Customer\Active\Acme -> \Vendor\Active\Acme: type changed from Customer to Vendor`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			Vendor = group/type:3
-			  Active = group/type:3/status:1
-			    Acme = company/1`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			Vendor [group/type:3]
+			  Active [group/type:3/status:1]
+			    Acme [company/1]`,
 	},
 	"4 missing type or status: held where it is": {
 		text: text{
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [Customer, ]`,
+				1 one Acme - Active
+				2 two Bolt Customer -`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]`,
 		},
 		plan: `
 			held no-type company/1 \Customer\Active\Acme: the company has no type, and no group is named for that
@@ -277,9 +277,9 @@ var planCases = map[string]planCase{
 		text: text{
 			structure: `$TERRITORY\$MARKET\$PARENT`,
 			companies: `
-				1 one: Acme [, , market 1 Dental, parent 2 Bolt]
-				2 two: Bolt [, , territory 1 North, parent 2 Bolt]
-				3 three: Cork [, , territory 1 North, market 1 Dental]`,
+				1 one Acme - - market="#1 Dental" parent="#2 Bolt"
+				2 two Bolt - - territory="#1 North" parent="#2 Bolt"
+				3 three Cork - - territory="#1 North" market="#1 Dental"`,
 		},
 		plan: `
 			held no-territory company/1: the company has no territory, and no group is named for that
@@ -289,24 +289,24 @@ var planCases = map[string]planCase{
 	"4 missing: CWVAULT_MISSING names a group for them": {
 		text: text{
 			set:       func(s *sync.Settings) { s.Missing = "Unsorted" },
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 		},
 		plan: `
 			create group/type:0 \Unsorted: group folder for type none
 			create group/type:0/status:1 \Unsorted\Active: group folder for status Active
 			create company/1 \Unsorted\Active\Acme: new company`,
 		after: `
-			Unsorted = group/type:0
-			  Active = group/type:0/status:1
-			    Acme = company/1`,
+			Unsorted [group/type:0]
+			  Active [group/type:0/status:1]
+			    Acme [company/1]`,
 	},
 	"4 missing: and the group stays when none is named any more": {
 		text: text{
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Unsorted = group/type:0
-				  Active = group/type:0/status:1
-				    Acme = company/1`,
+				Unsorted [group/type:0]
+				  Active [group/type:0/status:1]
+				    Acme [company/1]`,
 		},
 		plan: `held no-type company/1 \Unsorted\Active\Acme: the company has no type, and no group is named for that`,
 	},
@@ -314,13 +314,13 @@ var planCases = map[string]planCase{
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				3 three: ACME [, Active]
-				1 one: Acme [, Active]
-				2 two: "Acme " [, Active]
-				4 "Acme (two)": Acme (three) [, Active]`,
+				3 three ACME - Active
+				1 one Acme - Active
+				2 two "Acme " - Active
+				4 "Acme (two)" "Acme (three)" - Active`,
 			vault: `
-				Active = group/status:1
-				  ACME = company/3`,
+				Active [group/status:1]
+				  ACME [company/3]`,
 		},
 		plan: `
 			rename company/3 \Active\ACME -> \Active\ACME (#3): name changed; company 1 has the name "Acme" too and comes first
@@ -328,32 +328,32 @@ var planCases = map[string]planCase{
 			create company/4 \Active\Acme (three): new company
 			create company/2 \Active\Acme (two): new company; company 1 has the name "Acme" too and comes first`,
 		after: `
-			Active = group/status:1
-			  ACME (#3) = company/3
-			  Acme = company/1
-			  Acme (three) = company/4
-			  Acme (two) = company/2`,
+			Active [group/status:1]
+			  ACME (#3) [company/3]
+			  Acme [company/1]
+			  Acme (three) [company/4]
+			  Acme (two) [company/2]`,
 	},
 	"5 names: a change of case alone is a rename": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: ACME [, Active]`,
+			companies: `1 one ACME - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/1`,
+				Active [group/status:1]
+				  Acme [company/1]`,
 		},
 		plan: `rename company/1 \Active\Acme -> \Active\ACME: name changed`,
 		after: `
-			Active = group/status:1
-			  ACME = company/1`,
+			Active [group/status:1]
+			  ACME [company/1]`,
 	},
 	"5 names: groups of the same name": {
 		text: text{
-			types:     "1 Customer, 2 customer",
+			types:     "1 Customer\n2 customer",
 			structure: "$TYPE",
 			companies: `
-				1 one: Acme [Customer]
-				2 two: Acme [customer]`,
+				1 one Acme Customer -
+				2 two Acme customer -`,
 		},
 		plan: `
 			create group/type:1 \Customer: group folder for type Customer
@@ -361,19 +361,19 @@ var planCases = map[string]planCase{
 			create company/1 \Customer\Acme: new company
 			create company/2 \customer (#2)\Acme: new company`,
 		after: `
-			Customer = group/type:1
-			  Acme = company/1
-			customer (#2) = group/type:2
-			  Acme = company/2`,
+			Customer [group/type:1]
+			  Acme [company/1]
+			customer (#2) [group/type:2]
+			  Acme [company/2]`,
 	},
 	"5 names: all taken": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Acme [, Active]
-				3 three: Acme (two) [, Active]
-				4 four: Acme (#2) [, Active]`,
+				1 one Acme - Active
+				2 two Acme - Active
+				3 three "Acme (two)" - Active
+				4 four "Acme (#2)" - Active`,
 		},
 		plan: `
 			create group/status:1 \Active: group folder for status Active
@@ -382,21 +382,21 @@ var planCases = map[string]planCase{
 			create company/3 \Active\Acme (two): new company
 			held name-collision company/2 \Active\Acme: the name "Acme" is taken, and so are the names that would tell it apart`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			  Acme (#2) = company/4
-			  Acme (two) = company/3`,
+			Active [group/status:1]
+			  Acme [company/1]
+			  Acme (#2) [company/4]
+			  Acme (two) [company/3]`,
 	},
 	"6 unmanaged in the way of a company": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Bolt - Active`,
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  acme
-				  Bolt old = company/2
+				  Bolt old [company/2]
 				  Bolt`,
 		},
 		plan: `
@@ -405,7 +405,7 @@ var planCases = map[string]planCase{
 	},
 	"6 unmanaged in the way of a group": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault:     `Customer`,
 		},
 		plan: `
@@ -417,11 +417,11 @@ var planCases = map[string]planCase{
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Acme [, Active]`,
+				1 one Acme - Active
+				2 two Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
+				Active [group/status:1]
+				  Acme [company/1]
 				  Acme (two)`,
 		},
 		plan: `held unmanaged-folder company/2 \Active\Acme (two): an unmanaged folder "Acme (two)" is there`,
@@ -430,14 +430,14 @@ var planCases = map[string]planCase{
 		text: text{
 			set: adopt,
 			companies: `
-				1 one: Acme [Customer, Active]
-				2 two: Acme [Customer, Active]
-				3 three: Cork [Customer, Active]
-				4 four: Dent [Customer, Active]`,
+				1 one Acme Customer Active
+				2 two Acme Customer Active
+				3 three Cork Customer Active
+				4 four Dent Customer Active`,
 			vault: `
 				Customer
 				  Active
-				    Acme = company/1
+				    Acme [company/1]
 				    Acme (two)
 				      Router
 				    cork
@@ -450,12 +450,12 @@ var planCases = map[string]planCase{
 			adopt company/4 \Customer\Active\Dent: an unmanaged folder sits exactly where it should be
 			held unmanaged-folder company/3 \Customer\Active\Cork: an unmanaged folder "cork" is there, written differently from "Cork", so that it is not adopted`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			    Acme (two) = company/2
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			    Acme (two) [company/2]
 			      Router
-			    Dent = company/4
+			    Dent [company/4]
 			    cork`,
 	},
 	"6 adopt: not when two companies have the name": {
@@ -463,36 +463,36 @@ var planCases = map[string]planCase{
 			set:       adopt,
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Acme [, Active]`,
+				1 one Acme - Active
+				2 two Acme - Active`,
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme`,
 		},
 		plan: `
 			create company/2 \Active\Acme (two): new company; company 1 has the name "Acme" too and comes first
 			held unmanaged-folder company/1 \Active\Acme: an unmanaged folder "Acme" is there, and more than one has this name: whose it is cannot be told`,
 		after: `
-			Active = group/status:1
+			Active [group/status:1]
 			  Acme
-			  Acme (two) = company/2`,
+			  Acme (two) [company/2]`,
 	},
 	"6 adopt: not by the second when the first is held": {
 		text: text{
 			set:       adopt,
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Acme [, Active]
-				3 three: Bolt [, Active]
-				4 four: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Acme - Active
+				3 three Bolt - Active
+				4 four Bolt - Active`,
 			world: func(w *sync.World) {
 				w.Hold = map[sync.Key]sync.Held{"company/3": {Code: sync.HeldPaused, Reason: "paused"}}
 			},
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme
-				  Acme before = company/1
+				  Acme before [company/1]
 				  Bolt`,
 		},
 		plan: `
@@ -501,24 +501,24 @@ var planCases = map[string]planCase{
 			held unmanaged-folder company/1 \Active\Acme before: an unmanaged folder "Acme" is in the way
 			held paused company/3 \Active\Bolt: paused`,
 		after: `
-			Active = group/status:1
+			Active [group/status:1]
 			  Acme
-			  Acme (two) = company/2
-			  Acme before = company/1
+			  Acme (two) [company/2]
+			  Acme before [company/1]
 			  Bolt
-			  Bolt (four) = company/4`,
+			  Bolt (four) [company/4]`,
 	},
 	"6 adopt: not when a company without a place has the name": {
 		text: text{
 			set: func(s *sync.Settings) { s.Adopt, s.Exclude = true, []string{"3"} },
 			companies: `
-				1 one: Acme [Customer, Active]
-				2 two: ACME [, Active]
-				3 three: Bolt [Customer, Active]
-				4 four: Bolt [Customer, Active]`,
+				1 one Acme Customer Active
+				2 two ACME - Active
+				3 three Bolt Customer Active
+				4 four Bolt Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
 				    Acme
 				    Bolt`,
 		},
@@ -532,9 +532,9 @@ var planCases = map[string]planCase{
 		text: text{
 			set:       adopt,
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme
 				  ACME`,
 		},
@@ -544,14 +544,14 @@ var planCases = map[string]planCase{
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Bolt - Active`,
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  ACME
-				  Acme = company/1
+				  Acme [company/1]
 				  BOLT
-				  Bolt then = company/2`,
+				  Bolt then [company/2]`,
 		},
 		plan: `held unmanaged-folder company/2 \Active\Bolt then: an unmanaged folder "BOLT" is in the way`,
 	},
@@ -560,12 +560,12 @@ var planCases = map[string]planCase{
 			set:       adopt,
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Bolt - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = other company/1
-				  Bolt = ?`,
+				Active [group/status:1]
+				  Acme [other company/1]
+				  Bolt [unreadable mark]`,
 		},
 		plan: `
 			held foreign-mark company/1 \Active\Acme: folder "Acme" is in the way; it is marked by other company/1
@@ -574,14 +574,14 @@ var planCases = map[string]planCase{
 	"6 foreign: two tenants in one root": {
 		text: text{
 			companies: `
-				1 one: Acme [Customer, Active]
-				2 two: Bolt [Prospect, Active]`,
+				1 one Acme Customer Active
+				2 two Bolt Prospect Active`,
 			vault: `
-				Customer = other group/type:1
-				  Active = other group/type:1/status:1
-				    Acme = other company/1
-				Prospect = group/type:2
-				  Active = group/type:2/status:1`,
+				Customer [other group/type:1]
+				  Active [other group/type:1/status:1]
+				    Acme [other company/1]
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]`,
 		},
 		plan: `
 			create company/2 \Prospect\Active\Bolt: new company
@@ -589,23 +589,23 @@ var planCases = map[string]planCase{
 			held foreign-mark group/type:1/status:1 \Customer\Active: its group folder "Customer" cannot be made: folder "Customer" is in the way; it is marked by other group/type:1
 			held foreign-mark company/1 \Customer\Active\Acme: its group folder "Active" cannot be made: its group folder "Customer" cannot be made: folder "Customer" is in the way; it is marked by other group/type:1`,
 		after: `
-			Customer = other group/type:1
-			  Active = other group/type:1/status:1
-			    Acme = other company/1
-			Prospect = group/type:2
-			  Active = group/type:2/status:1
-			    Bolt = company/2`,
+			Customer [other group/type:1]
+			  Active [other group/type:1/status:1]
+			    Acme [other company/1]
+			Prospect [group/type:2]
+			  Active [group/type:2/status:1]
+			    Bolt [company/2]`,
 	},
 	"6 duplicate marks: nothing tells which is the real one": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/1
-				    Acme - Copy = company/1
-				    Gone = company/9
-				    Gone too = company/9`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/1]
+				    Acme - Copy [company/1]
+				    Gone [company/9]
+				    Gone too [company/9]`,
 		},
 		plan: `
 			held duplicate-mark company/1 \Customer\Active\Acme: several folders carry its mark: \Clients\Customer\Active\Acme, \Clients\Customer\Active\Acme - Copy
@@ -613,139 +613,139 @@ var planCases = map[string]planCase{
 	},
 	"7 order: renamed and moved in one step": {
 		text: text{
-			companies: `250 alovet: Alovet, Inc. [Customer, Active]`,
+			companies: `250 alovet "Alovet, Inc." Customer Active`,
 			vault: `
-				Prospect = group/type:2
-				  Active = group/type:2/status:1
-				    Alovet = company/250`,
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]
+				    Alovet [company/250]`,
 		},
 		plan: `
 			create group/type:1 \Customer: group folder for type Customer
 			create group/type:1/status:1 \Customer\Active: group folder for status Active
 			move company/250 \Prospect\Active\Alovet -> \Customer\Active\Alovet, Inc.: type changed from Prospect to Customer; name changed`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Alovet, Inc. = company/250
-			Prospect = group/type:2
-			  Active = group/type:2/status:1`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Alovet, Inc. [company/250]
+			Prospect [group/type:2]
+			  Active [group/type:2/status:1]`,
 	},
 	"7 order: a chain of names needs no temporary one": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: B [, Active]
-				2 two: C [, Active]
-				3 three: D [, Active]`,
+				1 one B - Active
+				2 two C - Active
+				3 three D - Active`,
 			vault: `
-				Active = group/status:1
-				  A = company/1
-				  B = company/2
-				  C = company/3`,
+				Active [group/status:1]
+				  A [company/1]
+				  B [company/2]
+				  C [company/3]`,
 		},
 		plan: `
 			rename company/3 \Active\C -> \Active\D: name changed
 			rename company/2 \Active\B -> \Active\C: name changed
 			rename company/1 \Active\A -> \Active\B: name changed`,
 		after: `
-			Active = group/status:1
-			  B = company/1
-			  C = company/2
-			  D = company/3`,
+			Active [group/status:1]
+			  B [company/1]
+			  C [company/2]
+			  D [company/3]`,
 	},
 	"7 order: a circle of three names takes one temporary name": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: B [, Active]
-				2 two: C [, Active]
-				3 three: A [, Active]`,
+				1 one B - Active
+				2 two C - Active
+				3 three A - Active`,
 			vault: `
-				Active = group/status:1
-				  A = company/1
-				  B = company/2
+				Active [group/status:1]
+				  A [company/1]
+				  B [company/2]
 				  B (moving #1)
-				  C = company/3`,
+				  C [company/3]`,
 		},
 		plan: `
 			rename company/1 \Active\A -> \Active\B via \Active\B (moving #1, 2): name changed
 			rename company/3 \Active\C -> \Active\A: name changed
 			rename company/2 \Active\B -> \Active\C: name changed`,
 		after: `
-			Active = group/status:1
-			  A = company/3
-			  B = company/1
+			Active [group/status:1]
+			  A [company/3]
+			  B [company/1]
 			  B (moving #1)
-			  C = company/2`,
+			  C [company/2]`,
 	},
 	"7 order: two companies change places": {
 		text: text{
 			companies: `
-				1 one: Acme [Customer, Active]
-				2 two: ACME [Prospect, Active]`,
+				1 one Acme Customer Active
+				2 two ACME Prospect Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    ACME = company/2
-				Prospect = group/type:2
-				  Active = group/type:2/status:1
-				    Acme = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    ACME [company/2]
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]
+				    Acme [company/1]`,
 		},
 		plan: `
 			move company/1 \Prospect\Active\Acme -> \Customer\Active\Acme via \Prospect\Active\Acme (moving #1): type changed from Prospect to Customer
 			move company/2 \Customer\Active\ACME -> \Prospect\Active\ACME: type changed from Customer to Prospect`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			Prospect = group/type:2
-			  Active = group/type:2/status:1
-			    ACME = company/2`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			Prospect [group/type:2]
+			  Active [group/type:2/status:1]
+			    ACME [company/2]`,
 	},
 	"7 order: a company sits where its own group has to be": {
 		text: text{
-			companies: `1 one: Customer [Customer, Active]`,
-			vault:     `Customer = company/1`,
+			companies: `1 one Customer Customer Active`,
+			vault:     `Customer [company/1]`,
 		},
 		plan: `
 			move company/1 \Customer -> \Customer\Active\Customer via \Customer (moving #1): the folder was not in its group folder
 			create group/type:1 \Customer: group folder for type Customer
 			create group/type:1/status:1 \Customer\Active: group folder for status Active`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Customer = company/1`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Customer [company/1]`,
 	},
 	"7 order: a folder waits until what holds its new place has left it": {
 		text: text{
-			companies: `5 five: Acme [Customer, Active]`,
+			companies: `5 five Acme Customer Active`,
 			vault: `
-				Prospect = group/type:2
-				  Active = group/type:2/status:1
-				    Acme = company/5
-				      Customer = group/type:1
-				        Active = group/type:1/status:1`,
+				Prospect [group/type:2]
+				  Active [group/type:2/status:1]
+				    Acme [company/5]
+				      Customer [group/type:1]
+				        Active [group/type:1/status:1]`,
 		},
 		plan: `
 			move group/type:1 \Prospect\Active\Acme\Customer -> \Customer: the folder was not in its group folder
 			move company/5 \Prospect\Active\Acme -> \Customer\Active\Acme: type changed from Prospect to Customer`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/5
-			Prospect = group/type:2
-			  Active = group/type:2/status:1`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/5]
+			Prospect [group/type:2]
+			  Active [group/type:2/status:1]`,
 	},
 	"7 order: never under itself": {
 		text: text{
-			companies: `5 five: Acme [Customer, Active]`,
+			companies: `5 five Acme Customer Active`,
 			world: func(w *sync.World) {
 				w.Hold = map[sync.Key]sync.Held{"group/type:1": {Code: sync.HeldFailedBefore, Reason: "failed three times"}}
 			},
 			vault: `
-				Acme = company/5
-				  Customer = group/type:1
-				    Active = group/type:1/status:1`,
+				Acme [company/5]
+				  Customer [group/type:1]
+				    Active [group/type:1/status:1]`,
 		},
 		plan: `
 			held failed-before group/type:1 \Acme\Customer: failed three times
@@ -753,53 +753,53 @@ var planCases = map[string]planCase{
 	},
 	"8 drift: put back, and the step says so": {
 		text: text{
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			world:     known([3]string{"company/1", "group/type:1/status:1", "Acme"}, [3]string{"group/type:1", "root", "Customer"}),
 			vault: `
-				Kunden = group/type:1
-				  Active = group/type:1/status:1
+				Kunden [group/type:1]
+				  Active [group/type:1/status:1]
 				Mine
-				  Acme mine = company/1`,
+				  Acme mine [company/1]`,
 		},
 		plan: `
 			rename group/type:1 \Kunden -> \Customer: a person moved or renamed the folder; ConnectWise has not changed, so it is put back
 			move company/1 \Mine\Acme mine -> \Customer\Active\Acme: a person moved or renamed the folder; ConnectWise has not changed, so it is put back`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
 			Mine`,
 	},
 	"8 drift: left": {
 		text: text{
 			set:       func(s *sync.Settings) { s.KeepDrift = true },
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			world:     known([3]string{"company/1", "group/type:1/status:1", "Acme"}),
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
 				Mine
-				  Acme mine = company/1`,
+				  Acme mine [company/1]`,
 		},
 	},
 	"8 drift: left until ConnectWise wants another place": {
 		text: text{
 			set:       func(s *sync.Settings) { s.KeepDrift = true },
-			companies: `1 one: Acme [Customer, Active]`,
+			companies: `1 one Acme Customer Active`,
 			world:     known([3]string{"company/1", "group/type:1/status:2", "Acme"}),
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				  Inactive = group/type:1/status:2
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				  Inactive [group/type:1/status:2]
 				Mine
-				  Acme mine = company/1`,
+				  Acme mine [company/1]`,
 		},
 		plan: `move company/1 \Mine\Acme mine -> \Customer\Active\Acme: the folder was not in its group folder; name changed`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			  Inactive = group/type:1/status:2
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			  Inactive [group/type:1/status:2]
 			Mine`,
 	},
 	"8 drift: a temporary name that a crash left is none": {
@@ -807,32 +807,32 @@ var planCases = map[string]planCase{
 			set:       func(s *sync.Settings) { s.KeepDrift = true },
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Bolt - Active`,
 			world: known([3]string{"company/1", "group/status:1", "Acme"}, [3]string{"company/2", "group/status:1", "Bolt (two)"}),
 			vault: `
-				Active = group/status:1
-				  Bolt (moving #1) = company/1
-				  Bolt (moving #2, 3) = company/2`,
+				Active [group/status:1]
+				  Bolt (moving #1) [company/1]
+				  Bolt (moving #2, 3) [company/2]`,
 		},
 		plan: `
 			rename company/1 \Active\Bolt (moving #1) -> \Active\Acme: name changed
 			rename company/2 \Active\Bolt (moving #2, 3) -> \Active\Bolt: name changed`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			  Bolt = company/2`,
+			Active [group/status:1]
+			  Acme [company/1]
+			  Bolt [company/2]`,
 	},
 	"9 gone: held, and its name waits for it": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Acme [, Active]`,
+				1 one Acme - Active
+				2 two Acme - Active`,
 			world: known([3]string{"company/1", "group/status:1", "Acme"}, [3]string{"company/2", "group/status:1", "Acme (two)"}),
 			vault: `
-				Active = group/status:1
-				  Acme (two) = company/2`,
+				Active [group/status:1]
+				  Acme (two) [company/2]`,
 		},
 		plan: `held folder-missing company/1 \Active\Acme: its folder "Acme" has disappeared from the vault or can no longer be seen`,
 	},
@@ -840,10 +840,10 @@ var planCases = map[string]planCase{
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Bolt - Active`,
 			world: known([3]string{"group/status:1", "root", "Active"}),
-			vault: `Bolt = company/2`,
+			vault: `Bolt [company/2]`,
 		},
 		plan: `
 			held folder-missing group/status:1 \Active: its folder "Active" has disappeared from the vault or can no longer be seen
@@ -853,49 +853,49 @@ var planCases = map[string]planCase{
 	"9 gone: made again when a person says so": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world: func(w *sync.World) {
 				known([3]string{"company/1", "group/status:1", "Acme"})(w)
 				w.Recreate = map[sync.Key]bool{"company/1": true}
 			},
-			vault: `Active = group/status:1`,
+			vault: `Active [group/status:1]`,
 		},
 		plan: `create company/1 \Active\Acme: made again on request`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1`,
+			Active [group/status:1]
+			  Acme [company/1]`,
 	},
 	"9 gone: the making again that a crash broke off goes on": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world: func(w *sync.World) {
 				known([3]string{"company/1", "group/status:1", "Acme"})(w)
 				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/status:1", Name: "Acme"}}
 			},
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme`,
 		},
 		plan: `adopt company/1 \Active\Acme: made by an earlier run that ended before it could mark it`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1`,
+			Active [group/status:1]
+			  Acme [company/1]`,
 	},
 	"9 gone: the making again that a crash broke off before it was made": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world: func(w *sync.World) {
 				known([3]string{"company/1", "group/status:1", "Acme"})(w)
 				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/status:1", Name: "Acme"}}
 			},
-			vault: `Active = group/status:1`,
+			vault: `Active [group/status:1]`,
 		},
 		plan: `create company/1 \Active\Acme: made again on request`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1`,
+			Active [group/status:1]
+			  Acme [company/1]`,
 	},
 	"10 departed: stays, reported, and keeps its name": {
 		text: text{
@@ -903,17 +903,17 @@ var planCases = map[string]planCase{
 				s.Types, s.Statuses, s.Exclude = []string{"!Vendor"}, []string{"Active"}, []string{"FOUR"}
 			},
 			companies: `
-				1 one: Acme [Customer, Active]
-				2 two: Bolt [Customer+Vendor, Active]
-				3 three: Cork [Customer, Lost]
-				4 four: Dent [Customer, Active]`,
+				1 one Acme Customer Active
+				2 two Bolt Customer,Vendor Active
+				3 three Cork Customer Lost
+				4 four Dent Customer Active`,
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/9
-				    Bolt = company/2
-				    Cork = company/3
-				    Dent = company/4`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/9]
+				    Bolt [company/2]
+				    Cork [company/3]
+				    Dent [company/4]`,
 		},
 		plan: `
 			create company/1 \Customer\Active\Acme (one): new company; the name "Acme" is taken by the folder of company/9
@@ -922,25 +922,25 @@ var planCases = map[string]planCase{
 			departed company/4 \Customer\Active\Dent: excluded by the settings
 			departed company/9 \Customer\Active\Acme: deleted in ConnectWise, or no longer visible to the API member`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/9
-			    Acme (one) = company/1
-			    Bolt = company/2
-			    Cork = company/3
-			    Dent = company/4`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/9]
+			    Acme (one) [company/1]
+			    Bolt [company/2]
+			    Cork [company/3]
+			    Dent [company/4]`,
 	},
 	"10 departed: archived, two of one name": {
 		text: text{
 			set:       archive,
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/8
-				Inactive = group/status:2
-				  Acme = company/9
-				  ACME = company/1`,
+				Active [group/status:1]
+				  Acme [company/8]
+				Inactive [group/status:2]
+				  Acme [company/9]
+				  ACME [company/1]`,
 		},
 		plan: `
 			create group/archive \_Archive: archive folder for departed companies
@@ -948,22 +948,22 @@ var planCases = map[string]planCase{
 			move company/1 \Inactive\ACME -> \Active\Acme: status changed from Inactive to Active; name changed
 			archive company/9 \Inactive\Acme -> \_Archive\Acme (#9): deleted in ConnectWise, or no longer visible to the API member; name changed; company 8 has the name "Acme" too and comes first`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			Inactive = group/status:2
-			_Archive = group/archive
-			  Acme = company/8
-			  Acme (#9) = company/9`,
+			Active [group/status:1]
+			  Acme [company/1]
+			Inactive [group/status:2]
+			_Archive [group/archive]
+			  Acme [company/8]
+			  Acme (#9) [company/9]`,
 	},
 	"10 departed: an unmanaged folder is where the archive should be": {
 		text: text{
 			set:       archive,
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
-				  Bolt = company/2
+				Active [group/status:1]
+				  Acme [company/1]
+				  Bolt [company/2]
 				_archive`,
 		},
 		plan: `
@@ -975,88 +975,88 @@ var planCases = map[string]planCase{
 		text: text{
 			set:       func(s *sync.Settings) { s.Archive = "CON" },
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
-				  Bolt = company/2`,
+				Active [group/status:1]
+				  Acme [company/1]
+				  Bolt [company/2]`,
 		},
 		plan: `
 			create group/archive \CON (archive): archive folder for departed companies
 			archive company/2 \Active\Bolt -> \CON (archive)\Bolt: deleted in ConnectWise, or no longer visible to the API member`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			CON (archive) = group/archive
-			  Bolt = company/2`,
+			Active [group/status:1]
+			  Acme [company/1]
+			CON (archive) [group/archive]
+			  Bolt [company/2]`,
 	},
 	"10 departed: the archive has the name of a group": {
 		text: text{
 			set:       func(s *sync.Settings) { s.Archive = "active" },
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
-				  Bolt = company/2`,
+				Active [group/status:1]
+				  Acme [company/1]
+				  Bolt [company/2]`,
 		},
 		plan: `
 			create group/archive \active (archive): archive folder for departed companies; folder group/status:1 has the name "Active" too and comes first
 			archive company/2 \Active\Bolt -> \active (archive)\Bolt: deleted in ConnectWise, or no longer visible to the API member`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			active (archive) = group/archive
-			  Bolt = company/2`,
+			Active [group/status:1]
+			  Acme [company/1]
+			active (archive) [group/archive]
+			  Bolt [company/2]`,
 	},
 	"10 departed: back to the same folder": {
 		text: text{
 			set:       archive,
 			structure: "$STATUS",
-			companies: `8 eight: Acme [, Active]`,
+			companies: `8 eight Acme - Active`,
 			vault: `
-				Active = group/status:1
-				_Archive = group/archive
-				  Acme = company/8
+				Active [group/status:1]
+				_Archive [group/archive]
+				  Acme [company/8]
 				    Router`,
 		},
 		plan: `move company/8 \_Archive\Acme -> \Active\Acme: the company is back`,
 		after: `
-			Active = group/status:1
-			  Acme = company/8
+			Active [group/status:1]
+			  Acme [company/8]
 			    Router
-			_Archive = group/archive`,
+			_Archive [group/archive]`,
 	},
 	"10 departed: moved out of the archive by a person": {
 		text: text{
 			set:       archive,
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world:     known([3]string{"company/8", "group/archive", "Bolt"}),
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
-				Bolt then = company/8
-				_Archive = group/archive`,
+				Active [group/status:1]
+				  Acme [company/1]
+				Bolt then [company/8]
+				_Archive [group/archive]`,
 		},
 		plan: `archive company/8 \Bolt then -> \_Archive\Bolt then: a person moved or renamed the folder; ConnectWise has not changed, so it is put back`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			_Archive = group/archive
-			  Bolt then = company/8`,
+			Active [group/status:1]
+			  Acme [company/1]
+			_Archive [group/archive]
+			  Bolt then [company/8]`,
 	},
 	"10 departed: moved out of the archive by a person, and left there": {
 		text: text{
 			set:       func(s *sync.Settings) { s.Archive, s.KeepDrift = "_Archive", true },
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world:     known([3]string{"company/8", "group/archive", "Bolt"}),
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
-				Bolt then = company/8
-				_Archive = group/archive`,
+				Active [group/status:1]
+				  Acme [company/1]
+				Bolt then [company/8]
+				_Archive [group/archive]`,
 		},
 		plan: `departed company/8 \Bolt then: deleted in ConnectWise, or no longer visible to the API member`,
 	},
@@ -1064,125 +1064,125 @@ var planCases = map[string]planCase{
 		text: text{
 			set:       adopt,
 			structure: "$STATUS",
-			companies: `12 twelve: Acme [, Active]`,
+			companies: `12 twelve Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme = company/9
+				Active [group/status:1]
+				  Acme [company/9]
 				    Router`,
 		},
 		plan: `
 			create company/12 \Active\Acme (twelve): new company; the name "Acme" is taken by the folder of company/9
 			departed company/9 \Active\Acme: deleted in ConnectWise, or no longer visible to the API member`,
 		after: `
-			Active = group/status:1
-			  Acme = company/9
+			Active [group/status:1]
+			  Acme [company/9]
 			    Router
-			  Acme (twelve) = company/12`,
+			  Acme (twelve) [company/12]`,
 	},
 	"13 guards: what a guard holds makes others wait": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Inactive]
-				2 two: Acme [, Active]
-				3 three: Acme [, Inactive]`,
+				1 one Acme - Inactive
+				2 two Acme - Active
+				3 three Acme - Inactive`,
 			world: func(w *sync.World) {
 				w.Hold = map[sync.Key]sync.Held{"company/1": {Code: sync.HeldGuardMoves, Reason: "too many moves"}}
 			},
 			vault: `
-				Active = group/status:1
-				  Acme = company/1
-				Inactive = group/status:2`,
+				Active [group/status:1]
+				  Acme [company/1]
+				Inactive [group/status:2]`,
 		},
 		plan: `
 			create company/3 \Inactive\Acme (three): new company; company 1 has the name "Acme" too and comes first
 			held guard-moves company/1 \Active\Acme: too many moves
 			held guard-moves company/2 \Active\Acme: its place is still taken by the folder of company 1, which is held`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			Inactive = group/status:2
-			  Acme (three) = company/3`,
+			Active [group/status:1]
+			  Acme [company/1]
+			Inactive [group/status:2]
+			  Acme (three) [company/3]`,
 	},
 	"13 guards: companies move while their group's rename is held": {
 		text: text{
-			statuses:  "1 Live, 2 Inactive",
-			companies: `1 one: Acme [Customer, Live]`,
+			statuses:  "1 Live\n2 Inactive",
+			companies: `1 one Acme Customer Live`,
 			world: func(w *sync.World) {
 				w.Hold = map[sync.Key]sync.Held{"group/type:1/status:1": {Code: sync.HeldGuardRenames, Reason: "too many renames"}}
 			},
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				  Inactive = group/type:1/status:2
-				    Acme = company/1`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				  Inactive [group/type:1/status:2]
+				    Acme [company/1]`,
 		},
 		plan: `
 			move company/1 \Customer\Inactive\Acme -> \Customer\Active\Acme: status changed from Inactive to Live
 			held guard-renames group/type:1/status:1 \Customer\Active: too many renames`,
 		after: `
-			Customer = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			  Inactive = group/type:1/status:2`,
+			Customer [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			  Inactive [group/type:1/status:2]`,
 	},
 	"paused: stays, and others do not wait for it": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Bolt [, Active]
-				2 two: Acme [, Active]`,
+				1 one Bolt - Active
+				2 two Acme - Active`,
 			world: func(w *sync.World) {
 				w.Hold = map[sync.Key]sync.Held{"company/1": {Code: sync.HeldPaused, Reason: "paused by hand"}}
 			},
 			vault: `
-				Active = group/status:1
-				  Acme = company/1`,
+				Active [group/status:1]
+				  Acme [company/1]`,
 		},
 		plan: `
 			create company/2 \Active\Acme (two): new company; the name "Acme" is taken by the folder of company/1
 			held paused company/1 \Active\Acme: paused by hand`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
-			  Acme (two) = company/2`,
+			Active [group/status:1]
+			  Acme [company/1]
+			  Acme (two) [company/2]`,
 	},
 	"limited to one company: with its groups and what must make way": {
 		text: text{
-			types: "1 Client, 2 Prospect",
+			types: "1 Client\n2 Prospect",
 			companies: `
-				1 one: Acme [Client, Active]
-				2 two: Bolt [Client, Active]
-				3 three: Cork [Prospect, Active]
-				4 four: Dent [, Active]`,
+				1 one Acme Client Active
+				2 two Bolt Client Active
+				3 three Cork Prospect Active
+				4 four Dent - Active`,
 			world: func(w *sync.World) { w.Only = map[int]bool{1: true} },
 			vault: `
-				Customer = group/type:1
-				  Active = group/type:1/status:1
-				    Acme = company/2
-				Prospects = group/type:2
-				  Active = group/type:2/status:1
-				    Gone = company/9`,
+				Customer [group/type:1]
+				  Active [group/type:1/status:1]
+				    Acme [company/2]
+				Prospects [group/type:2]
+				  Active [group/type:2/status:1]
+				    Gone [company/9]`,
 		},
 		plan: `
 			rename group/type:1 \Customer -> \Client: type renamed from Customer to Client
 			rename company/2 \Customer\Active\Acme -> \Client\Active\Bolt: name changed
 			create company/1 \Client\Active\Acme: new company`,
 		after: `
-			Client = group/type:1
-			  Active = group/type:1/status:1
-			    Acme = company/1
-			    Bolt = company/2
-			Prospects = group/type:2
-			  Active = group/type:2/status:1
-			    Gone = company/9`,
+			Client [group/type:1]
+			  Active [group/type:1/status:1]
+			    Acme [company/1]
+			    Bolt [company/2]
+			Prospects [group/type:2]
+			  Active [group/type:2/status:1]
+			    Gone [company/9]`,
 	},
 	"16 crash: an unmarked folder where one was being made is ours": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme [, Active]
-				2 two: Bolt [, Active]`,
+				1 one Acme - Active
+				2 two Bolt - Active`,
 			world: func(w *sync.World) {
 				w.Unfinished = map[sync.Key]sync.Place{
 					"company/1": {Parent: "group/status:1", Name: "Acme"},
@@ -1190,7 +1190,7 @@ var planCases = map[string]planCase{
 				}
 			},
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme
 				  Bolt`,
 		},
@@ -1198,42 +1198,42 @@ var planCases = map[string]planCase{
 			adopt company/1 \Active\Acme: made by an earlier run that ended before it could mark it
 			held unmanaged-folder company/2 \Active\Bolt: an unmanaged folder "Bolt" is there`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
+			Active [group/status:1]
+			  Acme [company/1]
 			  Bolt`,
 	},
 	"16 crash: and stays so when its company has moved on since": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Acme Ltd [, Inactive]
-				2 two: Bolt [, Active]
-				3 three: Acme [, Active]`,
+				1 one "Acme Ltd" - Inactive
+				2 two Bolt - Active
+				3 three Acme - Active`,
 			world: func(w *sync.World) {
 				w.Unfinished = map[sync.Key]sync.Place{"company/1": {Parent: "group/status:1", Name: "Acme"}}
 			},
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme
-				  Bolt = company/2
-				Inactive = group/status:2`,
+				  Bolt [company/2]
+				Inactive [group/status:2]`,
 		},
 		plan: `
 			move company/1 \Active\Acme -> \Inactive\Acme Ltd: made by an earlier run that ended before it could mark it; status changed from Active to Inactive; name changed
 			create company/3 \Active\Acme: new company`,
 		after: `
-			Active = group/status:1
-			  Acme = company/3
-			  Bolt = company/2
-			Inactive = group/status:2
-			  Acme Ltd = company/1`,
+			Active [group/status:1]
+			  Acme [company/3]
+			  Bolt [company/2]
+			Inactive [group/status:2]
+			  Acme Ltd [company/1]`,
 	},
 	"16 crash: not when two were to be made at that place": {
 		text: text{
 			structure: "$STATUS",
 			companies: `
-				1 one: Bolt [, Active]
-				2 two: Acme [, Active]`,
+				1 one Bolt - Active
+				2 two Acme - Active`,
 			world: func(w *sync.World) {
 				w.Unfinished = map[sync.Key]sync.Place{
 					"company/1": {Parent: "group/status:1", Name: "Acme"},
@@ -1241,34 +1241,34 @@ var planCases = map[string]planCase{
 				}
 			},
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				  Acme`,
 		},
 		plan: `
 			create company/1 \Active\Bolt: new company
 			held unmanaged-folder company/2 \Active\Acme: an unmanaged folder "Acme" is there`,
 		after: `
-			Active = group/status:1
+			Active [group/status:1]
 			  Acme
-			  Bolt = company/1`,
+			  Bolt [company/1]`,
 	},
 	"16 crash: a folder at its temporary name gets its own": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			vault: `
-				Active = group/status:1
-				  Acme (moving #1) = company/1`,
+				Active [group/status:1]
+				  Acme (moving #1) [company/1]`,
 		},
 		plan: `rename company/1 \Active\Acme (moving #1) -> \Active\Acme: name changed`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1`,
+			Active [group/status:1]
+			  Acme [company/1]`,
 	},
 	"the root does not exist": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world:     func(w *sync.World) { w.Tree.Root.ID = "" },
 		},
 		plan: `
@@ -1276,25 +1276,25 @@ var planCases = map[string]planCase{
 			create group/status:1 \Active: group folder for status Active
 			create company/1 \Active\Acme: new company`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1`,
+			Active [group/status:1]
+			  Acme [company/1]`,
 	},
 	"a folder below one that cannot be seen": {
 		text: text{
 			structure: "$STATUS",
-			companies: `1 one: Acme [, Active]`,
+			companies: `1 one Acme - Active`,
 			world: func(w *sync.World) {
 				w.Tree.Folders = slices.DeleteFunc(slices.Clone(w.Tree.Folders), func(f sync.Folder) bool { return f.Name == "Hidden" })
 			},
 			vault: `
-				Active = group/status:1
+				Active [group/status:1]
 				Hidden
-				  Acme then = company/1`,
+				  Acme then [company/1]`,
 		},
 		plan: `move company/1 \…\Acme then -> \Active\Acme: the folder was not in its group folder; name changed`,
 		after: `
-			Active = group/status:1
-			  Acme = company/1
+			Active [group/status:1]
+			  Acme [company/1]
 			Hidden`,
 	},
 }
@@ -1304,7 +1304,7 @@ func TestPlan(t *testing.T) {
 	for name, c := range planCases {
 		t.Run(name, func(t *testing.T) {
 			v := readVault(t, c.vault)
-			p := c.text.plan(t, v.tree())
+			p := c.text.plan(t, v.Snapshot())
 			if diff := cmp.Diff(tidy(c.plan), writePlan(p.Plan)); diff != "" {
 				t.Fatalf("plan (-want +got):\n%s", diff)
 			}
@@ -1351,7 +1351,7 @@ func (c planCase) again(t *testing.T, v *memVault, p sync.Program) {
 		if first != nil {
 			first(w)
 		}
-		w.Tree = v.tree()
+		w.Tree = v.Snapshot()
 		w.Tree.Root = root
 		w.Known = maps.Clone(w.Known)
 		if w.Known == nil {
@@ -1364,7 +1364,7 @@ func (c planCase) again(t *testing.T, v *memVault, p sync.Program) {
 			w.Known[s.Key] = p.Place(i)
 		}
 	}
-	if second := c.text.plan(t, v.tree()); !second.Empty() {
+	if second := c.text.plan(t, v.Snapshot()); !second.Empty() {
 		t.Errorf("a second plan has steps:\n%s", writePlan(second.Plan))
 	}
 }
@@ -1372,7 +1372,7 @@ func (c planCase) again(t *testing.T, v *memVault, p sync.Program) {
 // TestPlanRefuses sees that a reading of the vault that contradicts itself is
 // not planned with.
 func TestPlanRefuses(t *testing.T) {
-	c := text{companies: `1 one: Acme [Customer, Active]`}
+	c := text{companies: `1 one Acme Customer Active`}
 	wanted, err := sync.Want(c.source(t), c.settings(t), textRules)
 	if err != nil {
 		t.Fatal(err)

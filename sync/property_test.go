@@ -49,7 +49,7 @@ type testWorld struct {
 // clone returns the world with a vault and a journal of its own.
 func (w *testWorld) clone() *testWorld {
 	c := *w
-	c.vault = w.vault.clone()
+	c.vault = w.vault.Clone()
 	c.journal = w.journal.clone(c.vault)
 	return &c
 }
@@ -108,7 +108,7 @@ func (w *testWorld) edit(t *rapid.T) {
 		return &w.src.Companies[rapid.IntRange(0, len(w.src.Companies)-1).Draw(t, "which")]
 	}
 	anyFolder := func(label string) string {
-		return rapid.SampledFrom(append([]string{w.vault.root}, slices.Sorted(maps.Keys(w.vault.folders))...)).Draw(t, label)
+		return rapid.SampledFrom(append([]string{w.vault.Root}, slices.Sorted(maps.Keys(w.vault.Folders))...)).Draw(t, label)
 	}
 	switch rapid.IntRange(0, 18).Draw(t, "edit") {
 	case 0, 1:
@@ -138,14 +138,14 @@ func (w *testWorld) edit(t *rapid.T) {
 	case 8: // an unmanaged folder, anywhere
 		parent, name := anyFolder("parent"), rapid.SampledFrom(append(names, "Customer", "Active", "Prospect", "Lost", "All", "A")).Draw(t, "folder")
 		twin := rapid.IntRange(0, 3).Draw(t, "twin") == 0 // some vaults have names apart that we take for the same
-		if name = testRules.Clean(name); name != "" && (twin || w.vault.child(parent, name, "") == nil) {
-			w.vault.secrets[w.vault.add(parent, name, sync.Mark{})] = []string{"unmanaged"}
+		if name = testRules.Clean(name); name != "" && (twin || w.vault.Child(parent, name, "") == nil) {
+			w.vault.PutSecret(w.vault.Make(parent, name, sync.Mark{}).ID, "router", "unmanaged")
 		}
 	case 9, 10: // a person moves or renames a folder
-		if len(w.vault.folders) > 0 {
+		if len(w.vault.Folders) > 0 {
 			id := anyFolder("moved")
 			name := testRules.Clean(rapid.SampledFrom(names).Draw(t, "hand name"))
-			if id != w.vault.root && name != "" {
+			if id != w.vault.Root && name != "" {
 				// May be refused, as in life.
 				_, _ = w.vault.Update(context.Background(), id, anyFolder("to"), name)
 			}
@@ -156,8 +156,8 @@ func (w *testWorld) edit(t *rapid.T) {
 		if rapid.Bool().Draw(t, "copy") {
 			m = sync.Mark{Tenant: testTenant, Key: sync.CompanyKey(pick().ID)}
 		}
-		if w.vault.child(parent, "Copy", "") == nil && rapid.IntRange(0, 3).Draw(t, "rarely") == 0 {
-			w.vault.add(parent, "Copy", m)
+		if w.vault.Child(parent, "Copy", "") == nil && rapid.IntRange(0, 3).Draw(t, "rarely") == 0 {
+			w.vault.Make(parent, "Copy", m)
 		}
 	case 12, 15, 16: // names go round
 		first := w.src.Companies[0].Name
@@ -166,17 +166,17 @@ func (w *testWorld) edit(t *rapid.T) {
 		}
 		w.src.Companies[len(w.src.Companies)-1].Name = first
 	case 13, 17, 18: // an unmanaged folder exactly where one will have to be
-		if p := w.plan(t, w.src, w.vault.tree()); !p.Empty() {
+		if p := w.plan(t, w.src, w.vault.Snapshot()); !p.Empty() {
 			to := rapid.SampledFrom(p.Steps).Draw(t, "place").To
 			cut := strings.LastIndex(to, `\`)
-			parent, name := w.vault.at(to[:cut]), to[cut+1:]
-			if parent != "" && w.vault.child(parent, name, "") == nil {
-				w.vault.secrets[w.vault.add(parent, name, sync.Mark{})] = []string{"unmanaged"}
+			parent, name := w.vault.At(to[:cut]), to[cut+1:]
+			if parent != "" && w.vault.Child(parent, name, "") == nil {
+				w.vault.PutSecret(w.vault.Make(parent, name, sync.Mark{}).ID, "router", "unmanaged")
 			}
 		}
 	case 14: // a person deletes a folder
-		if id := anyFolder("deleted folder"); id != w.vault.root && rapid.IntRange(0, 2).Draw(t, "rarely") == 0 {
-			w.vault.remove(id)
+		if id := anyFolder("deleted folder"); id != w.vault.Root && rapid.IntRange(0, 2).Draw(t, "rarely") == 0 {
+			w.vault.Remove(id)
 		}
 	}
 }
@@ -209,8 +209,8 @@ func TestRandomWorlds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
-			before := w.vault.tree()
-			secrets := maps.Clone(w.vault.secrets)
+			before := w.vault.Snapshot()
+			secrets := maps.Clone(w.vault.Contents)
 			p := w.plan(t, w.src, before)
 			steps += len(p.Steps)
 			held += len(p.Held)
@@ -237,12 +237,12 @@ func TestRandomWorlds(t *testing.T) {
 			checkPaths(t, w, p)
 			checkWanted(t, w, p)
 			checkUntouched(t, before, secrets, w.vault)
-			if again := w.plan(t, w.src, w.vault.tree()); len(again.Steps) > 0 {
+			if again := w.plan(t, w.src, w.vault.Snapshot()); len(again.Steps) > 0 {
 				t.Fatalf("a second plan has steps:\n%s\nafter\n%s", planJSON(t, again), planJSON(t, p))
 			}
-			for _, f := range w.vault.tree().Folders { // people put secrets into the new folders
-				if _, ok := w.vault.secrets[f.ID]; !ok {
-					w.vault.secrets[f.ID] = []string{"secret of " + f.Mark.String()}
+			for _, f := range w.vault.Snapshot().Folders { // people put secrets into the new folders
+				if _, ok := w.vault.Contents[f.ID]; !ok {
+					w.vault.PutSecret(f.ID, "router", "secret of "+f.Mark.String())
 				}
 			}
 			for range rapid.IntRange(1, 4).Draw(t, "edits") {
@@ -259,9 +259,9 @@ func TestRandomWorlds(t *testing.T) {
 // checkPaths compares the paths that the plan promised with those in the vault.
 func checkPaths(t *rapid.T, w *testWorld, p sync.Program) {
 	at := map[sync.Key]string{}
-	for _, f := range w.vault.tree().Folders {
+	for _, f := range w.vault.Snapshot().Folders {
 		if f.Mark.Tenant == testTenant {
-			at[f.Mark.Key] = w.vault.path(f.ID)
+			at[f.Mark.Key] = w.vault.Path(f.ID)
 		}
 	}
 	for _, s := range p.Steps {
@@ -279,7 +279,7 @@ func checkWanted(t *rapid.T, w *testWorld, p sync.Program) {
 	}
 	folders := map[string]sync.Folder{}
 	byKey := map[sync.Key][]sync.Folder{}
-	for _, f := range w.vault.tree().Folders {
+	for _, f := range w.vault.Snapshot().Folders {
 		folders[f.ID] = f
 		if f.Mark.Tenant == testTenant {
 			byKey[f.Mark.Key] = append(byKey[f.Mark.Key], f)
@@ -333,7 +333,7 @@ func checkWanted(t *rapid.T, w *testWorld, p sync.Program) {
 		if f.Name == plain {
 			continue
 		}
-		other := w.vault.child(f.ParentID, plain, f.ID)
+		other := w.vault.Child(f.ParentID, plain, f.ID)
 		if other == nil {
 			if lowestClaimHeld(w, held, c) {
 				continue
@@ -376,9 +376,9 @@ func expectedGroup(w *testWorld, c sync.Company) (string, bool) {
 }
 
 // checkUntouched sees that nothing was lost and nothing of others changed.
-func checkUntouched(t *rapid.T, before sync.Tree, secrets map[string][]string, v *memVault) {
+func checkUntouched(t *rapid.T, before sync.Tree, secrets map[string]map[string]string, v *memVault) {
 	for _, f := range before.Folders {
-		now, ok := v.folders[f.ID]
+		now, ok := v.Folders[f.ID]
 		if !ok {
 			t.Fatalf("folder %s %q is gone", f.ID, f.Name)
 		}
@@ -389,7 +389,7 @@ func checkUntouched(t *rapid.T, before sync.Tree, secrets map[string][]string, v
 			t.Fatalf("folder %s was %s and is now %s", f.ID, f.Mark, now.Mark)
 		}
 	}
-	if diff := cmp.Diff(secrets, v.secrets); diff != "" {
+	if diff := cmp.Diff(secrets, v.Contents); diff != "" {
 		t.Fatalf("secrets changed: %s", diff)
 	}
 }

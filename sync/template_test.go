@@ -85,7 +85,7 @@ func FuzzStructure(f *testing.F) {
 	for _, s := range []string{`$$\$${TYPE}`, `${TYPE}s\..`, `\\`, `$`, "a\x00b", `.\$STATUS`, "\u200b", `${STATUS}0\$ID`, `con`} {
 		f.Add(s)
 	}
-	const company = `1 one: Acme [Customer, Active, territory 1 North, market 2 "a/b\\c", parent 3 ".."]`
+	const company = `1 one Acme Customer Active territory="#1 North" market="#2 a/b\\c" parent="#3 .."`
 	f.Fuzz(func(t *testing.T, s string) {
 		st, err := sync.ParseStructure(s)
 		if err != nil || len(s) > 200 { // paths grow with the square of the levels

@@ -35,15 +35,15 @@ func TestUndoRandomWorlds(t *testing.T) {
 					}
 				}
 			}
-			before := w.vault.tree()
+			before := w.vault.Snapshot()
 			was := map[string]string{}
 			for _, f := range before.Folders {
-				was[f.ID] = w.vault.path(f.ID)
+				was[f.ID] = w.vault.Path(f.ID)
 			}
 			p := w.plan(t, w.src, before)
 			apply(p)
 			undo := func() sync.Program {
-				world := sync.World{Tenant: "acme", Vault: "mem:", Tree: w.vault.tree()}
+				world := sync.World{Tenant: "acme", Vault: "mem:", Tree: w.vault.Snapshot()}
 				plan, err := sync.Undo(world, testRules, doneSteps(p), "undo")
 				if err != nil {
 					t.Fatal(err)
@@ -61,14 +61,14 @@ func TestUndoRandomWorlds(t *testing.T) {
 			// A created folder may stand in an old place, and hold what went into
 			// it; where nothing is held, everything is back.
 			for _, f := range before.Folders {
-				if len(u.Held) == 0 && w.vault.path(f.ID) != was[f.ID] {
-					t.Fatalf("%s is at %s, was at %s\nundo %s\nof %s", f.Mark, w.vault.path(f.ID), was[f.ID], planJSON(t, u), planJSON(t, p))
+				if len(u.Held) == 0 && w.vault.Path(f.ID) != was[f.ID] {
+					t.Fatalf("%s is at %s, was at %s\nundo %s\nof %s", f.Mark, w.vault.Path(f.ID), was[f.ID], planJSON(t, u), planJSON(t, p))
 				}
 			}
 			if again := undo(); len(again.Steps) > 0 {
 				t.Fatalf("undoing again has steps: %s\nafter %s", planJSON(t, again), planJSON(t, u))
 			}
-			apply(w.plan(t, w.src, w.vault.tree()))
+			apply(w.plan(t, w.src, w.vault.Snapshot()))
 			for range rapid.IntRange(1, 4).Draw(t, "edits") {
 				w.edit(t)
 			}

@@ -22,8 +22,8 @@ func TestUnfinishedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := newMemVault()
-	customer := v.add(v.root, "Customer", sync.Mark{Tenant: testTenant, Key: "group/type:1"})
-	made := v.add(customer, "Acme", sync.Mark{})
+	customer := v.Make(v.Root, "Customer", sync.Mark{Tenant: testTenant, Key: "group/type:1"}).ID
+	made := v.Make(customer, "Acme", sync.Mark{}).ID
 	src := sync.Source{
 		Companies: []sync.Company{{ID: 5, Identifier: "acme", Name: "Acme Group", Types: []sync.Ref{{ID: 2, Name: "Prospect"}}, Status: sync.Ref{ID: 1, Name: "Active"}}},
 		Count:     1,
@@ -36,7 +36,7 @@ func TestUnfinishedElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := sync.MakePlan(w, sync.World{Tenant: testTenant, Tree: v.tree(), Unfinished: unfinished})
+		p, err := sync.MakePlan(w, sync.World{Tenant: testTenant, Tree: v.Snapshot(), Unfinished: unfinished})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestUnfinishedElsewhere(t *testing.T) {
 			t.Fatalf("%+v: %v", p.Steps[i], r.Err)
 		}
 	}
-	if f := v.folders[made]; f.Name != "Acme Group" || f.Mark.Key != "company/5" {
+	if f := v.Folders[made]; f.Name != "Acme Group" || f.Mark.Key != "company/5" {
 		t.Errorf("the folder is now %+v", *f)
 	}
 	if again := plan(nil); !again.Empty() {
@@ -64,8 +64,8 @@ func TestUnfinishedElsewhere(t *testing.T) {
 	}
 	// Without the journal's word an unmarked folder is nobody's.
 	v2 := newMemVault()
-	group := v2.add(v2.root, "Prospect", sync.Mark{Tenant: testTenant, Key: "group/type:2"})
-	v2.add(group, "Acme Group", sync.Mark{})
+	group := v2.Make(v2.Root, "Prospect", sync.Mark{Tenant: testTenant, Key: "group/type:2"}).ID
+	v2.Make(group, "Acme Group", sync.Mark{})
 	v = v2
 	if p := plan(nil); !p.Empty() || len(p.Held) != 1 || p.Held[0].Code != sync.HeldUnmanagedFolder {
 		t.Errorf("an unmanaged folder is not left alone: %s", planJSON(t, p))

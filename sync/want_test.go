@@ -30,10 +30,10 @@ func (c text) places(t tester) string {
 
 func TestWant(t *testing.T) {
 	const four = `
-		1 one: Acme [Customer, Active]
-		2 two: Bolt [Customer+Vendor, Inactive]
-		3 three: Cork [Prospect, Active]
-		4 four: Dent [, ]`
+		1 one Acme Customer Active
+		2 two Bolt Customer,Vendor Inactive
+		3 three Cork Prospect Active
+		4 four Dent - -`
 	for name, c := range map[string]struct {
 		text
 		want string
@@ -80,12 +80,12 @@ func TestWant(t *testing.T) {
 			4 None- yet\None- yet\Dent
 			3 Prospect\Active\Cork`},
 		"initials": {text{structure: "$COMPANYINITIAL", companies: `
-			1 a: (äpfel) [,]
-			2 b: Äpfel AG [,]
-			3 c: 日本 [,]
-			4 d: 3M [,]
-			5 e: & [,]
-			6 f: ßen [,]`}, `
+			1 a (äpfel) - -
+			2 b "Äpfel AG" - -
+			3 c 日本 - -
+			4 d 3M - -
+			5 e & - -
+			6 f ßen - -`}, `
 			5 #\&
 			4 3\3M
 			6 S\ßen
@@ -93,39 +93,39 @@ func TestWant(t *testing.T) {
 			2 Ä\Äpfel AG
 			3 日\日本`},
 		"parents": {text{structure: "$PARENT", companies: `
-			1 a: Holding [, , parent 9 Bank]
-			2 b: Shop [, , parent 1 an old name]
-			3 c: Other shop [, , parent 1 another old name]
-			4 d: Branch [, , parent 9 The Bank]`}, `
+			1 a Holding - - parent="#9 Bank"
+			2 b Shop - - parent="#1 an old name"
+			3 c "Other shop" - - parent="#1 another old name"
+			4 d Branch - - parent="#9 The Bank"`}, `
 			4 Bank\Branch
 			1 Bank\Holding
 			3 Holding\Other shop
 			2 Holding\Shop`},
-		"one parent of itself": {text{structure: "$PARENT", companies: `1 a: Holding [, , parent 1 Holding]`}, `
+		"one parent of itself": {text{structure: "$PARENT", companies: `1 a Holding - - parent="#1 Holding"`}, `
 			1 Holding\Holding`},
 		"territory and market": {text{structure: "$TERRITORY - $MARKET", companies: `
-			1 a: Acme [, , territory 1 North, market 2 Dental]
-			2 b: Bolt [, , territory 2 "a/b\\c", market 2 Dental]`}, `
+			1 a Acme - - territory="#1 North" market="#2 Dental"
+			2 b Bolt - - territory="#2 a/b\\c" market="#2 Dental"`}, `
 			1 North - Dental\Acme
 			2 a-b-c - Dental\Bolt`},
 		"records that have no name": {text{structure: `$TYPE\$TERRITORY`, types: `7 ""`, companies: `
-			1 a: Acme [, , territory 1 " .. "]
-			2 b: Bolt [#7, , territory 1 " .. "]`, set: func(s *sync.Settings) { s.Missing = ".." }}, `
+			1 a Acme - - territory="#1  .. "
+			2 b Bolt #7 - territory="#1  .. "`, set: func(s *sync.Settings) { s.Missing = ".." }}, `
 			1 type 0\territory 1\Acme
 			2 type 7\territory 1\Bolt`},
 		"groups with special and too long names": {text{structure: `con\$TYPE`, types: "1 " + strings.Repeat("n", 300), companies: `
-			1 a: Acme [#1, ]`}, `
+			1 a Acme #1 -`}, `
 			1 con (group)\` + strings.Repeat("n", 35) + ` (#1)\Acme`},
 		"a long text": {text{structure: strings.Repeat("text ", 60), companies: `
-			1 a: Acme [,]`}, `
+			1 a Acme - -`}, `
 			1 text text text text text text te (group)\Acme`},
 		"names that mean something": {text{structure: "A", companies: `
-			1 one: ".." [,]
-			2 two: "a/b\\c" [,]
-			3 three: ".git" [,]
-			4 four: "   " [,]
-			5 five: con [,]
-			6 "": "\u202e" [,]`}, `
+			1 one ".." - -
+			2 two "a/b\\c" - -
+			3 three ".git" - -
+			4 four "   " - -
+			5 five con - -
+			6 "" "\u202e" - -`}, `
 			6 A\#6
 			2 A\a-b-c
 			5 A\con (five)
@@ -133,9 +133,9 @@ func TestWant(t *testing.T) {
 			3 A\git
 			1 A\one`},
 		"name template": {text{structure: "A", name: "$IDENTIFIER - $NAME", companies: `
-			1 one: Acme [,]
-			2 "": "" [,]
-			3 "": Cork [,]`}, `
+			1 one Acme - -
+			2 "" "" - -
+			3 "" Cork - -`}, `
 			2 A\#2
 			3 A\- Cork
 			1 A\one - Acme`},
@@ -150,9 +150,9 @@ func TestWant(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	c := text{companies: `
-		7 one: Acme [Vendor+Customer, Active]
-		8 two: Bolt [Prospect, Active]
-		9 three: Cork [, Active]`, set: func(s *sync.Settings) { s.Types = []string{"!Prospect"} }}
+		7 one Acme Vendor,Customer Active
+		8 two Bolt Prospect Active
+		9 three Cork - Active`, set: func(s *sync.Settings) { s.Types = []string{"!Prospect"} }}
 	src := c.source(t)
 	w, err := sync.Want(src, c.settings(t), textRules)
 	if err != nil {
@@ -175,7 +175,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestSettingsError(t *testing.T) {
-	c := text{companies: `1 one: Acme [Customer, Active]`, set: func(s *sync.Settings) {
+	c := text{companies: `1 one Acme Customer Active`, set: func(s *sync.Settings) {
 		s.Types = []string{"Customer", "Customers", "!Vendors"}
 		s.Statuses = []string{"4", "!"}
 		s.TypePriority = []string{"!Customer"}
@@ -216,7 +216,7 @@ func TestSettingsError(t *testing.T) {
 // TestNamesOfGoneRecords: a type or status that the setup tables do not list,
 // but a company still refers to, is called what the reference calls it.
 func TestNamesOfGoneRecords(t *testing.T) {
-	c := text{companies: `1 one: Acme [Customer, Active]`}
+	c := text{companies: `1 one Acme Customer Active`}
 	src := c.source(t)
 	src.Types, src.Statuses = nil, src.Statuses[1:]
 	wanted, err := sync.Want(src, c.settings(t), textRules)
@@ -238,7 +238,7 @@ func TestPlanFromAnyOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for name, c := range planCases {
 		t.Run(name, func(t *testing.T) {
-			tree := readVault(t, c.vault).tree()
+			tree := readVault(t, c.vault).Snapshot()
 			want := planJSON(t, c.text.plan(t, tree))
 			for range 20 {
 				src := shuffled(r, c.source(t))
