@@ -286,16 +286,17 @@ func (s *Server) RenameStatus(id int, name string) {
 
 // DeleteStatus removes a company status. Companies that had it have none.
 func (s *Server) DeleteStatus(id int) {
-	s.edit(func(w *world) {
-		gone := entryByID(w.statuses, "status", id)
-		w.statuses = slices.DeleteFunc(w.statuses, func(e *entry) bool { return e == gone })
-		for _, c := range w.companies {
-			if c.status == gone && gone != nil {
-				c.status = nil
-				w.changed(c, "updated")
-			}
+	s.edit(func(w *world) { w.deleteStatus(entryByID(w.statuses, "status", id)) })
+}
+
+func (w *world) deleteStatus(gone *entry) {
+	w.statuses = slices.DeleteFunc(w.statuses, func(e *entry) bool { return e == gone })
+	for _, c := range w.companies {
+		if c.status == gone && gone != nil {
+			c.status = nil
+			w.changed(c, "updated")
 		}
-	})
+	}
 }
 
 // AddType adds a company type and returns its id.

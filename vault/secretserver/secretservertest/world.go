@@ -468,13 +468,23 @@ func (s *Server) SetSecretPolicy(folderID, policyID int) {
 // (parentID -1) only admin sees it until permissions are granted; elsewhere it
 // inherits.
 func (s *Server) AddFolder(parentID int, name string) int {
+	id, err := s.MakeFolder(parentID, name)
+	if err != nil {
+		panic("secretservertest: " + err.Error())
+	}
+	return id
+}
+
+// MakeFolder is AddFolder for names that people have typed: it fails where one
+// cannot be, or is taken.
+func (s *Server) MakeFolder(parentID int, name string) (id int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	parent := s.world.mustFolder(parentID)
 	if err := s.fits(nil, parent, name); err != nil {
-		panic(fmt.Sprintf("secretservertest: add folder %q below %d: %v", name, parentID, err))
+		return 0, fmt.Errorf("add folder %q below %d: %w", name, parentID, err)
 	}
-	return s.world.insertFolder(parent, name, s.world.admin()).id
+	return s.world.insertFolder(parent, name, s.world.admin()).id, nil
 }
 
 // AddPersonalFolder makes the personal folder of a user, \Personal Folders\name,
