@@ -66,6 +66,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// KeysRefused reports whether ConnectWise does not accept the keys at all, so
+// that no other request can succeed either.
+func (e *Error) KeysRefused() bool { return e.Status == http.StatusUnauthorized }
+
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -10,7 +10,10 @@ type LastGood struct {
 }
 
 // SourceError says that what was read from ConnectWise must not be acted upon.
-type SourceError struct{ Problem string }
+type SourceError struct {
+	Problem string
+	Dropped bool // there are too many fewer than in the last good run
+}
 
 func (e *SourceError) Error() string { return "companies not to be trusted: " + e.Problem }
 
@@ -23,23 +26,23 @@ func (e *SourceError) Unwrap() error { return ErrIncomplete }
 func CheckSource(src Source, last *LastGood, maxDrop Limit) error {
 	n := len(src.Companies)
 	if n == 0 {
-		return &SourceError{"ConnectWise lists no companies; check the role and location of the API member"}
+		return &SourceError{Problem: "ConnectWise lists no companies; check the role and location of the API member"}
 	}
 	seen := make(map[int]bool, n)
 	for _, c := range src.Companies {
 		if c.ID <= 0 {
-			return &SourceError{fmt.Sprintf("a company has the id %d", c.ID)}
+			return &SourceError{Problem: fmt.Sprintf("a company has the id %d", c.ID)}
 		}
 		if seen[c.ID] {
-			return &SourceError{fmt.Sprintf("company %d is listed twice", c.ID)}
+			return &SourceError{Problem: fmt.Sprintf("company %d is listed twice", c.ID)}
 		}
 		seen[c.ID] = true
 	}
 	if src.Count != n {
-		return &SourceError{fmt.Sprintf("ConnectWise lists %d companies and counts %d", n, src.Count)}
+		return &SourceError{Problem: fmt.Sprintf("ConnectWise lists %d companies and counts %d", n, src.Count)}
 	}
 	if last != nil && maxDrop.exceededBy(last.Companies-n, last.Companies) {
-		return &SourceError{fmt.Sprintf("%d companies, %d in the last good run; the limit of the drop is %s",
+		return &SourceError{Dropped: true, Problem: fmt.Sprintf("%d companies, %d in the last good run; the limit of the drop is %s",
 			n, last.Companies, maxDrop)}
 	}
 	return nil

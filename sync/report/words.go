@@ -134,3 +134,13 @@ func Width(texts []string) int {
 
 // Pad fills a text with blanks to a width in columns.
 func Pad(s string, width int) string { return runewidth.FillRight(s, width) }
+
+// CountSteps returns the counts of a plan's steps and of what is held and
+// departed. Unchanged cannot be told from these.
+func CountSteps(p sync.Plan) sync.Counts {
+	c := sync.Counts{Held: len(p.Held), Departed: len(p.Departed)}
+	for _, s := range p.Steps {
+		*CountOf(&c, s.Op)++
+	}
+	return c
+}

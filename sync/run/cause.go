@@ -26,6 +26,13 @@ const (
 	CauseFailed       Cause = "failed"       // anything else
 )
 
+// What the journal says of itself, for those who need not know it.
+var (
+	ErrHeld    = journal.ErrHeld    // another run has the lease
+	ErrLost    = journal.ErrLost    // the lease is lost
+	ErrCorrupt = journal.ErrCorrupt // the journal is damaged
+)
+
 // causeError gives an error a cause that its kind does not tell.
 type causeError struct {
 	cause Cause

@@ -27,6 +27,7 @@ type Proposal struct {
 	Stays  int
 
 	structure sync.Structure
+	names     sync.NameRules
 	memory    journal.Memory
 	layout    string // what to remember as the layout
 }
@@ -40,7 +41,7 @@ func (p *Proposal) Situation(tree sync.Tree, plan sync.Plan) report.Situation {
 // Propose reads both sides at once and decides what must be done. It changes
 // nothing, and needs no lease.
 func (r *Runner) Propose(ctx context.Context, req Request) (*Proposal, error) {
-	p := &Proposal{Request: req, structure: r.Settings.Structure}
+	p := &Proposal{Request: req, structure: r.Settings.Structure, names: r.Vault.Names()}
 	if err := r.read(ctx, p); err != nil {
 		return nil, err
 	}

@@ -88,6 +88,21 @@ func One(who string, companies []sync.Company, names sync.NameRules) (int, error
 	}
 }
 
+// Find returns the id of the company that a person means: one that ConnectWise
+// lists, or by its id one that has a folder still. Its errors have [CauseUsage].
+func (p *Proposal) Find(who string) (int, error) {
+	id, err := One(who, p.Source.Companies, p.names)
+	if err == nil {
+		return id, nil
+	}
+	for _, f := range p.Tree.Folders {
+		if id, ok := f.Mark.Key.CompanyID(); ok && strconv.Itoa(id) == who && f.Mark.Tenant == p.Tenant {
+			return id, nil
+		}
+	}
+	return 0, err
+}
+
 // SavedPlan is what must match when a reviewed plan is applied: its id, and
 // what each step does. It is not the plan: nothing in a file is ever applied.
 type SavedPlan struct {
