@@ -11,7 +11,6 @@ package api
 
 import (
 	"errors"
-	"time"
 
 	"cwvault/sync"
 	"cwvault/sync/report"
@@ -83,16 +82,7 @@ type Asked struct {
 }
 
 // Run is one run in a list.
-type Run struct {
-	Number  int64          `json:"run"`
-	Start   time.Time      `json:"start"`
-	End     *time.Time     `json:"end,omitempty"` // nil: not over, or interrupted
-	Trigger string         `json:"trigger"`
-	Outcome report.Outcome `json:"outcome"`
-	Plan    string         `json:"plan,omitempty"` // its id
-	Counts  map[string]int `json:"counts,omitempty"`
-	Error   string         `json:"error,omitempty"`
-}
+type Run = report.Row
 
 // Runs is a list of runs, the newest first.
 type Runs struct {

@@ -1,0 +1,226 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"cwvault/scheduler"
+	"cwvault/scheduler/dashboard"
+	"cwvault/scheduler/tickets"
+	"cwvault/sync"
+	"cwvault/sync/journal"
+	"cwvault/sync/report"
+	"cwvault/sync/run"
+)
+
+// run is one run, for the scheduler. Its error is a run that did not make all
+// it had to.
+func (s *Service) run(ctx context.Context) error {
+	b := s.queue.next(scheduler.TriggerFrom(ctx))
+	if b.trigger == "" {
+		return nil
+	}
+	backend, started := s.current(), s.Clock()
+	if !b.request.Partial() {
+		s.update(func(st *dashboard.State) { st.LastAttempt = started })
+	}
+	e := Seen{Ending: run.Ending{Request: b.request, Trigger: b.trigger, Started: started}}
+	var session Session
+	if err := sync.Recovered(func() error {
+		e, session = s.resync(ctx, backend, b)
+		return nil
+	})(); err != nil {
+		e.Err = err
+	}
+	s.refreshRuns()
+	if err := sync.Recovered(func() error {
+		s.update(func(st *dashboard.State) { *st = After(*st, e) })
+		return nil
+	})(); err != nil && e.Err == nil {
+		e.Err, e.Run = err, nil
+	}
+	s.queue.over(b, e.Number, s.ExitCode(e.Ending), e.Text())
+	s.Metrics.RunEnded(e.Outcome(), s.Clock().Sub(started))
+	s.Host.Status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, e.Outcome()))
+	err := s.logRun(e.Ending)
+	s.alert(ctx, backend, session, e.Ending)
+	return err
+}
+
+// resync makes the run of a batch. The session is the caller's to close; it is
+// nil only if it could not be opened.
+func (s *Service) resync(ctx context.Context, backend Backend, b batch) (e Seen, session Session) {
+	session, err := backend.Open(ctx, &watch{service: s, batch: b})
+	if err != nil {
+		return Seen{Ending: run.Ending{Request: b.request, Trigger: b.trigger, Started: s.Clock(), Err: err}}, nil
+	}
+	returned := false
+	defer func() {
+		if !returned { // a panic: nobody will close it
+			session.Close()
+		}
+	}()
+	b.request.Wait = leaseWait
+	runner := session.Runner()
+	e = Seen{Ending: runner.Run(ctx, b.request, b.trigger)}
+	e.Proposal, e.View = e.Ending.Proposal, e.Ending.Proposal
+	held := ""
+	if errors.Is(e.Err, journal.ErrHeld) {
+		held = e.Err.Error()
+	}
+	s.update(func(st *dashboard.State) { st.Lease = held })
+	if e.Run != nil && e.View != nil && s.unknown(e.Ending) {
+		s.lookAgain(ctx, runner, &e)
+	}
+	returned = true
+	return e, session
+}
+
+// lookAgain makes another proposal after a run, so that what it left is shown
+// with the id that lets it through.
+func (s *Service) lookAgain(ctx context.Context, runner *run.Runner, e *Seen) {
+	again, err := (*run.Proposal)(nil), ctx.Err()
+	if err == nil {
+		again, err = runner.Propose(ctx, run.Request{})
+	}
+	switch {
+	case err == nil:
+		e.View, e.Again = again, true
+	case e.Request.Partial():
+		e.View = nil // what was known before tells more
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("could not look again after the run", "error", report.Plain(err.Error()))
+	}
+}
+
+// unknown reports whether another look is needed to know what remains after a
+// run. It is shown with the id that lets it through, and that is another one
+// once some of the plan is done. A run of some companies tells nothing of the
+// others, unless it is known that they were in step.
+func (s *Service) unknown(e run.Ending) bool {
+	made := e.Run.Count(sync.StatusDone)
+	left := made < len(e.Proposal.Whole.Steps)
+	if !e.Request.Partial() {
+		return left && made > 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return left || s.state.Look == nil || !s.state.NotInStep.IsZero()
+}
+
+// watch hears of a run while it goes on.
+type watch struct {
+	run.NoEvents
+	service *Service
+	batch   batch
+}
+
+// Sent counts a request that went out.
+func (w *watch) Sent(server run.Server, retry bool) {
+	w.service.Metrics.RequestSent(string(server), retry)
+}
+
+// Read implements [run.Events].
+func (w *watch) Read(server run.Server, err error) {
+	reach := dashboard.Reach{At: w.service.Clock()}
+	if err != nil {
+		reach.Error = report.Plain(err.Error())
+	}
+	w.service.update(func(st *dashboard.State) {
+		if server == run.VaultServer {
+			st.VaultServer = reach
+		} else {
+			st.ConnectWise = reach
+		}
+	})
+}
+
+// Applied implements [run.Events].
+func (w *watch) Applied(number int64, done, total int) {
+	w.service.queue.progress(w.batch, number, done, total)
+	w.service.update(func(st *dashboard.State) {
+		st.Progress = dashboard.Progress{Run: number, Done: done, Total: total}
+	})
+}
+
+// toldHeld is what the log has told of.
+type toldHeld map[heldKey]bool
+
+type heldKey struct {
+	key  sync.Key
+	code sync.HoldCode
+}
+
+// logRun logs how a run went. What is held is told of once: it can stay so for
+// months. Its error is a run that did not make all it had to.
+func (s *Service) logRun(e run.Ending) error {
+	if e.Run == nil {
+		var panicked *sync.PanicError
+		if errors.As(e.Err, &panicked) {
+			s.Log.Error("a mistake in cwvault itself; please report it", "stack", string(panicked.Stack))
+		}
+		return e.Err
+	}
+	r, c := e.Run, e.Run.Counts
+	s.Log.Info("run over", "run", r.Number, "outcome", r.Outcome, "plan", r.ID,
+		"create", c.Create, "adopt", c.Adopt, "rename", c.Rename, "move", c.Move, "archive", c.Archive,
+		"held", c.Held, "departed", c.Departed, "unchanged", c.Unchanged)
+	s.logSteps(r)
+	s.logHeld(r, e.Request.Partial())
+	if r.Outcome == report.Partial {
+		return fmt.Errorf("run %d: some steps were not made", r.Number)
+	}
+	return nil
+}
+
+func (s *Service) logSteps(r *report.Run) {
+	failed := 0
+	for i, step := range r.Results {
+		s.Metrics.StepEnded(r.Steps[i].Op, step.Status)
+		if step.Error == "" {
+			continue
+		}
+		if failed++; failed <= logged {
+			s.Log.Warn("step not made", "key", r.Steps[i].Key, "status", step.Status, "error", report.Plain(step.Error))
+		}
+	}
+	if failed > logged {
+		s.Log.Warn("more steps were not made", "steps", failed-logged)
+	}
+}
+
+func (s *Service) logHeld(r *report.Run, partial bool) {
+	now, fresh := toldHeld{}, 0
+	for _, h := range r.Held {
+		now[heldKey{h.Key, h.Code}] = true
+		if s.told[heldKey{h.Key, h.Code}] {
+			continue
+		}
+		if fresh++; fresh <= logged {
+			s.Log.Warn("held", "key", h.Key, "code", h.Code, "reason", report.Plain(h.Reason))
+		}
+	}
+	if fresh > logged {
+		s.Log.Warn("more is held", "items", fresh-logged)
+	}
+	if partial {
+		maps.Copy(now, s.told)
+	}
+	s.told = now
+}
+
+// alert tells people what a run has left to them, and closes the session.
+// ConnectWise may be slow; the next run does not wait for it. Should it begin
+// before the tickets of the last run are dealt with, they are left to it.
+func (s *Service) alert(ctx context.Context, backend Backend, session Session, e run.Ending) {
+	s.tell(ctx, backend, session, func(ctx context.Context, clerk *tickets.Clerk) {
+		if session == nil {
+			clerk.TellUnopened(ctx, e.Err)
+		} else {
+			clerk.Tell(ctx, e)
+		}
+	})
+}
