@@ -1,0 +1,327 @@
+package settings
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	gosync "sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"cwvault/connectwise"
+	"cwvault/sync"
+	"cwvault/sync/journal"
+	"cwvault/sync/run"
+	"cwvault/vault"
+	"cwvault/vault/passwordstore"
+	"cwvault/vault/secretserver"
+)
+
+// Hooks are what hears of requests and readings. Functions that are nil are not
+// called.
+type Hooks struct {
+	Events   run.Events
+	Progress func(done, total int)               // of companies that are being read
+	Sent     func(server run.Server, retry bool) // a request went out
+}
+
+// Connection is the clients of both servers, and a journal once [Connection.Open]
+// was called. Nothing is sent before somebody asks for it.
+type Connection struct {
+	settings *Settings
+	hooks    Hooks
+	log      hclog.Logger
+	problems sync.Problems
+
+	site    *Site // nil: the settings do not do
+	vault   vaultClient
+	address string
+	journal *journal.Journal
+}
+
+// vaultClient is a vault as runs need it, which must be closed.
+type vaultClient interface {
+	vault.Vault
+	run.Vault
+	Close() error
+}
+
+// Connect makes the clients, as far as the settings allow. The connection must
+// be closed. Of one with problems, which are those of all settings, parts may
+// be missing.
+func (s *Settings) Connect(log hclog.Logger, hooks Hooks) (*Connection, sync.Problems) {
+	c := &Connection{settings: s, hooks: hooks, log: log, journal: new(journal.Journal), problems: append(sync.Problems(nil), s.problems...)}
+	public, private := s.env.ConnectWisePublic, s.env.ConnectWisePrivate
+	if s.secretID != 0 {
+		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now
+	}
+	if client, err := c.connectWise(public, private); err != nil {
+		c.problems = append(c.problems, problemsOf(err, connectWiseVariables)...)
+	} else {
+		c.site = &Site{connection: c, client: client, ready: s.secretID == 0}
+	}
+	if err := c.openVault(); err != nil {
+		c.problems = append(c.problems, problemsOf(err, vaultVariables)...)
+	}
+	return c, c.problems
+}
+
+// Open connects to both servers and the journal.
+func (s *Settings) Open(ctx context.Context, log hclog.Logger, hooks Hooks, writable bool) (*Connection, error) {
+	c, problems := s.Connect(log, hooks)
+	var err error
+	if len(problems) > 0 {
+		err = &SettingsError{problems}
+	} else {
+		c.journal, err = s.Journal(ctx, writable)
+	}
+	if err != nil {
+		c.journal = nil
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close ends the connection. What goes wrong with that is a warning.
+func (c *Connection) Close() {
+	if c.vault != nil {
+		if err := c.vault.Close(); err != nil {
+			c.log.Warn("closing the vault", "error", err)
+		}
+	}
+	if c.journal != nil {
+		if err := c.journal.Close(); err != nil {
+			c.log.Warn("closing the journal", "error", err)
+		}
+	}
+}
+
+// Runner returns what makes runs over the connection.
+func (c *Connection) Runner() *run.Runner {
+	opt := c.settings.options()
+	opt.Source, opt.Vault, opt.Journal, opt.Log = c.site, c.vault, c.journal, c.log
+	opt.Events, opt.Clock = c.hooks.Events, c.settings.times.Clock
+	opt.Encrypted = c.storeDir() != ""
+	opt.Installation = run.Installation{Tenant: c.settings.Tenant(), Vault: c.address, Root: c.settings.Root()}
+	return run.New(opt)
+}
+
+// storeDir returns the directory of a password store, or nothing.
+func (c *Connection) storeDir() string {
+	dir, _ := strings.CutPrefix(c.address, storeScheme)
+	if dir == c.address {
+		return ""
+	}
+	return dir
+}
+
+// Address returns the vault's address, as plans and the journal have it.
+func (c *Connection) Address() string { return c.address }
+
+// Site returns ConnectWise, or nil if the settings for it do not do.
+func (c *Connection) Site() *Site { return c.site }
+
+// Journal returns the journal; an empty one before [Settings.Open] succeeded.
+func (c *Connection) Journal() *journal.Journal { return c.journal }
+
+// The variables behind the fields of the clients' configurations.
+var (
+	connectWiseVariables = map[string]string{
+		"URL": "CWVAULT_CONNECTWISE_URL", "CompanyID": "CWVAULT_CONNECTWISE_COMPANY_ID", "PublicKey": "CWVAULT_CONNECTWISE_PUBLIC_KEY",
+		"PrivateKey": "CWVAULT_CONNECTWISE_PRIVATE_KEY", "ClientID": "CWVAULT_CONNECTWISE_CLIENT_ID",
+		"Version": "CWVAULT_CONNECTWISE_VERSION", "CAFile": "CWVAULT_CONNECTWISE_CA_FILE",
+	}
+	vaultVariables = map[string]string{
+		"URL": "CWVAULT_VAULT_URL", "Dir": "CWVAULT_VAULT_URL", "Username": "CWVAULT_VAULT_USERNAME", "Password": "CWVAULT_VAULT_PASSWORD",
+		"CAFile": "CWVAULT_VAULT_CA_FILE", "Root": "CWVAULT_ROOT", "Access": "CWVAULT_ACCESS", "Workers": "CWVAULT_WORKERS",
+		"MaxNameLength": "CWVAULT_VAULT_NAME_LENGTH", "Forbidden": "CWVAULT_VAULT_NAME_FORBIDDEN", "Domain": "CWVAULT_VAULT_DOMAIN",
+	}
+)
+
+// problemsOf returns what a client finds wrong, by variable.
+func problemsOf(err error, variables map[string]string) sync.Problems {
+	var problems sync.Problems
+	var one sync.Problem
+	switch {
+	case errors.As(err, &problems):
+	case errors.As(err, &one):
+		problems = sync.Problems{one}
+	default:
+		problems = sync.Problems{{Setting: "URL", Text: err.Error()}}
+	}
+	return problems.Named(variables)
+}
+
+// sent returns what counts the requests to a server.
+func (c *Connection) sent(server run.Server) func(retry bool) {
+	return func(retry bool) {
+		if c.hooks.Sent != nil {
+			c.hooks.Sent(server, retry)
+		}
+	}
+}
+
+// connectWise makes the client of ConnectWise.
+func (c *Connection) connectWise(public, private Secret) (*connectwise.Client, error) {
+	env := c.settings.env
+	return connectwise.New(connectwise.Config{
+		URL: env.ConnectWiseURL, CompanyID: env.ConnectWiseCompany,
+		PublicKey: string(public), PrivateKey: string(private), ClientID: env.ConnectWiseClientID,
+		Version: env.ConnectWiseVersion, CAFile: env.ConnectWiseCAFile,
+		Logger: c.log.Named("connectwise"), Progress: c.hooks.Progress, Sent: c.sent(run.ConnectWise),
+	})
+}
+
+// storeScheme begins the address of a password store.
+const storeScheme = "passwordstore:"
+
+// openVault opens the vault that the settings name.
+func (c *Connection) openVault() error {
+	env := c.settings.env
+	if env.VaultURL == "" {
+		return sync.Problem{Setting: "URL", Text: "not set", Fix: "https://vault.example.com/SecretServer, or passwordstore:/path/to/.password-store"}
+	}
+	if dir, ok := strings.CutPrefix(env.VaultURL, storeScheme); ok {
+		return c.openStore(dir)
+	}
+	v, err := secretserver.New(secretserver.Config{
+		URL: env.VaultURL, Username: env.VaultUsername, Password: string(env.VaultPassword), Domain: env.VaultDomain, CAFile: env.VaultCAFile,
+		MaxNameLength: c.settings.nameLength, Forbidden: env.NameForbidden, Root: env.Root, Access: env.Access,
+		MarkFallback: c.journalMarks, BeforeChange: func(ctx context.Context) error { return c.journal.CheckLease(ctx) },
+		Workers: c.settings.workers, Logger: c.log.Named("vault"), Sent: c.sent(run.VaultServer),
+	})
+	if err != nil {
+		return err
+	}
+	c.vault, c.address = secretServer{v}, strings.TrimRight(env.VaultURL, "/")
+	return nil
+}
+
+// secretServer is Secret Server, where the end of a run needs nothing.
+type secretServer struct{ *secretserver.Vault }
+
+func (secretServer) Commit(context.Context, string) error { return nil }
+
+func (c *Connection) openStore(dir string) error {
+	dir, err := filepath.Abs(dir) // the journal knows the vault by this address
+	if err != nil {
+		return err
+	}
+	store, err := passwordstore.Open(passwordstore.Config{
+		Dir: dir, Root: c.settings.env.Root, Access: c.settings.env.Access, Logger: c.log.Named("vault"),
+	})
+	if err != nil {
+		return err
+	}
+	c.vault, c.address = store, storeScheme+dir
+	return nil
+}
+
+// journalMarks is what the journal knows of the folders of a vault that cannot
+// hold marks itself.
+func (c *Connection) journalMarks(ctx context.Context) (map[string]sync.Mark, error) {
+	memory, err := c.journal.Recall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	marks := make(map[string]sync.Mark, len(memory.Places))
+	for key, p := range memory.Places {
+		if p.FolderID != "" {
+			marks[p.FolderID] = sync.Mark{Tenant: c.settings.Tenant(), Key: key}
+		}
+	}
+	return marks, nil
+}
+
+// Site is ConnectWise as the settings have it. Where they say that its keys are
+// a secret of the vault, they are read when ConnectWise is needed first.
+type Site struct {
+	connection *Connection
+
+	mu     gosync.Mutex
+	client *connectwise.Client
+	ready  bool
+}
+
+// Client returns the client, with keys. An error about the keys is one of the
+// vault; see [run.ServerError].
+func (s *Site) Client(ctx context.Context) (*connectwise.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ready {
+		return s.client, nil
+	}
+	client, err := s.connection.withKeys(ctx)
+	if err != nil {
+		return nil, &run.ServerError{Server: run.VaultServer, Err: err}
+	}
+	s.client, s.ready = client, true
+	return client, nil
+}
+
+// Source implements [run.Source].
+func (s *Site) Source(ctx context.Context) (sync.Source, error) {
+	client, err := s.Client(ctx)
+	if err != nil {
+		return sync.Source{}, err
+	}
+	return client.Source(ctx)
+}
+
+// The fields of the secret that CWVAULT_CONNECTWISE_SECRET_ID names, by the
+// slugs that templates give them.
+var (
+	publicSlugs  = []string{"public-key", "publickey", "username"}
+	privateSlugs = []string{"private-key", "privatekey", "password"}
+)
+
+// withKeys returns ConnectWise's client with the keys that the vault has.
+func (c *Connection) withKeys(ctx context.Context) (*connectwise.Client, error) {
+	const setting = "CWVAULT_CONNECTWISE_SECRET_ID"
+	id := c.settings.secretID
+	v, ok := c.vault.(interface {
+		ReadSecret(ctx context.Context, id int) (map[string]string, error)
+	})
+	if !ok {
+		return nil, run.Settingsf("%s: this vault's secrets cannot be read; give the keys themselves", setting)
+	}
+	fields, err := v.ReadSecret(ctx, id)
+	if err != nil {
+		err = &namedError{setting, err}
+		if errors.Is(err, vault.ErrNotFound) {
+			err = run.WithCause(run.CauseSettings, err)
+		}
+		return nil, err
+	}
+	public, private := firstOf(fields, publicSlugs), firstOf(fields, privateSlugs)
+	if public == "" || private == "" {
+		return nil, run.Settingsf("%s: secret %d has no fields for the public key (%s) and the private key (%s)",
+			setting, id, strings.Join(publicSlugs, ", "), strings.Join(privateSlugs, ", "))
+	}
+	client, err := c.connectWise(public, private)
+	if err != nil {
+		return nil, &SettingsError{problemsOf(err, connectWiseVariables)}
+	}
+	return client, nil
+}
+
+// namedError is an error that a setting leads to.
+type namedError struct {
+	setting string
+	err     error
+}
+
+func (e *namedError) Error() string { return e.setting + ": " + e.err.Error() }
+func (e *namedError) Unwrap() error { return e.err }
+
+// firstOf returns the first of the named fields that is not empty.
+func firstOf(fields map[string]string, names []string) Secret {
+	for _, name := range names {
+		if fields[name] != "" {
+			return Secret(fields[name])
+		}
+	}
+	return ""
+}

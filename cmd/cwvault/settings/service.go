@@ -1,0 +1,195 @@
+package settings
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/go-hclog"
+
+	"cwvault/connectwise"
+	"cwvault/scheduler/api"
+	"cwvault/scheduler/service"
+	"cwvault/scheduler/tickets"
+	"cwvault/sync"
+	"cwvault/sync/journal"
+	"cwvault/sync/run"
+	"cwvault/vault"
+)
+
+// Clerk returns who tells people of problems by tickets; nil: tickets are off.
+// unbooked outlives connections.
+func (c *Connection) Clerk(unbooked *tickets.Unbooked) *tickets.Clerk {
+	if !c.settings.tickets {
+		return nil
+	}
+	clerk := &tickets.Clerk{
+		Installation: run.Installation{Tenant: c.settings.Tenant(), Vault: c.address, Root: c.settings.Root()},
+		Log:          c.log.Named("tickets"), Clock: c.settings.times.Clock, Unbooked: unbooked, Fold: vault.Fold,
+	}
+	if c.journal != nil {
+		clerk.Book = c.journal
+	}
+	if c.site != nil {
+		clerk.Desk = c.desk
+	}
+	return clerk
+}
+
+// desk is where tickets are raised.
+func (c *Connection) desk(ctx context.Context) (tickets.Desk, error) {
+	client, err := c.site.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env := c.settings.env
+	return &desk{client, connectwise.TicketSettings{Company: env.TicketCompany, Board: env.TicketBoard, Priority: env.TicketPriority}}, nil
+}
+
+// desk is ConnectWise's client, with the settings for tickets.
+type desk struct {
+	client   *connectwise.Client
+	settings connectwise.TicketSettings
+}
+
+func (d *desk) CreateTicket(ctx context.Context, summary, details, xref string) (tickets.Ticket, error) {
+	t, err := d.client.CreateTicket(ctx, d.settings, summary, details, xref)
+	return ticketOf(t), err
+}
+
+func (d *desk) OpenTicket(ctx context.Context, xref string) (tickets.Ticket, bool, error) {
+	t, found, err := d.client.OpenTicket(ctx, xref)
+	return ticketOf(t), found, err
+}
+
+func (d *desk) Ticket(ctx context.Context, id int) (tickets.Ticket, bool, error) {
+	t, found, err := d.client.Ticket(ctx, id)
+	return ticketOf(t), found, err
+}
+
+func (d *desk) NoteTicket(ctx context.Context, id int, text string) error {
+	return d.client.NoteTicket(ctx, id, text)
+}
+
+func ticketOf(t connectwise.Ticket) tickets.Ticket { return tickets.Ticket{ID: t.ID, Closed: t.Closed} }
+
+// Service returns what `cwvault serve` works with. The environment is read
+// again when the service is told to.
+func (s *Settings) Service(env Environment, log hclog.Logger) (service.Backend, error) {
+	c, problems := s.Connect(log, Hooks{})
+	if len(problems) > 0 {
+		c.Close()
+		return nil, &SettingsError{problems}
+	}
+	return &backend{settings: s, environment: env, log: log, idle: c, verifier: c.site.client, unbooked: &tickets.Unbooked{}}, nil
+}
+
+// backend is the settings as a service needs them.
+type backend struct {
+	settings    *Settings
+	environment Environment
+	log         hclog.Logger
+	idle        *Connection // no run uses it
+	// verifier stays the same when settings are read again: it remembers the
+	// keys that deliveries are signed with.
+	verifier *connectwise.Client
+	unbooked *tickets.Unbooked
+}
+
+// Config implements [service.Backend].
+func (b *backend) Config() service.Config {
+	s := b.settings
+	listen := s.env.Listen
+	if listen == "off" {
+		listen = ""
+	}
+	return service.Config{
+		Tenant: s.Tenant(), Vault: b.idle.address, Root: s.Root(),
+		Schedule: s.schedule, ScheduleText: s.env.Schedule, TimeZone: s.env.TimeZone, Jitter: s.jitter, RunOnStart: s.runOnStart,
+		Gather: s.gather, Listen: listen, ListenLocal: s.listenLocal, Token: string(s.env.Token), Tickets: s.tickets, LogLevel: s.logLevel,
+	}
+}
+
+// Open implements [service.Backend].
+func (b *backend) Open(ctx context.Context, events run.Events) (service.Session, error) {
+	hooks := Hooks{Events: events}
+	if counter, ok := events.(interface{ Sent(run.Server, bool) }); ok {
+		hooks.Sent = counter.Sent
+	}
+	c, err := b.settings.Open(ctx, b.log, hooks, true)
+	if err != nil {
+		return nil, err
+	}
+	return &session{c, b.unbooked}, nil
+}
+
+type session struct {
+	*Connection
+	unbooked *tickets.Unbooked
+}
+
+func (s *session) Clerk() *tickets.Clerk { return s.Connection.Clerk(s.unbooked) }
+
+// Clerk implements [service.Backend].
+func (b *backend) Clerk() *tickets.Clerk {
+	clerk := b.idle.Clerk(b.unbooked)
+	if clerk != nil {
+		clerk.Book = nil // it could not be opened
+	}
+	return clerk
+}
+
+// Journal implements [service.Backend].
+func (b *backend) Journal(ctx context.Context) (*journal.Journal, error) {
+	return b.settings.Journal(ctx, false)
+}
+
+// Verify implements [service.Backend].
+func (b *backend) Verify(ctx context.Context, body []byte, signature string) (service.Event, error) {
+	event, err := b.verifier.VerifyDelivery(ctx, body, signature)
+	if errors.Is(err, connectwise.ErrForged) {
+		err = &forgedError{err}
+	}
+	return service.Event{Company: event.Company, Action: event.Action}, err
+}
+
+// forgedError is a forged delivery in the words of ConnectWise's client.
+type forgedError struct{ err error }
+
+func (e *forgedError) Error() string   { return e.err.Error() }
+func (e *forgedError) Unwrap() []error { return []error{e.err, api.ErrForged} }
+
+// Close implements [service.Backend].
+func (b *backend) Close() { b.idle.Close() }
+
+// Reload implements [service.Backend].
+func (b *backend) Reload(ctx context.Context) (service.Backend, error) {
+	environ, _, err := b.environment.Read()
+	if err != nil {
+		return nil, err
+	}
+	s, err := Load(ctx, environ, b.settings.times)
+	if err != nil {
+		return nil, err
+	}
+	was, is := b.settings.env, s.env
+	for _, fixed := range []struct{ name, was, is string }{
+		{"CWVAULT_LISTEN", was.Listen, is.Listen},
+		{"CWVAULT_STATE", was.State, is.State},
+		{"CWVAULT_LOG_FORMAT", was.LogFormat, is.LogFormat},
+		{"CWVAULT_CONNECTWISE_URL", was.ConnectWiseURL, is.ConnectWiseURL},
+		{"CWVAULT_CONNECTWISE_COMPANY_ID", was.ConnectWiseCompany, is.ConnectWiseCompany},
+		{"CWVAULT_VAULT_URL", was.VaultURL, is.VaultURL},
+		{"CWVAULT_ROOT", was.Root, is.Root},
+	} {
+		if fixed.was != fixed.is {
+			s.problems = append(s.problems, sync.Problem{Setting: fixed.name, Text: "has changed; that needs a restart"})
+		}
+	}
+	now, err := s.Service(b.environment, b.log)
+	if err != nil {
+		return nil, err
+	}
+	next := now.(*backend)
+	next.verifier, next.unbooked = b.verifier, b.unbooked
+	return next, nil
+}
