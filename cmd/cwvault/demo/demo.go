@@ -1,0 +1,288 @@
+// Package demo tells the whole story of cwvault on built-in servers: a first
+// plan, the first resync, a month of changes, and what follows from them.
+//
+// All that it shows are runs of the real commands, and what it claims is looked
+// up on the other side, going round cwvault. It is the only part of cwvault that
+// knows the simulators.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cwvault/connectwise/connectwisetest"
+	"cwvault/sync"
+)
+
+// Exec runs a command of cwvault with an environment, writes its result to out,
+// and returns its exit code.
+type Exec func(ctx context.Context, args, environ []string, out io.Writer) int
+
+// The exit codes that the story expects.
+const (
+	wantDone    = 0
+	wantPending = 2
+)
+
+// Options say where the story is told.
+type Options struct {
+	Dir     string    // made for it; must not exist, or be empty
+	Vault   string    // passwordstore or secretserver
+	Serve   bool      // go on as a service afterwards, while things keep changing
+	Environ []string  // of the process
+	Out     io.Writer // for what the story says
+	Exec    Exec
+}
+
+// ErrExists says that the directory of the demo is in use.
+var ErrExists = errors.New("exists already; remove it, or choose another with --dir")
+
+// ExitError says that a command did not end as the story expects.
+type ExitError struct {
+	Command   string
+	Got, Want int
+}
+
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("cwvault %s ended with %d, not with %d", e.Command, e.Got, e.Want)
+}
+
+// demo is a run of the demo. All that it shows are runs of the real commands.
+type demo struct {
+	Options
+	ctx   context.Context
+	world *demoWorld
+	env   []string
+	vault demoVault
+	// secrets are what technicians put into company folders: whose each is, by
+	// its content.
+	secrets map[string]sync.Key
+}
+
+// Run tells the story. With Serve it ends when ctx does.
+func Run(ctx context.Context, opt Options) error {
+	if entries, err := os.ReadDir(opt.Dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s %w", opt.Dir, ErrExists)
+	}
+	d := &demo{Options: opt, ctx: ctx, secrets: map[string]sync.Key{}}
+	err := os.MkdirAll(opt.Dir, 0o700)
+	if err != nil {
+		return err
+	}
+	if opt.Vault == "secretserver" {
+		d.vault, err = newDemoServer()
+	} else {
+		d.vault, err = newDemoStore(ctx, filepath.Join(opt.Dir, "password-store"))
+	}
+	if err != nil {
+		return fmt.Errorf("make the vault: %w", err)
+	}
+	defer d.vault.close()
+	server, err := connectwisetest.New(connectwisetest.Options{})
+	if err != nil {
+		return fmt.Errorf("start the built-in ConnectWise: %w", err)
+	}
+	defer server.Close()
+	d.world = newDemoWorld(server)
+	d.env = d.settings(server)
+	if err := d.story(); err != nil {
+		return err
+	}
+	if opt.Serve {
+		return d.serve()
+	}
+	return nil
+}
+
+// settings are the environment for the commands that the demo runs.
+func (d *demo) settings(server *connectwisetest.Server) []string {
+	var env []string
+	for _, entry := range d.Environ { // keep NO_COLOR and the like, drop the operator's real settings
+		if !strings.HasPrefix(entry, "CWVAULT_") {
+			env = append(env, entry)
+		}
+	}
+	env = append(env, d.vault.settings()...)
+	return append(env,
+		"CWVAULT_CONNECTWISE_URL="+server.URL(),
+		"CWVAULT_CONNECTWISE_COMPANY_ID="+server.Tenant(),
+		"CWVAULT_CONNECTWISE_PUBLIC_KEY="+server.PublicKey(),
+		"CWVAULT_CONNECTWISE_PRIVATE_KEY="+server.PrivateKey(),
+		"CWVAULT_CONNECTWISE_CLIENT_ID="+server.ClientID(),
+		"CWVAULT_STATE="+filepath.Join(d.Dir, "cwvault.db"),
+		"CWVAULT_LOG_LEVEL=warn",
+	)
+}
+
+func (d *demo) story() error {
+	d.say("A service provider has %d companies in ConnectWise (a built-in one, listening on this machine only)\nand %s. What would cwvault do?", len(d.world.ids), d.vault.describe())
+	if err := d.run("plan.txt", wantDone, "plan"); err != nil {
+		return err
+	}
+	d.say("Nothing has changed so far. Now do it.")
+	if err := d.run("resync.txt", wantDone, "resync"); err != nil {
+		return err
+	}
+	n, err := d.fillFolders()
+	if err != nil {
+		return err
+	}
+	d.say("Technicians put %d secrets into the new folders. A month goes by in ConnectWise:", n)
+	for _, line := range d.world.month() {
+		d.print("  - %s\n", sync.Plain(line))
+	}
+	d.say("What does that mean for the vault?")
+	if err := d.run("month-plan.txt", wantPending, "plan", "--detailed-exitcode"); err != nil {
+		return err
+	}
+	d.say("Each folder is found by its mark, so renames and moves take the secrets along.")
+	if err := d.run("month-resync.txt", wantDone, "resync"); err != nil {
+		return err
+	}
+	if n, err = d.checkSecrets(); err != nil {
+		return err
+	}
+	d.say("All %d secrets were looked up: each is still in the folder of its own company. One more plan:", n)
+	if err := d.run("last-plan.txt", wantDone, "plan", "--detailed-exitcode"); err != nil {
+		return err
+	}
+	d.say("Nothing is left to do. Have a look:")
+	for _, line := range d.vault.look() {
+		d.print("  %s\n", line)
+	}
+	d.print("  %-52s what the month changed, in full\n", "cat "+filepath.Join(d.Dir, "month-plan.txt"))
+	d.print("  %-52s the journal of all runs\n", filepath.Join(d.Dir, "cwvault.db"))
+	d.print("\nThe README says how to point cwvault at your own ConnectWise and vault.\n")
+	return nil
+}
+
+func (d *demo) print(format string, args ...any) { fmt.Fprintf(d.Out, format, args...) }
+
+func (d *demo) say(format string, args ...any) { d.print("\n"+format+"\n", args...) }
+
+// shown is how many lines of a command's output the demo prints.
+const shown = 24
+
+// run runs a command of cwvault, keeps its output in a file and shows the
+// beginning and the end of it.
+func (d *demo) run(file string, want int, args ...string) error {
+	d.print("\n$ cwvault %s\n", strings.Join(args, " "))
+	var out bytes.Buffer
+	code := d.Exec(d.ctx, args, d.env, &out)
+	path := filepath.Join(d.Dir, file)
+	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	for i, line := range lines {
+		switch {
+		case len(lines) <= shown+8 || i < shown || i >= len(lines)-4:
+			d.print("  %s\n", line)
+		case i == shown:
+			d.print("  ... %d more lines in %s ...\n", len(lines)-shown-4, path)
+		}
+	}
+	if code != want {
+		return &ExitError{strings.Join(args, " "), code, want}
+	}
+	return nil
+}
+
+// fillFolders lets technicians put secrets into every company folder.
+func (d *demo) fillFolders() (n int, err error) {
+	err = d.vault.fill(func(company sync.Key) []demoSecret {
+		id, _ := company.CompanyID()
+		list := demoSecretNames[:1+id%len(demoSecretNames)]
+		secrets := make([]demoSecret, len(list))
+		for i, name := range list {
+			secrets[i] = demoSecret{name: name, content: randomText()}
+			d.secrets[secrets[i].content] = company
+			n++
+		}
+		return secrets
+	})
+	if err == nil && n == 0 {
+		err = errors.New("the first resync made no company folder")
+	}
+	return n, err
+}
+
+// checkSecrets sees that every secret is still there, in its company's folder.
+func (d *demo) checkSecrets() (int, error) {
+	left := maps.Clone(d.secrets)
+	err := d.vault.each(func(company sync.Key, content string) error {
+		if owner := left[content]; owner != company {
+			return fmt.Errorf("a secret of %q is in the folder of %s", owner, company)
+		}
+		delete(left, content)
+		return nil
+	})
+	for _, owner := range left {
+		if err == nil {
+			err = fmt.Errorf("a secret of %s is gone", owner)
+		}
+	}
+	return len(d.secrets), err
+}
+
+// serve runs the service while companies keep changing.
+func (d *demo) serve() error {
+	env := append(d.env, "CWVAULT_SCHEDULE=@every 10s", "CWVAULT_LOG_LEVEL=info")
+	listen := defaultListen
+	for _, name := range []string{"CWVAULT_LISTEN", "CWVAULT_TOKEN"} { // of the operator's settings, those two are not about a ConnectWise or a vault
+		if value := d.getenv(name); value != "" {
+			env = append(env, name+"="+value)
+			if name == "CWVAULT_LISTEN" {
+				listen = value
+			}
+		}
+	}
+	d.say("cwvault goes on as a service, every 10 seconds; a company changes every 5. Look at http://%s/ and stop it with Ctrl-C.", sync.Plain(listen))
+	ctx, cancel := context.WithCancel(d.ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(5 * time.Second)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				id := d.world.ids[(len(demoOdd)+7*n)%len(d.world.ids)]
+				d.world.rename(id, d.world.names[id]+" "+strconv.Itoa(n+1))
+			}
+		}
+	}()
+	code := d.Exec(ctx, []string{"serve"}, env, io.Discard)
+	cancel()
+	<-ended
+	if code != wantDone {
+		return &ExitError{"serve", code, wantDone}
+	}
+	return nil
+}
+
+// defaultListen is where the service listens unless told otherwise.
+const defaultListen = "127.0.0.1:8377"
+
+// getenv returns a variable of the operator's environment; the last one counts.
+func (d *demo) getenv(name string) string {
+	for _, entry := range slices.Backward(d.Environ) {
+		if k, v, _ := strings.Cut(entry, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
