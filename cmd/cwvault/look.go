@@ -107,6 +107,10 @@ func newLook(p *proposal, r *runReport, before *dashboard.Look, at time.Time) *d
 			l.Blocked[step.Key] = true
 		}
 	}
+	pending.Held = slices.Clone(p.Held)
+	for i := range pending.Held { // until the core says so itself
+		pending.Held[i].Approvable = pending.Held[i].Code.Approvable()
+	}
 	if p.req.partial() {
 		pending = withOthers(pending, before.Pending, p.only)
 	}

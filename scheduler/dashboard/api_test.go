@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode"
 
@@ -403,6 +404,10 @@ func TestCallback(t *testing.T) {
 
 // TestCallbackInTime: ConnectWise waits for a second, whatever the service does.
 func TestCallbackInTime(t *testing.T) {
+	synctest.Test(t, callbackInTime)
+}
+
+func callbackInTime(t *testing.T) {
 	f := newFake(t)
 	f.callbackErr = errors.New("too late")
 	f.callback = func(ctx context.Context) {

@@ -25,24 +25,29 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
 
+	"cwvault/scheduler/api"
 	"cwvault/sync/report"
 )
 
-// TestChromium looks at the page in a real browser, where one is installed.
+// TestChromium looks at the page in a real browser, where one is installed. All
+// tests share the browser; each has a tab with a profile of its own.
 func TestChromium(t *testing.T) {
 	b := startChromium(t)
 	for name, test := range map[string]func(*testing.T, *chromium){
 		"Looks": testLooks, "Search": testSearch, "Keyboard": testKeyboard, "Live": testLive, "Offline": testOffline,
 		"Hostile": testHostile, "WithoutScript": testWithoutScript, "Resync": testResync, "Times": testTimes,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, b) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, b)
+		})
 	}
 }
 
 // chromium is a browser.
 type chromium struct {
 	ctx   context.Context
-	shots string // directory for screenshots
+	shots string // directory for screenshots; empty: none are taken
 }
 
 // startChromium starts a browser that ends with the test.
@@ -70,9 +75,6 @@ func startChromium(t *testing.T) *chromium {
 		t.Fatalf("start %s: %v", path, err)
 	}
 	b := &chromium{ctx: ctx, shots: os.Getenv("CWVAULT_TEST_SCREENSHOTS")}
-	if b.shots == "" {
-		b.shots = t.TempDir()
-	}
 	return b
 }
 
@@ -116,6 +118,10 @@ func (b *chromium) open(t *testing.T, h http.Handler) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Tabs are looked at side by side, and each must think that it has the focus.
+	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -126,6 +132,20 @@ func (b *chromium) open(t *testing.T, h http.Handler) *tab {
 		}
 	})
 	return p
+}
+
+// hasten makes the page wait for 50 ms at most, however long it means to. What it
+// meant is in window.delays.
+func (p *tab) hasten() {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `(() => {
+		const timeout = window.setTimeout;
+		window.delays = new Set();
+		window.setTimeout = (then, ms, ...rest) => { window.delays.add(ms); return timeout(then, Math.min(ms, 50), ...rest); };
+	})()`})
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 func (p *tab) complain(format string, args ...any) {
@@ -168,6 +188,26 @@ func (p *tab) wait(expression string) {
 	}
 }
 
+// focus gives the focus to the element of an id.
+func (p *tab) focus(id string) {
+	p.t.Helper()
+	p.wait(fmt.Sprintf("document.readyState === 'complete' && document.getElementById(%q)", id))
+	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.getElementById(%q).focus()", id)))
+}
+
+// click clicks with the mouse on what a selector finds, once it is there.
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.wait(fmt.Sprintf("document.readyState === 'complete' && document.querySelector(%q)", selector))
+	at := eval[[]float64](p, fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		e.scrollIntoView({ block: "center", behavior: "instant" });
+		const box = e.getClientRects()[0];
+		return [box.left + box.width / 2, box.top + box.height / 2];
+	})()`, selector))
+	p.do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
 // press presses keys, one after the other, wherever the focus is.
 func (p *tab) press(keys ...string) {
 	p.t.Helper()
@@ -190,9 +230,12 @@ func (p *tab) look(width, height int64, scheme string) {
 	}
 }
 
-// shoot keeps a picture of the whole page.
+// shoot keeps a picture of the whole page, for people.
 func (p *tab) shoot(name string) {
 	p.t.Helper()
+	if p.b.shots == "" {
+		return
+	}
 	picture, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		p.t.Fatal(err)
@@ -222,6 +265,7 @@ func statesToShow() map[string]State {
 func testLooks(t *testing.T, b *chromium) {
 	for name, state := range statesToShow() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f, h := newWorld(t, state)
 			if name == "fresh" {
 				f.reports = nil
@@ -375,7 +419,7 @@ func testSearch(t *testing.T, b *chromium) {
 	_, h := newWorld(t, busyDay())
 	p := b.open(t, h)
 	p.visit("/")
-	p.do(chromedp.Focus(chromedp.ID("q")))
+	p.focus("q")
 	p.press("f", "a", "m", "i", "l", "y")
 	p.wait(`document.querySelectorAll("#suggestions a").length === 2`)
 	p.shoot("suggestions")
@@ -393,14 +437,16 @@ func testSearch(t *testing.T, b *chromium) {
 	p.press(kb.ArrowUp, kb.Enter)
 	p.wait(`location.pathname === "/companies/251" && document.querySelector("h1")?.textContent.includes("Bluestone Family Practice")`)
 
-	p.do(chromedp.Focus(chromedp.ID("q")))
+	p.focus("q")
 	p.press("x", "y", "z")
 	p.wait(`document.getElementById("suggestions").textContent === "no match"`)
 	p.press(kb.Enter)
 	p.wait(`location.search === "?q=xyz" && document.getElementById("found")`)
 
 	p.visit("/")
-	p.do(chromedp.SendKeys(chromedp.ID("q"), "alovet"), chromedp.Click(chromedp.CSS("#suggestions a")))
+	p.focus("q")
+	p.press(strings.Split("alovet", "")...)
+	p.click("#suggestions a")
 	p.wait(`location.pathname === "/companies/250"`)
 }
 
@@ -450,13 +496,13 @@ func testLive(t *testing.T, b *chromium) {
 	f, h := newWorld(t, inStep())
 	p := b.open(t, h)
 	p.look(1280, 500, "light")
+	p.hasten()
 	p.visit("/")
 	p.wait(`document.getElementById("state-title").textContent.trim() === "In step"`)
 	// Somebody is typing, far down on the page.
-	p.do(chromedp.Focus(chromedp.ID("token")))
+	p.focus("token")
 	p.press("h", "a", "l", "f")
-	p.do(chromedp.SetValue(chromedp.ID("q"), "alo"))
-	p.do(chromedp.Evaluate[chromedp.Void](`window.sameDocument = true; document.getElementById("token").scrollIntoView()`))
+	p.do(chromedp.Evaluate[chromedp.Void](`window.sameDocument = true; document.getElementById("q").value = "alo"; document.getElementById("token").scrollIntoView()`))
 	before := eval[float64](p, `document.getElementById("token").getBoundingClientRect().top`)
 
 	f.set(func(s *State) {
@@ -466,6 +512,9 @@ func testLive(t *testing.T, b *chromium) {
 	p.wait(`document.getElementById("running").textContent.includes("1 of 10 steps")`)
 	f.set(func(s *State) { s.Progress.Done = 9 })
 	p.wait(`document.getElementById("progress").value === 9`)
+	if !eval[bool](p, `window.delays.has(5000) && window.delays.has(2000)`) {
+		t.Errorf("the page asks every %s ms", eval[string](p, `[...window.delays].join(", ")`))
+	}
 	f.set(func(s *State) {
 		day := busyDay()
 		day.Now, day.LastRun = noon.Add(time.Minute), 80
@@ -532,6 +581,7 @@ func testOffline(t *testing.T, b *chromium) {
 		h.ServeHTTP(w, r)
 	}))
 	p.expected = "502"
+	p.hasten()
 	p.visit("/")
 	down.Store(true)
 	p.wait(`document.getElementById("offline").textContent.includes("not been updated since")`)
@@ -576,7 +626,7 @@ func testHostile(t *testing.T, b *chromium) {
 	if full := eval[string](p, `fetch("/companies/666").then(r => r.text())`, chromedp.EvalAwaitPromise); !strings.Contains(full, strings.Repeat("W\u0301", 2500)) {
 		t.Error("the company's page does not show all of its name")
 	}
-	p.do(chromedp.Focus(chromedp.ID("q")))
+	p.focus("q")
 	p.press("6", "6", "6")
 	p.wait(`document.querySelectorAll("#suggestions a").length === 1`)
 	harmless("/suggestions")
@@ -621,7 +671,7 @@ func testWithoutScript(t *testing.T, b *chromium) {
 	says("Bluestone Family Practice", "Why it is where it is", "belongs in")
 	submit("#token", rightToken)
 	says("Not in step since")
-	if diff := cmp.Diff([]Request{{Companies: []string{"251"}}}, f.requests()); diff != "" {
+	if diff := cmp.Diff([]api.Request{{Companies: []string{"251"}}}, f.requests()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(chromedp.CSS(`a[rel="next"]`))); err != nil {
@@ -635,16 +685,19 @@ func testResync(t *testing.T, b *chromium) {
 	f, h := newWorld(t, busyDay())
 	p := b.open(t, h)
 	p.expected = "401" // the browser tells of it as well
+	p.hasten()
 	p.visit("/")
-	p.do(chromedp.Click(chromedp.CSS(`input[type=radio][value="3f9c0d5e7a11b2c4"]`)), chromedp.SendKeys(chromedp.ID("token"), "wrong"+kb.Enter))
+	p.click(`input[type=radio][value="3f9c0d5e7a11b2c4"]`)
+	p.focus("token")
+	p.press("w", "r", "o", "n", "g", kb.Enter)
 	p.wait(`document.querySelector(".asked").textContent === "wrong token"`)
 	p.press(strings.Split(rightToken, "")...) // the wrong one is selected
-	p.do(chromedp.Click(chromedp.CSS("#resync button")))
+	p.click("#resync button")
 	says := func(text string) {
 		t.Helper()
 		p.wait(fmt.Sprintf(`document.querySelector(".asked").textContent === %q`, text))
 	}
-	set := func(a Asked) {
+	set := func(a api.Asked) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		a.ID = "r1"
@@ -654,13 +707,13 @@ func testResync(t *testing.T, b *chromium) {
 	if v := eval[string](p, `document.getElementById("token").value`); v != "" {
 		t.Errorf("the token stays in its field: %q", v)
 	}
-	set(Asked{State: "running"})
+	set(api.Asked{State: api.Running})
 	says("Running: reading ConnectWise and the vault.")
-	set(Asked{State: "running", Run: 80, Done: 3, Total: 10})
+	set(api.Asked{State: api.Running, Run: 80, Done: 3, Total: 10})
 	says("Running: 3 of 10 steps.")
-	set(Asked{State: "over", Run: 80, ExitCode: 3, Error: "run 80: some\u202e steps were not made"})
+	set(api.Asked{State: api.Over, Run: 80, ExitCode: 3, Error: "run 80: some\u202e steps were not made"})
 	says(`Over: run 80: some\u202e steps were not made Run 80.`)
-	if diff := cmp.Diff([]Request{{Approve: "3f9c0d5e7a11b2c4"}}, f.requests()); diff != "" {
+	if diff := cmp.Diff([]api.Request{{Approve: "3f9c0d5e7a11b2c4"}}, f.requests()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cwvault/scheduler/api"
@@ -405,6 +407,10 @@ func TestCrowdOfSlowBodies(t *testing.T) {
 // TestCrowdChoosesTheSlow: it is those who wait, the longest first, and only
 // without any of them those who are served.
 func TestCrowdChoosesTheSlow(t *testing.T) {
+	synctest.Test(t, crowdChoosesTheSlow)
+}
+
+func crowdChoosesTheSlow(t *testing.T) {
 	for range 20 { // the order in which a map is looked through must not matter
 		c := &crowd{limit: 3, since: map[net.Conn]time.Time{}, active: map[net.Conn]bool{}}
 		closed := map[string]bool{}
@@ -445,6 +451,14 @@ func TestCrowdChoosesTheSlow(t *testing.T) {
 		if len(c.since) != c.limit || len(closed) != 2 {
 			t.Fatalf("connections at work are closed as well if there is nothing else: %v", closed)
 		}
+		// At the end of the service those in reserve go at once, and only they.
+		clear(closed)
+		c.changed(conn("reserve"), http.StateNew)
+		clear(closed)
+		c.closeWaiting()
+		if len(closed) != 1 || !closed["reserve"] {
+			t.Fatalf("closed at the end: %v", closed)
+		}
 	}
 }
 
@@ -467,7 +481,6 @@ func TestShutdownWaits(t *testing.T) {
 		w.WriteHeader(204)
 	})
 	addr, stop := listen(t, h)
-	dialled := time.Now()
 	reserve := dial(t, addr)
 	healthy(t, addr) // the server knows the one before
 	conn := dial(t, addr)
@@ -476,9 +489,6 @@ func TestShutdownWaits(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	wait(t, "the one in reserve to be closed", func() bool { return ended(t, reserve) })
-	if time.Since(dialled) >= 5*time.Second { // net/http by itself gives it so long
-		t.Error("the one in reserve was waited for")
-	}
 	select {
 	case err := <-stopped:
 		t.Fatalf("ended while a request was under way: %v", err)
@@ -513,8 +523,8 @@ func TestShutdownEnds(t *testing.T) {
 	}
 }
 
-// TestManyRequests: ten thousand requests while runs go on, without an error,
-// and nothing of them stays.
+// TestManyRequests: many requests while runs go on, without an error. With
+// CWVAULT_TEST_MEASURE=1 they are ten thousand, and leave nothing in memory.
 func TestManyRequests(t *testing.T) {
 	f := newFake(t)
 	f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
@@ -535,12 +545,12 @@ func TestManyRequests(t *testing.T) {
 			targets = append(targets, e.target)
 		}
 	}
-	requests := 10_000
-	if raceEnabled {
-		requests = 2_000
-	}
-	if testing.Short() {
-		requests = 1000
+	// How much memory is in use depends on what else the machine does, so only
+	// a machine that is there to measure judges it.
+	measure := os.Getenv("CWVAULT_TEST_MEASURE") == "1"
+	requests := 500
+	if measure {
+		requests = 10_000
 	}
 	const clients = 8
 	transport := &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}
@@ -600,7 +610,7 @@ func TestManyRequests(t *testing.T) {
 	runs.Wait()
 	slices.Sort(took)
 	t.Logf("%d requests by %d clients: p50 %v, p99 %v, slowest %v", requests, clients, took[requests/2], took[requests*99/100], took[requests-1])
-	if after := heapInUse(); after > heap+16<<20 {
+	if after := heapInUse(); measure && after > heap+16<<20 {
 		t.Errorf("the heap grew from %d to %d KB", heap>>10, after>>10)
 	}
 }
