@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"cwvault/scheduler/api"
 )
 
 const rightToken = "correct horse battery staple"
@@ -98,76 +100,82 @@ func TestEndpointsAreAll(t *testing.T) {
 	}
 }
 
+// verdict is, by class, the status if it is not what it is when allowed.
+type verdict map[string]int
+
+const yes = 0
+
+func all(read, change int) verdict { return verdict{"api": read, "page": read, "change": change} }
+
+var otherSite = verdict{"api": 403, "page": 403, "change": 403, "callback": 403}
+
+var whoMay = []struct {
+	name    string
+	changes []func(*http.Request)
+	query   string
+	local   verdict // a token is set, and only this machine reaches the service
+	public  verdict // a token is set, and all can reach it
+	without verdict // no token is set, and only this machine reaches it
+}{
+	{"no token", nil, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"localhost", []func(*http.Request){toHost("LocalHost:8377")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"no port", []func(*http.Request){toHost("localhost")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"another loopback address", []func(*http.Request){toHost("127.8.9.10:80"), fromPeer("127.3.2.1:5")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"IPv6", []func(*http.Request){toHost("[::1]:8377"), fromPeer("[::1]:50000")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"IPv6 without a port", []func(*http.Request){toHost("[::1]"), fromPeer("[::1]:50000")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"IPv4 in IPv6", []func(*http.Request){fromPeer("[::ffff:127.0.0.1]:50000")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+
+	{"from afar", []func(*http.Request){fromAfar}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"from afar, in the name of here", []func(*http.Request){fromPeer("192.0.2.7:1")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"from the same network, IPv6", []func(*http.Request){fromPeer("[fe80::1%eth0]:1")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"from nobody knows", []func(*http.Request){fromPeer("@")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"a name that was made to lead here", []func(*http.Request){toHost("evil.example.com:8377")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"a name like localhost", []func(*http.Request){toHost("localhost.evil.example.com")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"a name like an address", []func(*http.Request){toHost("127.0.0.1.evil.example.com:8377")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"a name before a port", []func(*http.Request){toHost("evil.example.com:127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"no name", []func(*http.Request){toHost("")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"X-Forwarded-For", []func(*http.Request){with("X-Forwarded-For", "127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"an empty X-Forwarded-For", []func(*http.Request){with("X-Forwarded-For", "")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"X-Forwarded-Host", []func(*http.Request){with("x-forwarded-host", "localhost")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"Forwarded", []func(*http.Request){with("Forwarded", "for=127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"X-Real-IP", []func(*http.Request){with("X-Real-IP", "127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"Via", []func(*http.Request){with("Via", "1.1 proxy")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"a proxy that does not say so", []func(*http.Request){func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0 }}, "", all(401, 401), all(401, 401), all(403, 403)},
+
+	{"the token", []func(*http.Request){withBearer(rightToken)}, "", all(yes, yes), all(yes, yes), all(yes, 403)},
+	{"the token, from afar", []func(*http.Request){fromAfar, withBearer(rightToken)}, "", all(yes, yes), all(yes, yes), all(403, 403)},
+	{"the token, through a proxy", []func(*http.Request){fromAfar, withBearer(rightToken), with("X-Forwarded-For", "192.0.2.7")}, "", all(yes, yes), all(yes, yes), all(403, 403)},
+	{"the token as bearer in lower case", []func(*http.Request){fromAfar, with("Authorization", "bearer  "+rightToken)}, "", all(yes, yes), all(yes, yes), all(403, 403)},
+	{"a wrong token", []func(*http.Request){withBearer("wrong")}, "", all(401, 401), all(401, 401), all(yes, 403)},
+	{"a wrong token, from afar", []func(*http.Request){fromAfar, withBearer("wrong")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"the beginning of the token", []func(*http.Request){fromAfar, withBearer(rightToken[:len(rightToken)-1])}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"more than the token", []func(*http.Request){fromAfar, withBearer(rightToken + "x")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"an empty token", []func(*http.Request){fromAfar, with("Authorization", "Bearer ")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"another scheme", []func(*http.Request){fromAfar, with("Authorization", "Digest "+rightToken)}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"Basic", []func(*http.Request){fromAfar, func(r *http.Request) { r.SetBasicAuth("me", rightToken) }}, "", all(yes, 401), all(yes, 401), all(403, 403)},
+	{"Basic without a name", []func(*http.Request){fromAfar, func(r *http.Request) { r.SetBasicAuth("", rightToken) }}, "", all(yes, 401), all(yes, 401), all(403, 403)},
+	{"Basic, wrong", []func(*http.Request){func(r *http.Request) { r.SetBasicAuth(rightToken, "wrong") }}, "", all(401, 401), all(401, 401), all(yes, 403)},
+	{"Basic, malformed", []func(*http.Request){fromAfar, with("Authorization", "Basic !")}, "", all(401, 401), all(401, 401), all(403, 403)},
+	{"the token in the query", []func(*http.Request){fromAfar}, "token=" + rightToken + "&access_token=" + rightToken, all(401, 401), all(401, 401), all(403, 403)},
+	{"the token in a cookie", []func(*http.Request){fromAfar, with("Cookie", "token="+rightToken)}, "", all(401, 401), all(401, 401), all(403, 403)},
+
+	{"a page of another site", []func(*http.Request){with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "no-cors"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
+	{"a page of another port", []func(*http.Request){with("Sec-Fetch-Site", "same-site"), with("Sec-Fetch-Mode", "cors"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
+	{"a frame of another site", []func(*http.Request){with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "navigate"), with("Sec-Fetch-Dest", "iframe")}, "", otherSite, otherSite, otherSite},
+	{"another origin", []func(*http.Request){with("Origin", "https://evil.example.com"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
+	{"no origin that could be told", []func(*http.Request){with("Origin", "null"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
+	{"a link on another site", []func(*http.Request){with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "navigate"), with("Sec-Fetch-Dest", "document")}, "",
+		verdict{"api": 403, "change": 403, "callback": 403}, verdict{"api": 403, "page": 401, "change": 403, "callback": 403}, verdict{"api": 403, "change": 403, "callback": 403}},
+	{"our own page", []func(*http.Request){with("Sec-Fetch-Site", "same-origin"), with("Origin", "http://127.0.0.1:8377")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"our own page in an older browser", []func(*http.Request){with("Origin", "http://127.0.0.1:8377")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+	{"typed", []func(*http.Request){with("Sec-Fetch-Site", "none"), with("Sec-Fetch-Mode", "navigate")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
+}
+
 func TestWhoMay(t *testing.T) {
-	type verdict map[string]int // by class: the status if it is not what it is when allowed
-	const yes = 0
-	all := func(read, change int) verdict { return verdict{"api": read, "page": read, "change": change} }
-	otherSite := verdict{"api": 403, "page": 403, "change": 403, "callback": 403}
-	tests := []struct {
-		name    string
-		changes []func(*http.Request)
-		query   string
-		local   verdict // a token is set, and only this machine reaches the service
-		public  verdict // a token is set, and all can reach it
-		without verdict // no token is set, and only this machine reaches it
-	}{
-		{"no token", nil, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"localhost", []func(*http.Request){toHost("LocalHost:8377")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"no port", []func(*http.Request){toHost("localhost")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"another loopback address", []func(*http.Request){toHost("127.8.9.10:80"), fromPeer("127.3.2.1:5")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"IPv6", []func(*http.Request){toHost("[::1]:8377"), fromPeer("[::1]:50000")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"IPv6 without a port", []func(*http.Request){toHost("[::1]"), fromPeer("[::1]:50000")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"IPv4 in IPv6", []func(*http.Request){fromPeer("[::ffff:127.0.0.1]:50000")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-
-		{"from afar", []func(*http.Request){fromAfar}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"from afar, in the name of here", []func(*http.Request){fromPeer("192.0.2.7:1")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"from the same network, IPv6", []func(*http.Request){fromPeer("[fe80::1%eth0]:1")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"from nobody knows", []func(*http.Request){fromPeer("@")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"a name that was made to lead here", []func(*http.Request){toHost("evil.example.com:8377")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"a name like localhost", []func(*http.Request){toHost("localhost.evil.example.com")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"a name like an address", []func(*http.Request){toHost("127.0.0.1.evil.example.com:8377")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"a name before a port", []func(*http.Request){toHost("evil.example.com:127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"no name", []func(*http.Request){toHost("")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"X-Forwarded-For", []func(*http.Request){with("X-Forwarded-For", "127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"an empty X-Forwarded-For", []func(*http.Request){with("X-Forwarded-For", "")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"X-Forwarded-Host", []func(*http.Request){with("x-forwarded-host", "localhost")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"Forwarded", []func(*http.Request){with("Forwarded", "for=127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"X-Real-IP", []func(*http.Request){with("X-Real-IP", "127.0.0.1")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"Via", []func(*http.Request){with("Via", "1.1 proxy")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"a proxy that does not say so", []func(*http.Request){func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0 }}, "", all(401, 401), all(401, 401), all(403, 403)},
-
-		{"the token", []func(*http.Request){withBearer(rightToken)}, "", all(yes, yes), all(yes, yes), all(yes, 403)},
-		{"the token, from afar", []func(*http.Request){fromAfar, withBearer(rightToken)}, "", all(yes, yes), all(yes, yes), all(403, 403)},
-		{"the token, through a proxy", []func(*http.Request){fromAfar, withBearer(rightToken), with("X-Forwarded-For", "192.0.2.7")}, "", all(yes, yes), all(yes, yes), all(403, 403)},
-		{"the token as bearer in lower case", []func(*http.Request){fromAfar, with("Authorization", "bearer  "+rightToken)}, "", all(yes, yes), all(yes, yes), all(403, 403)},
-		{"a wrong token", []func(*http.Request){withBearer("wrong")}, "", all(401, 401), all(401, 401), all(yes, 403)},
-		{"a wrong token, from afar", []func(*http.Request){fromAfar, withBearer("wrong")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"the beginning of the token", []func(*http.Request){fromAfar, withBearer(rightToken[:len(rightToken)-1])}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"more than the token", []func(*http.Request){fromAfar, withBearer(rightToken + "x")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"an empty token", []func(*http.Request){fromAfar, with("Authorization", "Bearer ")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"another scheme", []func(*http.Request){fromAfar, with("Authorization", "Digest "+rightToken)}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"Basic", []func(*http.Request){fromAfar, func(r *http.Request) { r.SetBasicAuth("me", rightToken) }}, "", all(yes, 401), all(yes, 401), all(403, 403)},
-		{"Basic without a name", []func(*http.Request){fromAfar, func(r *http.Request) { r.SetBasicAuth("", rightToken) }}, "", all(yes, 401), all(yes, 401), all(403, 403)},
-		{"Basic, wrong", []func(*http.Request){func(r *http.Request) { r.SetBasicAuth(rightToken, "wrong") }}, "", all(401, 401), all(401, 401), all(yes, 403)},
-		{"Basic, malformed", []func(*http.Request){fromAfar, with("Authorization", "Basic !")}, "", all(401, 401), all(401, 401), all(403, 403)},
-		{"the token in the query", []func(*http.Request){fromAfar}, "token=" + rightToken + "&access_token=" + rightToken, all(401, 401), all(401, 401), all(403, 403)},
-		{"the token in a cookie", []func(*http.Request){fromAfar, with("Cookie", "token="+rightToken)}, "", all(401, 401), all(401, 401), all(403, 403)},
-
-		{"a page of another site", []func(*http.Request){with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "no-cors"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
-		{"a page of another port", []func(*http.Request){with("Sec-Fetch-Site", "same-site"), with("Sec-Fetch-Mode", "cors"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
-		{"a frame of another site", []func(*http.Request){with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "navigate"), with("Sec-Fetch-Dest", "iframe")}, "", otherSite, otherSite, otherSite},
-		{"another origin", []func(*http.Request){with("Origin", "https://evil.example.com"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
-		{"no origin that could be told", []func(*http.Request){with("Origin", "null"), withBearer(rightToken)}, "", otherSite, otherSite, otherSite},
-		{"a link on another site", []func(*http.Request){with("Sec-Fetch-Site", "cross-site"), with("Sec-Fetch-Mode", "navigate"), with("Sec-Fetch-Dest", "document")}, "",
-			verdict{"api": 403, "change": 403, "callback": 403}, verdict{"api": 403, "page": 401, "change": 403, "callback": 403}, verdict{"api": 403, "change": 403, "callback": 403}},
-		{"our own page", []func(*http.Request){with("Sec-Fetch-Site", "same-origin"), with("Origin", "http://127.0.0.1:8377")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"our own page in an older browser", []func(*http.Request){with("Origin", "http://127.0.0.1:8377")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-		{"typed", []func(*http.Request){with("Sec-Fetch-Site", "none"), with("Sec-Fetch-Mode", "navigate")}, "", all(yes, 401), all(401, 401), all(yes, 403)},
-	}
-	for _, test := range tests {
+	for _, test := range whoMay {
 		for service, want := range map[string]verdict{"local": test.local, "public": test.public, "without": test.without} {
 			f := newFake(t)
-			f.asked["r0"] = Asked{ID: "r0", State: "over"}
+			f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
 			opt := local(f)
 			opt.Local = service != "public"
 			if service == "without" {

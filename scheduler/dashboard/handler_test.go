@@ -13,11 +13,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"cwvault/scheduler/api"
 )
 
 func TestMethods(t *testing.T) {
 	f := newFake(t)
-	f.asked["r0"] = Asked{ID: "r0", State: "over"}
+	f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
 	h := newHandler(local(f), quick())
 	for _, e := range endpoints {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "EVERYTHING-THERE-IS"} {
@@ -41,7 +43,7 @@ func TestMethods(t *testing.T) {
 // TestHead: the same as GET, but for the body, which the server leaves out.
 func TestHead(t *testing.T) {
 	f := newFake(t)
-	f.asked["r0"] = Asked{ID: "r0"}
+	f.asked["r0"] = api.Asked{ID: "r0"}
 	h := newHandler(local(f), quick())
 	for _, e := range endpoints {
 		if e.method != "GET" {

@@ -29,31 +29,40 @@ type glance struct {
 // glanceOf says whether vault and ConnectWise are in step, and if not, why not.
 func glanceOf(s State) glance {
 	stale := !s.LastGood.IsZero() && isStale(s)
-	pending, blocked, failed := 0, 0, 0
-	if s.Look != nil {
-		pending, blocked, failed = len(s.Look.Pending.Steps), len(s.Look.Blocked), len(s.Look.Failed)
-	}
 	since := s.NotInStep
-	if since.IsZero() && pending > 0 {
+	if since.IsZero() && s.Look != nil && len(s.Look.Pending.Steps) > 0 {
 		since = s.Look.At
 	}
-	var g glance
+	g := glance{Reasons: reasonsOf(s, stale)}
 	switch {
 	case !since.IsZero():
-		g = glance{Class: "bad", Title: "Not in step", Since: since}
-		if s.LastError == "" && failed == 0 && !stale {
+		g.Class, g.Title, g.Since = "bad", "Not in step", since
+		if s.LastError == "" && !stale && (s.Look == nil || len(s.Look.Failed) == 0) {
 			g.Class = "warn" // it only waits for a person or for the next run
 		}
 	case stale:
-		g = glance{Class: "bad", Title: "Out of date", Since: s.Stale}
+		g.Class, g.Title, g.Since = "bad", "Out of date", s.Stale
 	case s.LastGood.IsZero() && s.LastError != "":
-		g = glance{Class: "bad", Title: "No run has succeeded yet"}
+		g.Class, g.Title = "bad", "No run has succeeded yet"
 	case s.LastGood.IsZero():
-		g = glance{Class: "none", Title: "Nothing is known yet"}
+		g.Class, g.Title = "none", "Nothing is known yet"
+		r := reason{Text: "The first run will show."}
+		if !s.LastAttempt.IsZero() {
+			r.Text = "The first run of this service has not finished yet."
+		}
+		g.Reasons = append(g.Reasons, r)
 	default:
-		g = glance{Class: "ok", Title: "In step"}
+		g.Class, g.Title = "ok", "In step"
+		if len(g.Reasons) > 0 {
+			g.Class = "warn"
+		}
 	}
-	add := func(r reason) { g.Reasons = append(g.Reasons, r) }
+	return g
+}
+
+// reasonsOf lists what is not as it should be.
+func reasonsOf(s State, stale bool) (list []reason) {
+	add := func(r reason) { list = append(list, r) }
 	if s.LastError != "" {
 		r := reason{Label: "Last run", Text: s.LastError}
 		if s.LastRun > 0 {
@@ -61,18 +70,8 @@ func glanceOf(s State) glance {
 		}
 		add(r)
 	}
-	if failed > 0 {
-		add(reason{Label: "Failed", Text: report.Count(failed, "step") + " failed", Link: "#plan"})
-	}
-	if blocked > 0 {
-		r := reason{Label: "Held", Text: report.Count(blocked, "step") + " held", Link: "#held"}
-		if slices.ContainsFunc(s.Look.Pending.Held, approvable) {
-			r.Label, r.Text = "Approval", report.Count(blocked, "step")+" waiting for a person to approve the plan"
-		}
-		add(r)
-	}
-	if n := pending - blocked - failed; n > 0 {
-		add(reason{Label: "Pending", Text: report.Count(n, "step") + " not made yet", Link: "#plan"})
+	if s.Look != nil {
+		list = append(list, pendingReasons(s.Look)...)
 	}
 	if s.Lease != "" {
 		add(reason{Label: "Lease", Text: "the last run could not get it: " + s.Lease})
@@ -88,17 +87,26 @@ func glanceOf(s State) glance {
 	if stale {
 		add(reason{Label: "Stale", Text: "the last good run is more than three intervals old", At: s.LastGood})
 	}
-	if g.Class == "ok" && len(g.Reasons) > 0 {
-		g.Class = "warn"
+	return list
+}
+
+// pendingReasons says why steps are pending.
+func pendingReasons(look *Look) (list []reason) {
+	blocked, failed := len(look.Blocked), len(look.Failed)
+	if failed > 0 {
+		list = append(list, reason{Label: "Failed", Text: report.Count(failed, "step") + " failed", Link: "#plan"})
 	}
-	if g.Class == "none" {
-		text := "The first run will show."
-		if !s.LastAttempt.IsZero() {
-			text = "The first run of this service has not finished yet."
+	if blocked > 0 {
+		r := reason{Label: "Held", Text: report.Count(blocked, "step") + " held", Link: "#held"}
+		if slices.ContainsFunc(look.Pending.Held, approvable) {
+			r.Label, r.Text = "Approval", report.Count(blocked, "step")+" waiting for a person to approve the plan"
 		}
-		add(reason{Text: text})
+		list = append(list, r)
 	}
-	return g
+	if n := len(look.Pending.Steps) - blocked - failed; n > 0 {
+		list = append(list, reason{Label: "Pending", Text: report.Count(n, "step") + " not made yet", Link: "#plan"})
+	}
+	return list
 }
 
 // heldItems is how many of the held things of one code the page shows.

@@ -18,6 +18,8 @@ import (
 
 	"cwvault/sync"
 	"cwvault/sync/report"
+
+	"cwvault/scheduler/api"
 )
 
 func TestShortened(t *testing.T) {
@@ -58,51 +60,54 @@ func TestWords(t *testing.T) {
 	}
 }
 
+const broken = "connection refused"
+
+var glanceTests = map[string]struct {
+	change func(*State)
+	class  string
+	title  string
+	since  time.Time
+	labels []string
+}{
+	"in step":       {func(*State) {}, "ok", "In step", time.Time{}, nil},
+	"after a start": {func(s *State) { s.Look = nil }, "ok", "In step", time.Time{}, nil},
+	"nothing yet":   {func(s *State) { *s = State{Now: noon} }, "none", "Nothing is known yet", time.Time{}, []string{""}},
+	"first run failed": {func(s *State) {
+		*s = State{Now: noon, LastAttempt: noon, NotInStep: noon, LastError: broken, ConnectWise: Reach{noon, broken}}
+	}, "bad", "Not in step", noon, []string{"Last run", "ConnectWise"}},
+	"no good run ever": {func(s *State) { *s = State{Now: noon, LastAttempt: noon, LastError: broken} },
+		"bad", "No run has succeeded yet", time.Time{}, []string{"Last run"}},
+	"ConnectWise is down":     {func(s *State) { s.ConnectWise.Error = broken }, "warn", "In step", time.Time{}, []string{"ConnectWise"}},
+	"the vault is down":       {func(s *State) { s.VaultServer.Error = broken }, "warn", "In step", time.Time{}, []string{"Vault"}},
+	"another holds the lease": {func(s *State) { s.Lease = "pid 7 on host b" }, "warn", "In step", time.Time{}, []string{"Lease"}},
+	"stale":                   {func(s *State) { s.Stale = noon }, "bad", "Out of date", noon, []string{"Stale"}},
+	"not stale yet":           {func(s *State) { s.Stale = noon.Add(1) }, "ok", "In step", time.Time{}, nil},
+	"a guard holds": {func(s *State) {
+		s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+		s.Look.Blocked["company/1"] = true
+		s.Look.Pending.Held = []sync.Held{{Code: sync.HeldGuardMoves, Key: "company/1"}}
+	}, "warn", "Not in step", noon, []string{"Approval"}},
+	"something else holds": {func(s *State) {
+		s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+		s.Look.Blocked["company/1"] = true
+		s.Look.Pending.Held = []sync.Held{{Code: sync.HeldAccessWidens, Key: "company/1"}}
+	}, "warn", "Not in step", noon, []string{"Held"}},
+	"steps are left": {func(s *State) {
+		s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+	}, "warn", "Not in step", noon, []string{"Pending"}},
+	"steps are left, and the service has not noticed": {func(s *State) {
+		s.Look = newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+	}, "warn", "Not in step", noon.Add(-10 * time.Minute), []string{"Pending"}},
+	"a step failed": {func(s *State) {
+		s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
+		s.Look.Failed["company/1"] = broken
+	}, "bad", "Not in step", noon, []string{"Failed"}},
+	"all at once": {func(s *State) { *s = busyDay(); s.Lease = "x"; s.ConnectWise.Error = broken }, "bad", "Not in step", busyDay().NotInStep,
+		[]string{"Last run", "Failed", "Approval", "Pending", "Lease", "ConnectWise", "Vault", "Stale"}},
+}
+
 func TestGlance(t *testing.T) {
-	broken := errors.New("connection refused").Error()
-	for name, test := range map[string]struct {
-		change func(*State)
-		class  string
-		title  string
-		since  time.Time
-		labels []string
-	}{
-		"in step":       {func(*State) {}, "ok", "In step", time.Time{}, nil},
-		"after a start": {func(s *State) { s.Look = nil }, "ok", "In step", time.Time{}, nil},
-		"nothing yet":   {func(s *State) { *s = State{Now: noon} }, "none", "Nothing is known yet", time.Time{}, []string{""}},
-		"first run failed": {func(s *State) {
-			*s = State{Now: noon, LastAttempt: noon, NotInStep: noon, LastError: broken, ConnectWise: Reach{noon, broken}}
-		}, "bad", "Not in step", noon, []string{"Last run", "ConnectWise"}},
-		"no good run ever": {func(s *State) { *s = State{Now: noon, LastAttempt: noon, LastError: broken} },
-			"bad", "No run has succeeded yet", time.Time{}, []string{"Last run"}},
-		"ConnectWise is down":     {func(s *State) { s.ConnectWise.Error = broken }, "warn", "In step", time.Time{}, []string{"ConnectWise"}},
-		"the vault is down":       {func(s *State) { s.VaultServer.Error = broken }, "warn", "In step", time.Time{}, []string{"Vault"}},
-		"another holds the lease": {func(s *State) { s.Lease = "pid 7 on host b" }, "warn", "In step", time.Time{}, []string{"Lease"}},
-		"stale":                   {func(s *State) { s.Stale = noon }, "bad", "Out of date", noon, []string{"Stale"}},
-		"not stale yet":           {func(s *State) { s.Stale = noon.Add(1) }, "ok", "In step", time.Time{}, nil},
-		"a guard holds": {func(s *State) {
-			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
-			s.Look.Blocked["company/1"] = true
-			s.Look.Pending.Held = []sync.Held{{Code: sync.HeldGuardMoves, Key: "company/1"}}
-		}, "warn", "Not in step", noon, []string{"Approval"}},
-		"something else holds": {func(s *State) {
-			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
-			s.Look.Blocked["company/1"] = true
-			s.Look.Pending.Held = []sync.Held{{Code: sync.HeldAccessWidens, Key: "company/1"}}
-		}, "warn", "Not in step", noon, []string{"Held"}},
-		"steps are left": {func(s *State) {
-			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
-		}, "warn", "Not in step", noon, []string{"Pending"}},
-		"steps are left, and the service has not noticed": {func(s *State) {
-			s.Look = newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
-		}, "warn", "Not in step", noon.Add(-10 * time.Minute), []string{"Pending"}},
-		"a step failed": {func(s *State) {
-			s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
-			s.Look.Failed["company/1"] = broken
-		}, "bad", "Not in step", noon, []string{"Failed"}},
-		"all at once": {func(s *State) { *s = busyDay(); s.Lease = "x"; s.ConnectWise.Error = broken }, "bad", "Not in step", busyDay().NotInStep,
-			[]string{"Last run", "Failed", "Approval", "Pending", "Lease", "ConnectWise", "Vault", "Stale"}},
-	} {
+	for name, test := range glanceTests {
 		t.Run(name, func(t *testing.T) {
 			s := inStep()
 			test.change(&s)
@@ -223,64 +228,85 @@ func checkMarkup(t *testing.T, body string) {
 	}
 }
 
+func runningState() State {
+	s := inStep()
+	s.Scheduler.Running.Start, s.Scheduler.Running.Trigger = noon.Add(-time.Minute), "schedule"
+	s.Scheduler.Waiting = "api"
+	return s
+}
+
+func countedState() State {
+	s := runningState()
+	s.Progress = Progress{Run: 80, Done: 431, Total: 1200}
+	return s
+}
+
+func failedState() State {
+	s := inStep()
+	s.NotInStep, s.LastError = noon.Add(-time.Hour), "list companies: 503\ntried 5 times"
+	return s
+}
+
+func staleState() State {
+	s := inStep()
+	s.Stale = noon.Add(-time.Hour)
+	return s
+}
+
+func largeState() State {
+	s := inStep()
+	s.Look, s.NotInStep = largeLook(10000, 7), noon
+	for _, step := range s.Look.Pending.Steps {
+		s.Look.Blocked[step.Key] = true
+		s.Look.Pending.Held = append(s.Look.Pending.Held, sync.Held{Code: sync.HeldGuardMoves, Key: step.Key, Company: step.Company, Path: step.From, Reason: "too many"})
+		s.Look.Pending.Departed = append(s.Look.Pending.Departed, sync.Departed{Key: step.Key, Path: step.From, Reason: "gone"})
+	}
+	s.Look.Pending.Counts.Departed = 10000
+	return s
+}
+
+var pageTests = map[string]struct {
+	state State
+	path  string
+	code  int
+	want  []string
+}{
+	"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will show", "none scheduled", "not tried yet"}},
+	"in step": {inStep(), "/", 200, []string{"In step", "as of 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
+		"327 in ConnectWise", "Nothing to do", "Nothing is held", "Runs 40 to 79", "Older runs", "Updated 2026-11-22 12:00 UTC"}},
+	"reading": {runningState(), "/", 200, []string{"A run is in progress", "by schedule", "reading ConnectWise and the vault", "at once (api), then"}},
+	"running": {countedState(), "/", 200, []string{"run 80", "431 of 1,200 steps"}},
+	"failed":  {failedState(), "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
+	"stale":   {staleState(), "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals old"}},
+	"a busy day": {busyDay(), "/", 200, []string{"12 steps waiting for a person to approve the plan", "1 step failed", "Vault: the last request failed", "connection refused",
+		"Too many departures wait for approval 12", "What to do: Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 3f9c0d5e7a11b2c4.", "and 2 more", "Nobody Knows What This Is",
+		"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets in it", "gives access to Helpdesk (View), Field engineers (Edit)",
+		"via the temporary name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "I have reviewed the plan 3f9c0d5e7a11 and approve it"}},
+	"10,000 steps":        {largeState(), "/", 200, []string{"Pending plan 10,000", "Held 10,000", "Departed 10,000", "more here", "The whole plan as JSON", "and 9,990 more", "and 9,980 more"}},
+	"search":              {busyDay(), "/?q=family", 200, []string{"Companies for “ family ”", "Alder Family Practice", "Bluestone Family Practice"}},
+	"search for nothing":  {busyDay(), "/?q=xyzzy", 200, []string{"Companies for “ xyzzy ”", "No match."}},
+	"search too early":    {State{Now: noon}, "/?q=family", 200, []string{"has not read the companies yet"}},
+	"search for much":     {largeState(), "/?q=company", 200, []string{"There are more"}},
+	"older runs":          {inStep(), "/?before=50", 200, []string{"Runs before run 50", "Newest runs", "Older runs", "Runs 10 to 49"}},
+	"the oldest runs":     {inStep(), "/?before=2", 200, []string{"1 run before run 2, newest first", "Newest runs"}},
+	"no older runs":       {inStep(), "/?before=1", 200, []string{"None before run 1", "Newest runs"}},
+	"before nonsense":     {inStep(), "/?before=x", 200, []string{"Runs 40 to 79"}},
+	"a run":               {busyDay(), "/runs/79", 200, []string{"Run 79 partial", "Took 4 s", "Not completed 2", "403 Access denied", "Steps 16", "Held in this run 15", "7 new"}},
+	"a run of many steps": {largeState(), "/runs/79?from=1", 200, []string{"Steps 0 None."}},
+	"a run without steps": {inStep(), "/runs/74", 200, []string{"Run 74 failed", "503 Service Unavailable tried 5 times", "Steps 0 None."}},
+	"no such run":         {inStep(), "/runs/4711", 404, []string{"No such run"}},
+	"no number of a run":  {inStep(), "/runs/-1", 404, []string{"A run has a number"}},
+	"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
+		"cwvault explain 250", "Resync this company"}},
+	"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type 1", "Give the company a type"}},
+	"no such company":   {busyDay(), "/companies/4711", 404, []string{"No such company"}},
+	"no company id":     {busyDay(), "/companies/x", 404, []string{"No such company"}},
+	"company too early": {State{Now: noon}, "/companies/1", 404, []string{"Nothing is known yet"}},
+}
+
 // TestPagesOfEveryState asks for each page in each state of a service.
 func TestPagesOfEveryState(t *testing.T) {
-	running := inStep()
-	running.Scheduler.Running.Start, running.Scheduler.Running.Trigger = noon.Add(-time.Minute), "schedule"
-	running.Scheduler.Waiting = "api"
-	counted := running
-	counted.Progress = Progress{Run: 80, Done: 431, Total: 1200}
-	failed := inStep()
-	failed.NotInStep, failed.LastError = noon.Add(-time.Hour), "list companies: 503\ntried 5 times"
-	stale := inStep()
-	stale.Stale = noon.Add(-time.Hour)
-	large := inStep()
-	large.Look, large.NotInStep = largeLook(10000, 7), noon
-	for _, s := range large.Look.Pending.Steps {
-		large.Look.Blocked[s.Key] = true
-		large.Look.Pending.Held = append(large.Look.Pending.Held, sync.Held{Code: sync.HeldGuardMoves, Key: s.Key, Company: s.Company, Path: s.From, Reason: "too many"})
-		large.Look.Pending.Departed = append(large.Look.Pending.Departed, sync.Departed{Key: s.Key, Path: s.From, Reason: "gone"})
-	}
-	large.Look.Pending.Counts.Departed = 10000
-
-	for name, test := range map[string]struct {
-		state State
-		path  string
-		code  int
-		want  []string
-	}{
-		"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will show", "none scheduled", "not tried yet"}},
-		"in step": {inStep(), "/", 200, []string{"In step", "as of 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
-			"327 in ConnectWise", "Nothing to do", "Nothing is held", "Runs 40 to 79", "Older runs", "Updated 2026-11-22 12:00 UTC"}},
-		"reading": {running, "/", 200, []string{"A run is in progress", "by schedule", "reading ConnectWise and the vault", "at once (api), then"}},
-		"running": {counted, "/", 200, []string{"run 80", "431 of 1,200 steps"}},
-		"failed":  {failed, "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
-		"stale":   {stale, "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals old"}},
-		"a busy day": {busyDay(), "/", 200, []string{"12 steps waiting for a person to approve the plan", "1 step failed", "Vault: the last request failed", "connection refused",
-			"Too many departures wait for approval 12", "What to do: Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 3f9c0d5e7a11b2c4.", "and 2 more", "Nobody Knows What This Is",
-			"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets in it", "gives access to Helpdesk (View), Field engineers (Edit)",
-			"via the temporary name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "I have reviewed the plan 3f9c0d5e7a11 and approve it"}},
-		"10,000 steps":        {large, "/", 200, []string{"Pending plan 10,000", "Held 10,000", "Departed 10,000", "more here", "The whole plan as JSON", "and 9,990 more", "and 9,980 more"}},
-		"search":              {busyDay(), "/?q=family", 200, []string{"Companies for “ family ”", "Alder Family Practice", "Bluestone Family Practice"}},
-		"search for nothing":  {busyDay(), "/?q=xyzzy", 200, []string{"Companies for “ xyzzy ”", "No match."}},
-		"search too early":    {State{Now: noon}, "/?q=family", 200, []string{"has not read the companies yet"}},
-		"search for much":     {large, "/?q=company", 200, []string{"There are more"}},
-		"older runs":          {inStep(), "/?before=50", 200, []string{"Runs before run 50", "Newest runs", "Older runs", "Runs 10 to 49"}},
-		"the oldest runs":     {inStep(), "/?before=2", 200, []string{"1 run before run 2, newest first", "Newest runs"}},
-		"no older runs":       {inStep(), "/?before=1", 200, []string{"None before run 1", "Newest runs"}},
-		"before nonsense":     {inStep(), "/?before=x", 200, []string{"Runs 40 to 79"}},
-		"a run":               {busyDay(), "/runs/79", 200, []string{"Run 79 partial", "Took 4 s", "Not completed 2", "403 Access denied", "Steps 16", "Held in this run 15", "7 new"}},
-		"a run of many steps": {large, "/runs/79?from=1", 200, []string{"Steps 0 None."}},
-		"a run without steps": {inStep(), "/runs/74", 200, []string{"Run 74 failed", "503 Service Unavailable tried 5 times", "Steps 0 None."}},
-		"no such run":         {inStep(), "/runs/4711", 404, []string{"No such run"}},
-		"no number of a run":  {inStep(), "/runs/-1", 404, []string{"A run has a number"}},
-		"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
-			"cwvault explain 250", "Resync this company"}},
-		"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type 1", "Give the company a type"}},
-		"no such company":   {busyDay(), "/companies/4711", 404, []string{"No such company"}},
-		"no company id":     {busyDay(), "/companies/x", 404, []string{"No such company"}},
-		"company too early": {State{Now: noon}, "/companies/1", 404, []string{"Nothing is known yet"}},
-	} {
+	for name, test := range pageTests {
 		t.Run(name, func(t *testing.T) {
 			_, h := newWorld(t, test.state)
 			w := do(h, "GET", test.path, "")
@@ -390,7 +416,7 @@ func TestFormsAsk(t *testing.T) {
 			t.Errorf("%d %s %s", w.Code, w.Header(), w.Body)
 		}
 	}
-	want := []Request{{Approve: "3f9c0d5e7a11b2c4"}, {Companies: []string{"250"}}}
+	want := []api.Request{{Approve: "3f9c0d5e7a11b2c4"}, {Companies: []string{"250"}}}
 	if diff := cmp.Diff(want, f.requests()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -475,7 +501,7 @@ func TestPagesAtOnce(t *testing.T) {
 func BenchmarkPage(b *testing.B) {
 	state := inStep()
 	state.Look = largeLook(10000, 40)
-	f := &fakeService{asked: map[string]Asked{}, reports: manyRuns(79), state: state}
+	f := &fakeService{asked: map[string]api.Asked{}, reports: manyRuns(79), state: state}
 	h := newHandler(local(f), defaultLimits)
 	get := func(b *testing.B, path string) {
 		if w := do(h, "GET", path, ""); w.Code != 200 || w.Body.Len() < 10000 {

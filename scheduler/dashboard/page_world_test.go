@@ -94,16 +94,7 @@ func busyDay() State {
 	)
 	look.Pending.Departed = []sync.Departed{{Key: "company/9", FolderID: "9", Path: active + "Quayside Manufacturing", Reason: "deleted in ConnectWise, or no longer visible to the API member"}}
 	look.Pending.Counts = sync.Counts{Held: len(look.Pending.Held), Departed: 1}
-	for i := range look.Pending.Steps {
-		if s := &look.Pending.Steps[i]; s.Company != nil {
-			look.Companies = append(look.Companies, report.Company{ID: s.Company.ID, Identifier: s.Company.Identifier, Name: s.Company.Name, Listed: true,
-				Status: sync.Ref{ID: 1, Name: "Active"}, Types: []sync.Ref{{ID: 1, Name: "Customer"}},
-				BelongsIn: `\Clients\Customer\Active`, Structure: `$TYPE\$STATUS`, Step: s, PlanID: look.Pending.ID})
-		}
-	}
-	nobody := slices.IndexFunc(look.Pending.Held, func(h sync.Held) bool { return h.Key == "company/272" })
-	look.Companies = append(look.Companies, report.Company{ID: 272, Identifier: "nobody", Name: "Nobody Knows What This Is", Listed: true,
-		Path: `\Clients\Nobody Knows What This Is`, FolderID: "272", Held: &look.Pending.Held[nobody], PlanID: look.Pending.ID})
+	look.Companies = companiesOf(look)
 
 	s := inStep()
 	s.Look = look
@@ -113,6 +104,21 @@ func busyDay() State {
 	s.VaultServer.Error = "Get https://vault.example.com/SecretServer/api/v1/version: connection refused"
 	s.Scheduler.Missed = 2
 	return s
+}
+
+// companiesOf are the companies of busyDay.
+func companiesOf(look *Look) (list []report.Company) {
+	for i := range look.Pending.Steps {
+		if s := &look.Pending.Steps[i]; s.Company != nil {
+			list = append(list, report.Company{ID: s.Company.ID, Identifier: s.Company.Identifier, Name: s.Company.Name, Listed: true,
+				Status: sync.Ref{ID: 1, Name: "Active"}, Types: []sync.Ref{{ID: 1, Name: "Customer"}},
+				BelongsIn: `\Clients\Customer\Active`, Structure: `$TYPE\$STATUS`, Step: s, PlanID: look.Pending.ID})
+		}
+	}
+	nobody := slices.IndexFunc(look.Pending.Held, func(h sync.Held) bool { return h.Key == "company/272" })
+	list = append(list, report.Company{ID: 272, Identifier: "nobody", Name: "Nobody Knows What This Is", Listed: true,
+		Path: `\Clients\Nobody Knows What This Is`, FolderID: "272", Held: &look.Pending.Held[nobody], PlanID: look.Pending.ID})
+	return list
 }
 
 // largeLook is a look with so many steps in so many group folders.

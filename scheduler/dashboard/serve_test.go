@@ -526,19 +526,8 @@ func TestShutdownEnds(t *testing.T) {
 // TestManyRequests: many requests while runs go on, without an error. With
 // CWVAULT_TEST_MEASURE=1 they are ten thousand, and leave nothing in memory.
 func TestManyRequests(t *testing.T) {
-	f := newFake(t)
-	f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
-	companies := make([]report.Company, 10_000)
-	for i := range companies {
-		companies[i] = report.Company{ID: i + 1, Identifier: fmt.Sprintf("company%d", i), Name: fmt.Sprintf("Company No. %d", i), Path: fmt.Sprintf(`\Clients\Customer\Active\Company No. %d`, i), FolderID: "1"}
-	}
-	companies[249].Identifier = "alovet"
-	look := *f.state.Look
-	look.Companies = companies
-	f.state.Look = &look
-	h := newHandler(local(f), defaultLimits)
+	h, look := crowdedHandler(t)
 	addr, _ := listen(t, h)
-
 	var targets []string
 	for _, e := range endpoints {
 		if e.method == "GET" {
@@ -556,19 +545,7 @@ func TestManyRequests(t *testing.T) {
 	transport := &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
-	get := func(target string) (time.Duration, error) {
-		began := time.Now()
-		resp, err := client.Get("http://" + addr + target)
-		if err != nil {
-			return 0, err
-		}
-		defer resp.Body.Close()
-		n, err := io.Copy(io.Discard, resp.Body)
-		if err != nil || resp.StatusCode != 200 || n == 0 {
-			return 0, fmt.Errorf("%s: %s, %d bytes, %v", target, resp.Status, n, err)
-		}
-		return time.Since(began), nil
-	}
+	get := func(target string) (time.Duration, error) { return timedGet(client, "http://"+addr+target) }
 	for _, target := range targets { // what is made once is not a leak
 		if _, err := get(target); err != nil {
 			t.Fatal(err)
@@ -576,21 +553,7 @@ func TestManyRequests(t *testing.T) {
 	}
 	heap := heapInUse()
 
-	over := make(chan struct{})
-	var runs gosync.WaitGroup
-	runs.Go(func() { // runs go on
-		for n := int64(13); ; n++ {
-			select {
-			case <-over:
-				return
-			case <-time.After(time.Millisecond):
-			}
-			next := look
-			next.Run = n
-			f.set(func(s *State) { s.Look, s.LastRun, s.LastGood = &next, n, s.Now })
-			h.Metrics.RunEnded("done", time.Second)
-		}
-	})
+	stop := runsGoOn(h, look)
 	var next atomic.Int64
 	took := make([]time.Duration, requests)
 	var all gosync.WaitGroup
@@ -606,13 +569,62 @@ func TestManyRequests(t *testing.T) {
 		})
 	}
 	all.Wait()
-	close(over)
-	runs.Wait()
+	stop()
 	slices.Sort(took)
 	t.Logf("%d requests by %d clients: p50 %v, p99 %v, slowest %v", requests, clients, took[requests/2], took[requests*99/100], took[requests-1])
 	if after := heapInUse(); measure && after > heap+16<<20 {
 		t.Errorf("the heap grew from %d to %d KB", heap>>10, after>>10)
 	}
+}
+
+// timedGet returns how long a whole answer took.
+func timedGet(client *http.Client, url string) (time.Duration, error) {
+	began := time.Now()
+	resp, err := client.Get(url)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err != nil || resp.StatusCode != 200 || n == 0 {
+		return 0, fmt.Errorf("%s: %s, %d bytes, %v", url, resp.Status, n, err)
+	}
+	return time.Since(began), nil
+}
+
+// crowdedHandler serves ten thousand companies.
+func crowdedHandler(t *testing.T) (*handler, Look) {
+	f := newFake(t)
+	f.asked["r0"] = api.Asked{ID: "r0", State: api.Over}
+	look := *f.state.Look
+	look.Companies = make([]report.Company, 10_000)
+	for i := range look.Companies {
+		name := fmt.Sprintf("Company No. %d", i)
+		look.Companies[i] = report.Company{ID: i + 1, Identifier: fmt.Sprintf("company%d", i), Name: name, Path: `\Clients\Customer\Active\` + name, FolderID: "1"}
+	}
+	look.Companies[249].Identifier = "alovet"
+	f.state.Look = &look
+	return newHandler(local(f), defaultLimits), look
+}
+
+// runsGoOn makes one run after the other until stop is called.
+func runsGoOn(h *handler, look Look) (stop func()) {
+	over := make(chan struct{})
+	var runs gosync.WaitGroup
+	runs.Go(func() {
+		for n := int64(13); ; n++ {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			next := look
+			next.Run = n
+			h.Service.(*fakeService).set(func(s *State) { s.Look, s.LastRun, s.LastGood = &next, n, s.Now })
+			h.Metrics.RunEnded(report.Done, time.Second)
+		}
+	})
+	return func() { close(over); runs.Wait() }
 }
 
 // heapInUse returns the bytes that are not garbage.

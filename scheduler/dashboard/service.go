@@ -10,8 +10,8 @@ import (
 	"cwvault/sync/report"
 )
 
-// A Service is what the pages and the API show and steer. Its methods may be
-// called from several goroutines at once and end with ctx.
+// A Service is what the pages and the API show and steer. Several goroutines may
+// call its methods at once. They end when ctx does.
 type Service interface {
 	// State returns what is known at this moment, without asking anybody.
 	State() State
@@ -44,27 +44,26 @@ type State struct {
 	// Schedule is the setting, in TimeZone.
 	Schedule, TimeZone string
 	Scheduler          scheduler.Status
-	// LastAttempt is the last full run that began, of this service or of the
-	// one before it; zero if there was none.
+	// LastAttempt is when the last full run began, of this service or of the one
+	// before it; zero if there was none.
 	LastAttempt time.Time
-	// LastGood is when the last full run began that made all that it had to;
-	// zero if there was none. Stale is when that is too long ago: at the third
-	// scheduled time after it, or after the start of a service that has had none.
+	// LastGood is when the last full run began that succeeded; zero if there was
+	// none. Stale is when that becomes too old: at the third scheduled time after
+	// it, or after the start of the service if no run has succeeded.
 	LastGood, Stale time.Time
-	// LastRun is the number of the newest run that is over; 0 if none.
+	// LastRun is the number of the newest finished run; 0 if there is none.
 	LastRun int64
-	// Progress is how far the run under way is; zero while it only reads.
+	// Progress is how far the present run is; zero while it only reads.
 	Progress Progress
-	// ConnectWise and VaultServer are how the last try to reach each went.
+	// ConnectWise and VaultServer are how the last request to each went.
 	ConnectWise, VaultServer Reach
-	// Lease is empty if the last run could have the lease, and otherwise says
-	// who held it.
+	// Lease says who held the lease when the last run needed it; empty if the
+	// run got it.
 	Lease string
-	// NotInStep is since when the vault is known to differ from what it should
-	// be (steps not made, or held by a guard, or runs that fail); zero while it
-	// is in step.
+	// NotInStep is since when the vault is known to differ from ConnectWise, or
+	// runs fail; zero while it is in step.
 	NotInStep time.Time
-	// LastError is why the last run failed or is partial; empty if it is done.
+	// LastError is why the last run failed or is partial; empty if it succeeded.
 	LastError string
 	// Look is what the last run saw; nil before the first one since the start.
 	Look *Look
@@ -76,32 +75,32 @@ type Progress struct {
 	Done, Total int
 }
 
-// Reach is how the last try to reach a server went.
+// Reach is how the last request to a server went.
 type Reach struct {
-	At    time.Time // zero: not tried yet
+	At    time.Time // zero: none was sent yet
 	Error string    // empty: it answered
 }
 
-// Look is what a run saw on both sides, and what it left to be done.
+// Look is what a run saw on both sides, and what it left to do.
 type Look struct {
 	Run int64     // 0 if it failed
 	At  time.Time // when it began
-	// Pending holds what is still to be done: the steps that were not made or
-	// that a guard holds, what is held and who has departed.
+	// Pending is what remains: the steps that were not made, what is held and
+	// who has departed.
 	Pending sync.Plan
-	// Blocked are the steps of Pending that a guard holds, and Failed those
-	// that did not work, with the error.
+	// Blocked are the steps of Pending that are held, and Failed those that
+	// failed, with the error.
 	Blocked map[sync.Key]bool
 	Failed  map[sync.Key]string
 	// Companies are all that ConnectWise lists, and those that are gone there
 	// and still have a folder, in order of their names.
 	Companies []report.Company
 	// Listed is how many companies ConnectWise lists, Managed how many company
-	// folders are kept.
+	// folders cwvault manages.
 	Listed, Managed int
 }
 
-// remaining is what the look left to be done.
+// remaining is what the run left to do.
 func (l *Look) remaining() report.Remaining {
 	return report.Remaining{Plan: l.Pending, Blocked: l.Blocked, Failed: l.Failed}
 }

@@ -59,48 +59,57 @@ func drawTree(t Tree) string {
 	return b.String()
 }
 
-func TestTree(t *testing.T) {
-	blocked := func(rest Remaining, keys ...sync.Key) Remaining {
-		for _, k := range keys {
-			rest.Blocked[k] = true
-		}
-		return rest
+// blocked marks steps as held.
+func blocked(rest Remaining, keys ...sync.Key) Remaining {
+	for _, k := range keys {
+		rest.Blocked[k] = true
 	}
-	failed := remaining(
+	return rest
+}
+
+// oneFailed has a step that is made, one that failed and one that is held.
+func oneFailed() Remaining {
+	rest := remaining(
 		stepOf(sync.OpCreate, "company/1", "", `\Clients\A\Alpha`, ""),
 		stepOf(sync.OpCreate, "company/2", "", `\Clients\A\Omega`, ""),
 		stepOf(sync.OpCreate, "company/3", "", `\Clients\A\Psi`, ""),
 	)
-	failed.Failed["company/2"] = "no right"
-	blocked(failed, "company/3")
-	atTop := remaining(stepOf(sync.OpCreate, "company/1", "", `\Alpha`, ""))
-	atTop.Plan.Root = `\`
+	rest.Failed["company/2"] = "no right"
+	return blocked(rest, "company/3")
+}
 
-	for name, test := range map[string]struct {
-		rest  Remaining
-		limit int
-		want  string
-	}{
-		"nothing": {remaining(), 100, `
+// atTop has no folder above its companies.
+func atTop() Remaining {
+	rest := remaining(stepOf(sync.OpCreate, "company/1", "", `\Alpha`, ""))
+	rest.Plan.Root = `\`
+	return rest
+}
+
+var treeTests = map[string]struct {
+	rest  Remaining
+	limit int
+	want  string
+}{
+	"nothing": {remaining(), 100, `
 ()
 \Clients ()
 `},
-		"levels that only lead on are one line": {remaining(
-			stepOf(sync.OpCreate, "company/1", "", `\Clients\Customer\Active\beta`, ""),
-			stepOf(sync.OpCreate, "company/2", "", `\Clients\Customer\Active\Alpha`, ""),
-		), 100, `
+	"levels that only lead on are one line": {remaining(
+		stepOf(sync.OpCreate, "company/1", "", `\Clients\Customer\Active\beta`, ""),
+		stepOf(sync.OpCreate, "company/2", "", `\Clients\Customer\Active\Alpha`, ""),
+	), 100, `
 (+2)
 \Clients\Customer\Active (+2)
   + Alpha
   + beta
 `},
-		"a new folder is a line of its own, with what comes into it": {remaining(
-			stepOf(sync.OpCreate, "root", "", `\Clients`, ""),
-			stepOf(sync.OpCreate, "group/type:1", "", `\Clients\Customer`, ""),
-			stepOf(sync.OpCreate, "group/type:1/status:1", "", `\Clients\Customer\Active`, ""),
-			stepOf(sync.OpCreate, "company/1", "", `\Clients\Customer\Active\Alpha`, ""),
-			stepOf(sync.OpCreate, "group/type:2", "", `\Clients\Vendor`, ""),
-		), 100, `
+	"a new folder is a line of its own, with what comes into it": {remaining(
+		stepOf(sync.OpCreate, "root", "", `\Clients`, ""),
+		stepOf(sync.OpCreate, "group/type:1", "", `\Clients\Customer`, ""),
+		stepOf(sync.OpCreate, "group/type:1/status:1", "", `\Clients\Customer\Active`, ""),
+		stepOf(sync.OpCreate, "company/1", "", `\Clients\Customer\Active\Alpha`, ""),
+		stepOf(sync.OpCreate, "group/type:2", "", `\Clients\Vendor`, ""),
+	), 100, `
 (+5)
 + Clients (+4)
   + Vendor
@@ -108,12 +117,12 @@ func TestTree(t *testing.T) {
     + Active (+1)
       + Alpha
 `},
-		"both ends of a move are shown": {remaining(
-			stepOf(sync.OpMove, "company/1", `\Clients\Prospect\Active\Alpha`, `\Clients\Customer\Active\Alpha`, ""),
-			stepOf(sync.OpMove, "company/2", `\Clients\Prospect\Active\Beta`, `\Clients\Customer\Active\Beta, Inc.`, ""),
-			stepOf(sync.OpMove, "company/3", `\Clients\Gamma`, `\Clients\Customer\Active\Gamma`, ""),
-			stepOf(sync.OpArchive, "company/4", `\Clients\Customer\Active\Delta`, `\Clients\_Archive\Delta`, ""),
-		), 100, `
+	"both ends of a move are shown": {remaining(
+		stepOf(sync.OpMove, "company/1", `\Clients\Prospect\Active\Alpha`, `\Clients\Customer\Active\Alpha`, ""),
+		stepOf(sync.OpMove, "company/2", `\Clients\Prospect\Active\Beta`, `\Clients\Customer\Active\Beta, Inc.`, ""),
+		stepOf(sync.OpMove, "company/3", `\Clients\Gamma`, `\Clients\Customer\Active\Gamma`, ""),
+		stepOf(sync.OpArchive, "company/4", `\Clients\Customer\Active\Delta`, `\Clients\_Archive\Delta`, ""),
+	), 100, `
 (>3 v1)
 \Clients (>3 v1 <4)
   < Gamma | Customer\Active
@@ -128,11 +137,11 @@ func TestTree(t *testing.T) {
     < Alpha | Customer\Active
     < Beta | Customer\Active\Beta, Inc.
 `},
-		"what leaves a renamed folder leaves it under its new name": {remaining(
-			stepOf(sync.OpRename, "group/type:1/status:4", `\Clients\Customer\Inactive`, `\Clients\Customer\Former`, ""),
-			stepOf(sync.OpMove, "company/1", `\Clients\Customer\Inactive\Alpha`, `\Clients\Customer\Active\Alpha`, ""),
-			stepOf(sync.OpRename, "company/2", `\Clients\Customer\Inactive\Beta`, `\Clients\Customer\Former\Beta, Inc.`, ""),
-		), 100, `
+	"what leaves a renamed folder leaves it under its new name": {remaining(
+		stepOf(sync.OpRename, "group/type:1/status:4", `\Clients\Customer\Inactive`, `\Clients\Customer\Former`, ""),
+		stepOf(sync.OpMove, "company/1", `\Clients\Customer\Inactive\Alpha`, `\Clients\Customer\Active\Alpha`, ""),
+		stepOf(sync.OpRename, "company/2", `\Clients\Customer\Inactive\Beta`, `\Clients\Customer\Former\Beta, Inc.`, ""),
+	), 100, `
 (~2 >1)
 \Clients\Customer (~2 >1 <1)
   Active (>1)
@@ -141,10 +150,10 @@ func TestTree(t *testing.T) {
     ~ Beta, Inc. | Beta
     < Alpha | Customer\Active
 `},
-		"what leaves a folder below one that moves": {remaining(
-			stepOf(sync.OpMove, "group/type:1/status:4", `\Clients\A\B`, `\Clients\C\B`, ""),
-			stepOf(sync.OpMove, "company/1", `\Clients\A\B\D\Alpha`, `\Clients\E\Alpha`, ""),
-		), 100, `
+	"what leaves a folder below one that moves": {remaining(
+		stepOf(sync.OpMove, "group/type:1/status:4", `\Clients\A\B`, `\Clients\C\B`, ""),
+		stepOf(sync.OpMove, "company/1", `\Clients\A\B\D\Alpha`, `\Clients\E\Alpha`, ""),
+	), 100, `
 (>2)
 \Clients (>2 <2)
   A (<1)
@@ -156,48 +165,48 @@ func TestTree(t *testing.T) {
   E (>1)
     > Alpha | A\B\D
 `},
-		"a swap of names": {remaining(
-			stepOf(sync.OpRename, "company/1", `\Clients\Beta`, `\Clients\Alpha`, ""),
-			stepOf(sync.OpRename, "company/2", `\Clients\Alpha`, `\Clients\Beta`, ""),
-		), 100, `
+	"a swap of names": {remaining(
+		stepOf(sync.OpRename, "company/1", `\Clients\Beta`, `\Clients\Alpha`, ""),
+		stepOf(sync.OpRename, "company/2", `\Clients\Alpha`, `\Clients\Beta`, ""),
+	), 100, `
 (~2)
 \Clients (~2)
   ~ Alpha | Beta
   ~ Beta | Alpha
 `},
-		"failures and what is held come first": {failed, 100, `
+	"failures and what is held come first": {oneFailed(), 100, `
 (+3 !1 ×1)
 \Clients\A (+3 !1 ×1)
   + Omega | no right
   + Psi | held
   + Alpha
 `},
-		"the root of the vault": {atTop, 100, `
+	"the root of the vault": {atTop(), 100, `
 (+1)
 \ (+1)
   + Alpha
 `},
-		"a path that is not below the root": {remaining(
-			stepOf(sync.OpMove, "company/1", `\Elsewhere\Alpha`, `\Clients\Alpha`, ""),
-		), 100, `
+	"a path that is not below the root": {remaining(
+		stepOf(sync.OpMove, "company/1", `\Elsewhere\Alpha`, `\Clients\Alpha`, ""),
+	), 100, `
 (>1)
 \Clients (>1 <1)
   > Alpha | Elsewhere
   Elsewhere (<1)
     < Alpha | \Clients
 `},
-		"no path at all": {remaining(
-			stepOf(sync.OpMove, "company/1", ``, `\`, ""),
-		), 100, `
+	"no path at all": {remaining(
+		stepOf(sync.OpMove, "company/1", ``, `\`, ""),
+	), 100, `
 (>1)
 > \ | \Clients (<1)
   < \ | \Clients
 `},
-		"each folder shows as many as there is room for": {remaining(
-			stepOf(sync.OpCreate, "company/1", "", `\Clients\A\1`, ""), stepOf(sync.OpCreate, "company/2", "", `\Clients\A\2`, ""),
-			stepOf(sync.OpCreate, "company/3", "", `\Clients\A\3`, ""), stepOf(sync.OpCreate, "company/4", "", `\Clients\A\4`, ""),
-			stepOf(sync.OpCreate, "company/5", "", `\Clients\B\5`, ""), stepOf(sync.OpCreate, "company/6", "", `\Clients\A\6`, ""),
-		), 8, `
+	"each folder shows as many as there is room for": {remaining(
+		stepOf(sync.OpCreate, "company/1", "", `\Clients\A\1`, ""), stepOf(sync.OpCreate, "company/2", "", `\Clients\A\2`, ""),
+		stepOf(sync.OpCreate, "company/3", "", `\Clients\A\3`, ""), stepOf(sync.OpCreate, "company/4", "", `\Clients\A\4`, ""),
+		stepOf(sync.OpCreate, "company/5", "", `\Clients\B\5`, ""), stepOf(sync.OpCreate, "company/6", "", `\Clients\A\6`, ""),
+	), 8, `
 (+6)
 \Clients (+6)
   A (+5)
@@ -208,11 +217,11 @@ func TestTree(t *testing.T) {
   B (+1)
     + 5
 `},
-		"too many folders": {remaining(
-			stepOf(sync.OpCreate, "company/1", "", `\Clients\A\1`, ""), stepOf(sync.OpCreate, "company/2", "", `\Clients\B\2`, ""),
-			stepOf(sync.OpCreate, "company/3", "", `\Clients\C\3`, ""), stepOf(sync.OpCreate, "group/type:1", "", `\Clients\D`, ""),
-			stepOf(sync.OpCreate, "company/4", "", `\Clients\D\4`, ""),
-		), 3, `
+	"too many folders": {remaining(
+		stepOf(sync.OpCreate, "company/1", "", `\Clients\A\1`, ""), stepOf(sync.OpCreate, "company/2", "", `\Clients\B\2`, ""),
+		stepOf(sync.OpCreate, "company/3", "", `\Clients\C\3`, ""), stepOf(sync.OpCreate, "group/type:1", "", `\Clients\D`, ""),
+		stepOf(sync.OpCreate, "company/4", "", `\Clients\D\4`, ""),
+	), 3, `
 (+5)
 \Clients (+5)
   A (+1)
@@ -221,13 +230,16 @@ func TestTree(t *testing.T) {
     1 more
 cut 3
 `},
-		"numbers must do for all but what failed": {failed, 3, `
+	"numbers must do for all but what failed": {oneFailed(), 3, `
 (+3 !1 ×1)
 \Clients\A (+3 !1 ×1)
   + Omega | no right
   2 more
 `},
-	} {
+}
+
+func TestTree(t *testing.T) {
+	for name, test := range treeTests {
 		t.Run(name, func(t *testing.T) {
 			got := drawTree(MakeTree(test.rest, test.limit))
 			if diff := cmp.Diff(strings.TrimPrefix(test.want, "\n"), got); diff != "" {

@@ -147,7 +147,7 @@
   const progressOf = asked => {
     if (asked.state === "waiting") return "Requested. Waiting for its turn.";
     if (asked.state === "running") return asked.total ? `Running: ${asked.done ?? 0} of ${asked.total} steps.` : "Running: reading ConnectWise and the vault.";
-    return (asked.error ? "Over: " + plain(asked.error) : "Over: done.") + (asked.run ? ` Run ${asked.run}.` : "");
+    return (asked.error ? "Finished: " + plain(asked.error) : "Finished.") + (asked.run ? ` Run ${asked.run}.` : "");
   };
   document.addEventListener("submit", async event => {
     const form = event.target;
