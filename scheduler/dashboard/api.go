@@ -94,7 +94,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 
 var errNoLook = fmt.Errorf("%w: no run has compared the two sides since the service started", api.ErrNotFound)
 
-// plan answers with what is still to be done, as cwvault.plan/1.
+// plan answers with what a run left to do, as cwvault.plan/1.
 func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
 	look := h.Service.State().Look
 	if look == nil {

@@ -31,7 +31,7 @@ type chart struct {
 	Width, Height int
 	Changes       []chartBox
 	Durations     []chartBox
-	Troubles      []chartBox // a mark below each run that did not do all that it had to
+	Troubles      []chartBox // a mark below each run that did not complete
 	Most          int        // changes of the tallest column
 	Longest       time.Duration
 	Oldest        int64

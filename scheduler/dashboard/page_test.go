@@ -158,6 +158,36 @@ func TestHeldGroups(t *testing.T) {
 	}
 }
 
+// TestApprovalIsOffered only where it helps: some vaults hold what no approval
+// lets through.
+func TestApprovalIsOffered(t *testing.T) {
+	step := newStep(sync.OpMove, "company/1", `\Clients\A\Alpha`, `\Clients\B\Alpha`, "")
+	for name, test := range map[string]struct {
+		held sync.Held
+		want bool
+	}{
+		"too many moves":              {sync.Held{Code: sync.HeldGuardMoves, Key: step.Key}, true},
+		"wider access":                {sync.Held{Code: sync.HeldAccessWidens, Key: step.Key, Approvable: true}, true},
+		"wider access, but encrypted": {sync.Held{Code: sync.HeldAccessWidens, Key: step.Key}, false},
+		"no type":                     {sync.Held{Code: sync.HeldNoType, Key: step.Key}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := inStep()
+			state.Look, state.NotInStep = newLook(step), noon
+			state.Look.Blocked[step.Key] = true
+			state.Look.Pending.Held = []sync.Held{test.held}
+			_, h := newWorld(t, state)
+			w := do(h, "GET", "/", "")
+			form := strings.Contains(w.Body.String(), `name="approve" value="3f9c0d5e7a11b2c4"`)
+			chip := strings.Contains(text(w), string(test.held.Code)+" waits for approval")
+			head := strings.Contains(text(w), "1 step waiting for a person to approve the plan")
+			if form != test.want || chip != test.want || head != test.want {
+				t.Errorf("offered in the form: %v, at what is held: %v, at the top: %v; want %v", form, chip, head, test.want)
+			}
+		})
+	}
+}
+
 func TestRunPage(t *testing.T) {
 	run := report.Run{Number: 7}
 	for i := range 250 {
@@ -271,7 +301,7 @@ var pageTests = map[string]struct {
 	code  int
 	want  []string
 }{
-	"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will show", "none scheduled", "not tried yet"}},
+	"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will show", "none scheduled", "not contacted yet"}},
 	"in step": {inStep(), "/", 200, []string{"In step", "as of 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
 		"327 in ConnectWise", "Nothing to do", "Nothing is held", "Runs 40 to 79", "Older runs", "Updated 2026-11-22 12:00 UTC"}},
 	"reading": {runningState(), "/", 200, []string{"A run is in progress", "by schedule", "reading ConnectWise and the vault", "at once (api), then"}},

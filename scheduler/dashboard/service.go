@@ -21,7 +21,7 @@ type Service interface {
 	// Run returns one run, with its plan and a result for each step, or
 	// [api.ErrNotFound].
 	Run(ctx context.Context, number int64) (report.Run, error)
-	// Resync asks for a run, and returns at once. While a run is under way the
+	// Resync asks for a run, and returns at once. While a run is in progress the
 	// request waits for the next one; requests that fit together share a run.
 	// Its errors are [api.ErrInvalid] and [api.ErrTooMany].
 	Resync(ctx context.Context, r api.Request) (api.Asked, error)
