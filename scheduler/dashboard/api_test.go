@@ -176,7 +176,7 @@ func TestSearch(t *testing.T) {
 		{ID: 12, Identifier: "zeta2", Name: "Zeta 250 GmbH", Path: `\C\Customer\Zeta`},
 		{ID: 250, Identifier: "alovet", Name: "Alovet, Inc.", Path: `\C\Customer\Alovet, Inc.`},
 		{ID: 251, Identifier: "zeta", Name: "ÄRZTE Straße", Path: `\C\Prospect\Ärzte`},
-		{ID: 1250, Identifier: "x250", Name: "Four", Path: `\C\Customer\Four`},
+		{ID: 1250, Identifier: "x250", Name: "Four", Step: &sync.Step{To: `\C\Customer\Four`}}, // it has no folder yet
 	}
 	tests := []struct {
 		query string
