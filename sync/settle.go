@@ -1,366 +1,519 @@
 package sync
 
 import (
+	"container/heap"
 	"fmt"
 	"slices"
 	"strconv"
 )
 
-// settle gives every node its name and holds those that cannot have their
-// place. Holding a folder keeps a place occupied that others may have counted
-// on, so settle is called again until it returns false: nothing new is held.
-// The set of held nodes only grows, so that is soon.
-func (p *planner) settle() (again bool) {
-	before := p.fixedNodes()
-	p.claims = map[place]int32{}
-	p.claimedAt = slices.Repeat([]int32{-1}, len(p.folders))
-	for first := 0; first < len(p.groups); {
-		end := first + 1
-		for end < len(p.groups) && p.depth(end) == p.depth(first) {
-			end++
-		}
-		p.settleLevel(int32(first), int32(end))
-		first = end
-	}
-	p.settleLevel(int32(len(p.groups)), int32(len(p.nodes)))
-	if p.fixedNodes() == before {
-		p.keepDrift()
-		p.holdCycles()
-	}
-	return p.fixedNodes() != before
+// This file gives every node its name and holds those that cannot have a place.
+//
+// Nodes bid for places. A bid is made in a turn, and of all bids for a place
+// the one of the earliest turn has it. The order of turns is the order of
+// precedence: groups level by level, then the archive folder, then companies;
+// within such a level first choices, then the other names of those who lost
+// their first choice, then what both mean for adoption; and among equals the
+// node that comes first. Holding a folder keeps a place occupied that others
+// may have counted on, so they get another turn.
+//
+//   - It ends. Turns are taken in rounds. Within a round they are taken in
+//     ascending order and a turn only causes later ones, so each is taken at
+//     most once. Another round begins only after one that held a further node,
+//     and what is held stays held: there are at most len(nodes)+1 rounds.
+//   - The result is the only one. The order of turns does not depend on the
+//     order of the input nor on the order in which turns were asked for, and a
+//     turn whose answer cannot have changed may be taken again or left out.
+//     Answers depend on the bids for a place, on which folders stay at it and on
+//     the group's folder. So a turn is asked for again when the place goes to
+//     another bidder ([settler.bid], [settler.withdraw]), when a folder there is
+//     held ([settler.stay]) and when the group's folder changes
+//     ([settler.childrenAgain]).
+//   - No two folders get one place. There is one slot for each place, one bid
+//     has it, and only who has it takes it; and [settler.take] lets nobody take
+//     a place where another folder stays.
+//
+// Each hold asks for a fixed number of turns, but for the children of a group
+// that cannot be made, which are held for good then: the work grows with the
+// number of nodes and holds, whatever the order in which they are found.
+
+// outcome is what was decided for a node.
+type outcome struct {
+	name  string   // the name chosen for it
+	note  string   // why that name, where that needs saying
+	stays bool     // it is held or left alone: its folder stays where it is, and without one none is made
+	await bool     // held, but not for long as far as can be told: others wait for its place
+	adopt folderAt // an unmanaged folder to be marked as its own, or noFolder
 }
 
-func (p *planner) fixedNodes() int {
-	count := 0
-	for i := range p.nodes {
-		if p.nodes[i].fixed {
-			count++
-		}
-	}
-	return count
+// settled is a name for each node, and what is held.
+type settled struct {
+	*matched
+	outcomes []outcome
+	held     map[Key]Held
+
+	best  []turn            // the bid that has each slot, or noTurn
+	empty map[spot]slotAt   // slots of places where no folder is now
+	after map[slotAt][]turn // the other bids for a slot, in order
 }
 
-// depth is a group's level; the archive folder comes last, on its own.
-func (p *planner) depth(i int) int {
-	if int32(i) == p.archive {
-		return 1 << 30
-	}
-	d := 0
-	for g := p.groups[i].parent; g >= 0; g = p.groups[g].parent {
-		d++
-	}
-	return d
+// spot is a name in the folder of a group.
+type spot struct {
+	group  nodeAt
+	folded string
 }
 
-// settleLevel names the nodes first to end-1, which stand in order of
-// precedence. A held node has no new place, but keeps its claim to the name:
-// else a folder of that name, or a person who looks for it, would meet another
-// company's.
-func (p *planner) settleLevel(first, end int32) {
-	var losers []int32
-	contested := map[int32]bool{}
-	for i := first; i < end; i++ {
-		n := &p.nodes[i]
-		n.adopt = -1
-		if g := n.group; !n.fixed && g >= 0 && p.nodes[g].fixed && p.nodes[g].folder < 0 {
-			h := p.held[p.nodes[g].key]
-			p.holdLike(i, h, fmt.Sprintf("its group folder %q cannot be made: %s", p.groups[g].name, h.Reason))
-		}
-		if !n.fixed || n.name == "" {
-			n.name, n.note = p.plainName(i), ""
-		}
-		folded := p.fold(i)
-		if winner := p.claim(i, folded); winner != i {
-			contested[winner] = true
-			n.note = fmt.Sprintf("%s has the name %q too and comes first", p.describe(winner), p.nodes[winner].name)
-			losers = append(losers, i)
-			continue
-		}
-		if !n.fixed && !p.take(i, folded) {
-			losers = append(losers, i)
+// slotAt stands for a place that can be had: the index of the first folder that
+// is there now, or above those a number for a place where none is.
+type slotAt int32
+
+// turn is when a node is looked at: by level, phase and node.
+type turn uint64
+
+const noTurn = ^turn(0)
+
+// phase is what a node is looked at for.
+type phase uint8
+
+const (
+	firstChoice phase = iota // it bids for its first name
+	otherChoice              // it has lost that and bids for others
+	adoption                 // whether it may adopt, when others bid for its place
+)
+
+func (t turn) node() nodeAt { return nodeAt(uint32(t)) }
+func (t turn) phase() phase { return phase(t >> 32 & 3) }
+func (t turn) level() turn  { return t >> 34 }
+
+// settler is the work of settling.
+type settler struct {
+	*settled
+	level    []turn   // of each group
+	slot     []slotAt // that each node's first choice is for, or noSlot
+	losers   map[nodeAt]loser
+	children map[nodeAt][]nodeAt // made when first needed
+
+	now      turn     // the turn under way; noTurn between rounds
+	ahead    turnHeap // turns of this round
+	later    []turn   // turns of the next one
+	heldMore bool     // this round held something
+	turns    int      // how many were taken
+}
+
+const noSlot slotAt = -1
+
+// loser is a node that did not get its first choice.
+type loser struct {
+	note  string   // why, unless another bid has the place
+	slots []slotAt // that its other bids are for
+}
+
+// settle decides for all nodes.
+func settle(m *matched) *settled {
+	return newSettler(m).settle()
+}
+
+func newSettler(m *matched) *settler {
+	s := &settler{
+		settled: &settled{
+			matched: m, outcomes: make([]outcome, len(m.nodes)), held: map[Key]Held{},
+			best:  slices.Repeat([]turn{noTurn}, len(m.folders)),
+			empty: map[spot]slotAt{}, after: map[slotAt][]turn{},
+		},
+		level:  make([]turn, len(m.groups)),
+		slot:   slices.Repeat([]slotAt{noSlot}, len(m.nodes)),
+		losers: map[nodeAt]loser{},
+		now:    noTurn,
+	}
+	for i := range m.groups {
+		if g := m.groups[i].parent; g >= 0 {
+			s.level[i] = s.level[g] + 1
 		}
 	}
-	for _, i := range losers {
-		p.settleLoser(i, contested)
+	if m.archive != noNode {
+		s.level[m.archive] = archiveLevel
 	}
-	for i := range contested {
-		if n := &p.nodes[i]; n.adopt >= 0 {
-			n.adopt = -1
-			p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one has this name: whose it is cannot be told", n.name)
+	for i := range s.outcomes {
+		s.outcomes[i].adopt = noFolder
+	}
+	return s
+}
+
+// The levels that come after those of the groups.
+const (
+	archiveLevel turn = 1<<16 + iota
+	companyLevel
+)
+
+func (s *settler) turn(i nodeAt, p phase) turn {
+	level := companyLevel
+	if s.isGroup(i) {
+		level = s.level[i]
+	}
+	return level<<34 | turn(p)<<32 | turn(uint32(i))
+}
+
+// settle takes turns until nothing more is held.
+func (s *settler) settle() *settled {
+	for i := range s.nodes {
+		if h, held := s.heldFirst[nodeAt(i)]; held {
+			s.holdLike(nodeAt(i), h, h.Reason)
+		} else if s.nodes[i].anchor {
+			s.stay(nodeAt(i))
 		}
+	}
+	s.later = s.later[:0]
+	for i := range s.nodes {
+		if !s.nodes[i].anchor {
+			s.later = append(s.later, s.turn(nodeAt(i), firstChoice))
+		}
+	}
+	for s.heldMore = true; s.heldMore; {
+		s.round()
+		if !s.heldMore {
+			s.keepDrift()
+			s.holdCycles()
+		}
+	}
+	for i, l := range s.losers {
+		if o := &s.outcomes[i]; !o.stays && l.note == "" && o.note == "" {
+			winner := s.best[s.slot[i]]
+			o.note = fmt.Sprintf("%s has the name %q too and comes first", s.describe(winner.node()), s.nameAt(winner))
+		}
+	}
+	return s.settled
+}
+
+// round takes the turns that were asked for, in order.
+func (s *settler) round() {
+	s.heldMore = false
+	slices.Sort(s.later)
+	due := s.later
+	s.later = nil
+	last := noTurn
+	for len(due) > 0 || len(s.ahead) > 0 {
+		if len(s.ahead) == 0 || len(due) > 0 && due[0] <= s.ahead[0] {
+			s.now, due = due[0], due[1:]
+		} else {
+			s.now = heap.Pop(&s.ahead).(turn)
+		}
+		if s.now == last {
+			continue // it was asked for twice
+		}
+		last = s.now
+		s.turns++
+		switch i := s.now.node(); s.now.phase() {
+		case firstChoice:
+			s.choose(i)
+		case otherChoice:
+			s.chooseAgain(i)
+		case adoption:
+			s.checkAdoption(i)
+		}
+	}
+	s.now = noTurn
+}
+
+// ask asks for a turn: in this round if it is still to come, otherwise in the
+// next, if there is one.
+func (s *settler) ask(t turn) {
+	if s.now != noTurn && t > s.now {
+		heap.Push(&s.ahead, t)
+	} else {
+		s.later = append(s.later, t)
 	}
 }
 
-// settleLoser finds another name for a node whose first choice is taken.
-func (p *planner) settleLoser(i int32, contested map[int32]bool) {
-	n := &p.nodes[i]
-	for _, name := range p.otherNames(i) {
-		first := n.name
-		n.name = name
-		folded := p.fold(i)
-		winner := p.claim(i, folded)
-		if winner == i && (n.fixed || p.take(i, folded)) {
-			return
-		}
-		if winner != i {
-			contested[winner] = true
-		}
-		n.name = first
-	}
-	if !n.fixed {
-		p.hold(i, HeldNameCollision, "the name %q is taken, and so are the names that would tell it apart", n.name)
-	}
+// turnHeap is a heap of turns.
+type turnHeap []turn
+
+func (h turnHeap) Len() int           { return len(h) }
+func (h turnHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h turnHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *turnHeap) Push(x any)        { *h = append(*h, x.(turn)) }
+func (h *turnHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
 }
 
-func (p *planner) plainName(i int32) string {
-	n := &p.nodes[i]
+// choose gives a node its first choice, if it can have that. A held node does
+// not move, but it still reserves its name. Otherwise another company could take
+// the name, and a person who looks for this one would open the wrong folder.
+func (s *settler) choose(i nodeAt) {
+	n, o := &s.nodes[i], &s.outcomes[i]
+	adopted := o.adopt
+	o.adopt = noFolder
+	if g := n.group; !o.stays && g >= 0 && s.cannotBeMade(g) {
+		h := s.held[s.nodes[g].key]
+		s.holdLike(i, h, fmt.Sprintf("its group folder %q cannot be made: %s", s.groups[g].name, h.Reason))
+	}
+	if !o.stays || o.name == "" {
+		o.name, o.note = s.firstName(i), ""
+	}
+	folded := s.fold(i)
+	slot := s.slotFor(i, folded)
+	if was := s.slot[i]; was != slot {
+		s.slot[i] = slot
+		s.withdraw(was, s.now)
+	}
+	lost := s.bid(slot) != i
+	if !lost && !o.stays {
+		lost = !s.take(i, folded)
+	}
+	if lost {
+		s.lose(i)
+	} else if l, ok := s.losers[i]; ok {
+		delete(s.losers, i)
+		for _, slot := range l.slots {
+			s.withdraw(slot, s.turn(i, otherChoice))
+		}
+	}
+	s.adopted(i, adopted)
+}
+
+// lose notes that a node needs another name and asks for the turn in which it
+// gets one.
+func (s *settler) lose(i nodeAt) {
+	l := s.losers[i]
+	l.note = s.outcomes[i].note
+	s.losers[i] = l
+	s.ask(s.turn(i, otherChoice))
+}
+
+// chooseAgain finds another name for a node that lost its first choice.
+func (s *settler) chooseAgain(i nodeAt) {
+	l, ok := s.losers[i]
+	if !ok {
+		return
+	}
+	o := &s.outcomes[i]
+	adopted := o.adopt
+	o.adopt, o.note = noFolder, l.note
+	if !o.stays {
+		o.name = s.firstName(i)
+	}
+	first, before := o.name, l.slots
+	l.slots = nil
+	found := false
+	for _, name := range s.otherNames(i) {
+		o.name = name
+		folded := s.fold(i)
+		slot := s.slotFor(i, folded)
+		if slot != s.slot[i] && !slices.Contains(l.slots, slot) {
+			l.slots = append(l.slots, slot)
+		}
+		if s.bid(slot) == i && (o.stays || s.take(i, folded)) {
+			found = true
+			break
+		}
+		o.name = first
+	}
+	s.losers[i] = l
+	for _, slot := range before {
+		if !slices.Contains(l.slots, slot) {
+			s.withdraw(slot, s.now)
+		}
+	}
 	switch {
-	case int(i) < len(p.groups):
-		return p.groups[i].name
-	case n.wanted != nil:
-		return n.wanted.name
+	case found && o.stays:
+		s.ask(s.turn(i, firstChoice)) // the name is its own from now on
+	case !found && !o.stays && s.nodes[i].back != nil:
+		s.hold(i, HeldNameCollision, "its old place is taken")
+	case !found && !o.stays:
+		s.hold(i, HeldNameCollision, "the name %q is taken, and so are the names that would tell it apart", o.name)
 	}
-	return p.folders[n.folder].Name // archived: it keeps the name it has
+	s.adopted(i, adopted)
 }
 
-func (p *planner) otherNames(i int32) []string {
-	n := &p.nodes[i]
+// adopted sees to what follows when a node adopts, or no longer does.
+func (s *settler) adopted(i nodeAt, before folderAt) {
+	o := &s.outcomes[i]
+	if o.adopt != before {
+		s.childrenAgain(i)
+	}
+	if o.adopt < 0 {
+		return
+	}
+	s.eachSlot(i, func(slot slotAt) {
+		if rivals := s.after[slot]; len(rivals) > 0 {
+			s.ask(s.adoptionTurn(rivals[0], i))
+		}
+	})
+}
+
+// adoptionTurn is when it is seen that a rival keeps a node from adopting: once
+// all of the rival's level have chosen.
+func (s *settler) adoptionTurn(rival turn, i nodeAt) turn {
+	return rival.level()<<34 | turn(adoption)<<32 | turn(uint32(i))
+}
+
+// checkAdoption holds a node that would adopt a folder while others bid for its
+// place.
+func (s *settler) checkAdoption(i nodeAt) {
+	o := &s.outcomes[i]
+	if o.adopt < 0 {
+		return
+	}
+	contested := false
+	s.eachSlot(i, func(slot slotAt) { contested = contested || len(s.after[slot]) > 0 })
+	if contested {
+		o.adopt = noFolder
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one has this name: whose it is cannot be told", o.name)
+	}
+}
+
+// eachSlot calls f for the slots that a node has.
+func (s *settler) eachSlot(i nodeAt, f func(slotAt)) {
+	has := func(slot slotAt) bool { return slot != noSlot && s.best[slot] != noTurn && s.best[slot].node() == i }
+	if slot := s.slot[i]; has(slot) {
+		f(slot)
+	}
+	for _, slot := range s.losers[i].slots {
+		if has(slot) {
+			f(slot)
+		}
+	}
+}
+
+// bid bids for a slot in this turn and returns who has it.
+func (s *settler) bid(slot slotAt) nodeAt {
+	best, i := s.best[slot], s.now.node()
 	switch {
-	case int(i) < len(p.groups):
-		return []string{p.groups[i].alt}
-	case n.wanted != nil:
-		return p.w.leafNames(n.wanted.company)[1:]
+	case best == noTurn:
+		s.best[slot] = s.now
+		return i
+	case best == s.now || best.node() == i && best < s.now:
+		return i
+	case s.now < best:
+		s.best[slot] = s.now
+		s.after[slot] = slices.Insert(s.after[slot], 0, best)
+		s.drop(slot, s.now)
+		s.ask(best)
+		return i
 	}
-	id, _ := n.key.CompanyID()
-	return []string{p.w.names.withSuffix(p.w.names.Clean(n.name), " (#"+strconv.Itoa(id)+")")}
+	if at, found := slices.BinarySearch(s.after[slot], s.now); !found {
+		s.after[slot] = slices.Insert(s.after[slot], at, s.now)
+	}
+	if winner := best.node(); s.outcomes[winner].adopt >= 0 {
+		s.ask(s.adoptionTurn(s.now, winner))
+	}
+	return best.node()
 }
 
-// describe names a node in a reason.
-func (p *planner) describe(i int32) string {
-	if id, ok := p.nodes[i].key.CompanyID(); ok {
-		return "company " + strconv.Itoa(id)
+// drop removes a bid that does not have its slot.
+func (s *settler) drop(slot slotAt, t turn) {
+	if at, found := slices.BinarySearch(s.after[slot], t); found {
+		s.after[slot] = slices.Delete(s.after[slot], at, at+1)
 	}
-	return "folder " + string(p.nodes[i].key)
 }
 
-// folderAt is the folder in which a node's place is: that of its group.
-func (p *planner) folderAt(i int32) int32 {
-	g := p.nodes[i].group
+// withdraw takes back a bid. The next one has the slot then.
+func (s *settler) withdraw(slot slotAt, t turn) {
+	if slot == noSlot {
+		return
+	}
+	if s.best[slot] != t {
+		s.drop(slot, t)
+		return
+	}
+	s.best[slot] = noTurn
+	if rest := s.after[slot]; len(rest) > 0 {
+		s.best[slot], s.after[slot] = rest[0], rest[1:]
+		s.ask(rest[0])
+	}
+}
+
+// nameAt is the name with which a bid was made that has its slot.
+func (s *settled) nameAt(t turn) string {
+	if i := t.node(); t.phase() == firstChoice && !s.outcomes[i].stays {
+		return s.firstName(i)
+	}
+	return s.outcomes[t.node()].name
+}
+
+// slotFor returns the slot of a node's place.
+func (s *settled) slotFor(i nodeAt, folded string) slotAt {
+	if there := s.thereAt(i, folded); there >= 0 {
+		return slotAt(there)
+	}
+	where := spot{s.nodes[i].group, folded}
+	slot, ok := s.empty[where]
+	if !ok {
+		slot = slotAt(len(s.best))
+		s.best = append(s.best, noTurn)
+		s.empty[where] = slot
+	}
+	return slot
+}
+
+// thereAt returns the first folder that is at a node's place now, or noFolder.
+func (s *settled) thereAt(i nodeAt, folded string) folderAt {
+	if own := s.nodes[i].folder; own >= 0 && !s.shares[own] && s.inPlace(i) {
+		return own // the quick way, for nearly all
+	}
+	if parent := s.destination(i); parent != newParent {
+		if there, ok := s.at[place{parent, folded}]; ok {
+			return there
+		}
+	}
+	return noFolder
+}
+
+// destination is the folder in which a node's place is: that of its group.
+func (s *settled) destination(i nodeAt) folderAt {
+	g := s.nodes[i].group
 	switch {
-	case g < 0:
-		if p.world.Tree.Root.ID == "" {
+	case g == noNode:
+		if s.tree.Root.ID == "" {
 			return newParent
 		}
 		return rootParent
-	case p.nodes[g].folder >= 0:
-		return p.nodes[g].folder
-	case p.nodes[g].adopt >= 0:
-		return p.nodes[g].adopt
+	case s.nodes[g].folder >= 0:
+		return s.nodes[g].folder
+	case s.outcomes[g].adopt >= 0:
+		return s.outcomes[g].adopt
 	}
 	return newParent
 }
 
-// claim lets a node have its place unless another one has claimed it before,
-// and returns who has it.
-func (p *planner) claim(i int32, folded string) int32 {
-	if there := p.thereAt(i, folded); there >= 0 {
-		if p.claimedAt[there] < 0 {
-			p.claimedAt[there] = i
-		}
-		return p.claimedAt[there]
-	}
-	claim := place{p.nodes[i].group, folded}
-	winner, taken := p.claims[claim]
-	if !taken {
-		p.claims[claim] = i
-		return i
-	}
-	return winner
-}
-
-// thereAt returns the first folder that is at a node's place now, or -1.
-func (p *planner) thereAt(i int32, folded string) int32 {
-	if own := p.nodes[i].folder; own >= 0 && !p.shares[own] && p.inPlace(i) {
-		return own // the quick way, for nearly all
-	}
-	if parent := p.folderAt(i); parent != newParent {
-		if there, ok := p.at[place{parent, folded}]; ok {
-			return there
-		}
-	}
-	return -1
+// inPlace reports whether the node's folder is where it should be.
+func (s *settled) inPlace(i nodeAt) bool {
+	f := s.nodes[i].folder
+	return f >= 0 && s.parent[f] == s.destination(i) && s.folders[f].Name == s.outcomes[i].name
 }
 
 // fold folds a node's name. Most folders have it already.
-func (p *planner) fold(i int32) string {
-	if n := &p.nodes[i]; n.folder < 0 || p.folders[n.folder].Name != n.name {
-		return p.w.names.Fold(n.name)
+func (s *settled) fold(i nodeAt) string {
+	if f := s.nodes[i].folder; f >= 0 && s.folders[f].Name == s.outcomes[i].name {
+		return s.folded[f]
 	}
-	return p.folded[p.nodes[i].folder]
+	return s.names.Fold(s.outcomes[i].name)
 }
 
-// take gives a node the place that it has claimed, or holds it because of what
-// stays there. It returns false if the node must look for another name.
-func (p *planner) take(i int32, folded string) bool {
-	if p.inPlace(i) {
-		return true
-	}
-	o, others := p.occupant(i, folded)
-	return o < 0 || p.resolve(i, o, others)
-}
+// cannotBeMade reports whether a group folder is not there and not to be made.
+func (s *settled) cannotBeMade(g nodeAt) bool { return s.outcomes[g].stays && s.nodes[g].folder < 0 }
 
-// occupant returns the folder that stays at the node's place, or -1, and
-// whether others do too. Of several it prefers one that is not ours: that asks
-// for a person.
-func (p *planner) occupant(i int32, folded string) (f int32, others bool) {
-	f = -1
-	for o := p.thereAt(i, folded); o >= 0; o = p.next[o] {
-		if o == p.nodes[i].folder || p.owner[o] >= 0 && !p.nodes[p.owner[o]].fixed {
-			continue
-		}
-		others = f >= 0
-		if f < 0 || p.ours(f) && !p.ours(o) || p.ours(f) == p.ours(o) && p.folders[o].ID < p.folders[f].ID {
-			f = o
-		}
-	}
-	return f, others
-}
-
-// resolve decides what the occupant of a node's place means: the node is held,
-// or adopts it, or (false) must look for another name.
-func (p *planner) resolve(i, o int32, others bool) bool {
-	n, f := &p.nodes[i], &p.folders[o]
+// otherNames are the names that a node may have when the first is taken.
+func (s *settled) otherNames(i nodeAt) []string {
+	n := &s.nodes[i]
 	switch {
-	case p.ours(o):
-		if w := p.owner[o]; w >= 0 && p.nodes[w].waits {
-			p.holdLike(i, p.held[p.nodes[w].key], fmt.Sprintf("its place is still taken by the folder of %s, which is held", p.describe(w)))
-			return true
-		}
-		n.note = fmt.Sprintf("the name %q is taken by the folder of %s", f.Name, f.Mark.Key)
-		return false
-	case f.BadMark:
-		p.hold(i, HeldForeignMark, "folder %q is in the way; it is a link, or its mark cannot be read", f.Name)
-	case f.Mark != Mark{}:
-		p.hold(i, HeldForeignMark, "folder %q is in the way; it is marked by %s", f.Name, f.Mark)
-	case n.folder >= 0:
-		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is in the way", f.Name)
-	case !p.w.settings.Adopt:
-		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there", f.Name)
-	case others:
-		p.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
-	case f.Name != n.name:
-		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, written differently from %q, so that it is not adopted", f.Name, n.name)
-	case n.wanted != nil && p.w.homeless[p.w.names.Fold(n.name)]:
-		p.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and a company that has no place now has this name too: whose it is cannot be told", n.name)
-	default:
-		n.adopt = o
+	case s.isGroup(i):
+		return []string{s.groups[i].alt}
+	case n.wanted != nil:
+		return s.w.leafNames(n.wanted.company)[1:]
+	case n.back != nil:
+		return nil
 	}
-	return true
+	id, _ := n.key.CompanyID()
+	return []string{s.names.withSuffix(s.names.Clean(s.outcomes[i].name), " (#"+strconv.Itoa(id)+")")}
 }
 
-// groupKey is the key of the folder that holds the node.
-func (p *planner) groupKey(i int32) Key {
-	if g := p.nodes[i].group; g >= 0 {
-		return p.nodes[g].key
+// describe names a node in a reason.
+func (s *settled) describe(i nodeAt) string {
+	if id, ok := s.nodes[i].key.CompanyID(); ok {
+		return "company " + strconv.Itoa(id)
 	}
-	return RootKey
-}
-
-// drifted reports whether a person moved or renamed the node's folder: it is
-// not where it was put, while ConnectWise still wants it there.
-func (p *planner) drifted(i int32) bool {
-	n := &p.nodes[i]
-	was, known := p.world.Known[n.key]
-	if !known || n.folder < 0 || p.inPlace(i) || was.Parent != p.groupKey(i) {
-		return false
-	}
-	if name := p.folders[n.folder].Name; name != was.Name && stranded(name, n.key) {
-		return false
-	}
-	if was.Name == n.name || was.Parent == archiveKey { // where a folder keeps any name that it has
-		return true
-	}
-	// It may be wanted under another of its names only because a person put
-	// something else at its place.
-	f := &p.folders[n.folder]
-	here := Place{Parent: RootKey, Name: f.Name}
-	if parent := p.parent[n.folder]; parent != rootParent {
-		here.Parent = ""
-		if parent >= 0 && p.ours(parent) {
-			here.Parent = p.folders[parent].Mark.Key
-		}
-	}
-	return here != was && (was.Name == p.plainName(i) || slices.Contains(p.otherNames(i), was.Name))
-}
-
-// inPlace reports whether the node's folder is where it should be.
-func (p *planner) inPlace(i int32) bool {
-	n := &p.nodes[i]
-	return n.folder >= 0 && p.parent[n.folder] == p.folderAt(i) && p.folders[n.folder].Name == n.name
-}
-
-// keepDrift leaves folders where a person put them, if the settings say so.
-func (p *planner) keepDrift() {
-	if !p.w.settings.KeepDrift {
-		return
-	}
-	for i := range p.nodes {
-		if n := &p.nodes[i]; !n.fixed && p.drifted(int32(i)) {
-			n.fixed = true
-		}
-	}
-}
-
-// holdCycles holds folders that would have to move into a folder which stays
-// inside themselves.
-func (p *planner) holdCycles() {
-	for i := range p.nodes {
-		n := &p.nodes[i]
-		if n.fixed || n.folder < 0 || p.parent[n.folder] == p.folderAt(int32(i)) {
-			continue
-		}
-		if p.endsInside(int32(i)) {
-			p.hold(int32(i), HeldCycle, "it would have to move into a folder that is inside it")
-		}
-	}
-}
-
-// endsInside reports whether a node's folder would end inside itself.
-func (p *planner) endsInside(i int32) bool {
-	e := p.up(element{i, p.nodes[i].folder})
-	for range len(p.nodes) + len(p.folders) {
-		switch {
-		case e.atTop():
-			return false
-		case e.folder == p.nodes[i].folder:
-			return true
-		}
-		e = p.up(e)
-	}
-	return true // a circle further up: others are in it, but this one cannot stand either
-}
-
-// element is a folder on the way from a folder to the root as it will be after
-// the plan. It has a node, a folder, or both; at the top it has neither.
-type element struct{ node, folder int32 }
-
-func (e element) atTop() bool { return e.node < 0 && e.folder < 0 }
-
-// up returns the element that will hold e.
-func (p *planner) up(e element) element {
-	if e.node >= 0 && !(p.nodes[e.node].fixed && e.folder >= 0) {
-		g := p.nodes[e.node].group
-		switch {
-		case g < 0:
-			return element{-1, -1}
-		case p.nodes[g].folder < 0:
-			return element{g, p.nodes[g].adopt}
-		}
-		return element{g, p.nodes[g].folder}
-	}
-	f := p.parent[e.folder]
-	if f < 0 {
-		return element{-1, -1}
-	}
-	return element{p.owner[f], f}
+	return "folder " + string(s.nodes[i].key)
 }

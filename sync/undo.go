@@ -2,6 +2,7 @@ package sync
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,147 +12,114 @@ type Done struct {
 	From, To string // full paths before and after the run that made it
 }
 
-// Undo returns the plan that takes back what one run renamed and moved: each
+// Undo returns the program that takes back what one run renamed and moved: each
 // folder that is still where the run put it goes back to where it was. Where
 // that cannot be, because the folder was changed since or its old place is
 // taken, it is held. why becomes the reason of every step.
 func Undo(world World, names NameRules, done []Done, why string) (Program, error) {
-	p := planner{world: world, w: Wanted{names: names}}
-	if err := p.index(); err != nil {
+	v, err := index(world.Tree, world.Tenant, names)
+	if err != nil {
 		return Program{}, fmt.Errorf("undo: %w", err)
 	}
-	p.archive = -1
-	p.claims = map[place]int32{}
-	u := undoer{planner: &p, from: make(map[Key]Done, len(done)), old: map[int32]string{}, at: map[string]int32{}, nodeOf: map[int32]int32{}}
-	for _, d := range done {
-		u.from[d.Key] = d
-	}
-	u.addNodes(done)
-	for u.settle() {
-	}
-	return u.plan(why)
-}
-
-// undoer plans with nodes that stand for folders instead of companies.
-type undoer struct {
-	*planner
-	from   map[Key]Done
-	old    map[int32]string // path of each folder before the run
-	at     map[string]int32 // and the other way round
-	nodeOf map[int32]int32  // node of each folder that is one, or holds one
-}
-
-// oldPath is where a folder was before the run.
-func (u *undoer) oldPath(f int32) string {
-	if f < 0 {
-		return u.path(f)
-	}
-	if path, ok := u.old[f]; ok {
-		return path
-	}
-	path := u.oldPath(u.parent[f]) + `\` + u.folders[f].Name
-	if d, ok := u.from[u.folders[f].Mark.Key]; ok && u.ours(f) && u.path(f) == d.To {
-		path = d.From
-	}
-	u.old[f] = path
-	return path
-}
-
-// addNodes makes a node for every folder that shall go back.
-func (u *undoer) addNodes(done []Done) {
-	u.at[u.path(rootParent)] = rootParent
-	for f := range u.folders {
-		u.at[u.oldPath(int32(f))] = int32(f)
-	}
-	for _, d := range done {
-		n := node{key: d.Key, group: rootParent, folder: u.folderOf(d.Key), adopt: -1}
-		if n.folder >= 0 {
-			u.nodeOf[n.folder] = int32(len(u.nodes))
-			u.owner[n.folder] = int32(len(u.nodes))
+	d := newDiffer(settle(matchDone(v, world, done, why)))
+	p := d.program(d.diff())
+	for i := range done {
+		n := &d.nodes[i]
+		if h, held := d.held[n.key]; held {
+			if n.folder >= 0 {
+				h.Path = d.pathAfter(n.folder)
+			}
+			p.Held = append(p.Held, h)
 		}
-		u.nodes = append(u.nodes, n)
+	}
+	p.count()
+	return p.signed()
+}
+
+// matchDone makes a node for every folder that shall go back, in their order,
+// and for every folder that they go back into.
+func matchDone(v *view, world World, done []Done, why string) *matched {
+	m := &matched{
+		view: v, w: Wanted{names: v.names}, world: world, archive: noNode,
+		owner: slices.Repeat([]nodeAt{noNode}, len(v.folders)), heldFirst: map[nodeAt]Held{},
+	}
+	at := oldPaths(v, done)
+	for _, d := range done {
+		n := node{key: d.Key, group: noNode, folder: v.carrier(d.Key), back: &goingBack{why: why}}
+		if n.folder >= 0 {
+			m.owner[n.folder] = nodeAt(len(m.nodes))
+		} else {
+			n.folder = noFolder
+		}
+		m.nodes = append(m.nodes, n)
 	}
 	for i, d := range done {
 		cut := strings.LastIndexByte(d.From, '\\')
-		parent, ok := u.at[d.From[:max(cut, 0)]]
-		n := u.nodes[i]
-		u.nodes[i].name = d.From[cut+1:]
+		above := d.From[:max(cut, 0)]
+		parent, ok := at[above]
+		n := &m.nodes[i]
+		n.back.name = d.From[cut+1:]
+		reason := ""
 		switch {
 		case n.folder < 0:
-			u.hold(int32(i), HeldFolderMissing, "its folder is gone")
-		case u.path(n.folder) != d.To:
-			u.hold(int32(i), HeldFolderMissing, "its folder is no longer at %s, where the run put it", d.To)
+			reason = "its folder is gone"
+		case v.path(n.folder) != d.To:
+			reason = fmt.Sprintf("its folder is no longer at %s, where the run put it", d.To)
 		case !ok:
-			u.hold(int32(i), HeldFolderMissing, "the folder that it was in, %s, is gone", d.From[:max(cut, 0)])
-		default:
-			group := u.holder(parent) // may append to the nodes
-			u.nodes[i].group = group
+			reason = fmt.Sprintf("the folder that it was in, %s, is gone", above)
 		}
+		if reason == "" {
+			group := m.anchor(parent) // may append to the nodes
+			m.nodes[i].group = group
+			continue
+		}
+		n.anchor = true
+		m.heldFirst[nodeAt(i)] = Held{Code: HeldFolderMissing, Reason: reason}
 	}
+	return m
 }
 
-// holder returns the node that stands for the folder to go back into.
-func (u *undoer) holder(f int32) int32 {
+// oldPaths returns which folder was at each path before the run.
+func oldPaths(v *view, done []Done) map[string]folderAt {
+	from := make(map[Key]Done, len(done))
+	for _, d := range done {
+		from[d.Key] = d
+	}
+	old, at := map[folderAt]string{}, map[string]folderAt{v.path(rootParent): rootParent}
+	var pathOf func(f folderAt) string
+	pathOf = func(f folderAt) string {
+		if f < 0 {
+			return v.path(f)
+		}
+		if path, ok := old[f]; ok {
+			return path
+		}
+		path := pathOf(v.parent[f]) + `\` + v.folders[f].Name
+		if d, ok := from[v.folders[f].Mark.Key]; ok && v.ours(f) && v.path(f) == d.To {
+			path = d.From
+		}
+		old[f] = path
+		return path
+	}
+	for f := range v.folders {
+		at[pathOf(folderAt(f))] = folderAt(f)
+	}
+	return at
+}
+
+// anchor returns the node that stands for a folder to go back into.
+func (m *matched) anchor(f folderAt) nodeAt {
 	if f < 0 {
-		return rootParent
+		return noNode
 	}
-	if n, ok := u.nodeOf[f]; ok {
-		return n
+	if m.owner[f] != noNode {
+		return m.owner[f]
 	}
-	n := node{folder: f, adopt: -1, fixed: true}
-	if u.ours(f) {
-		n.key = u.folders[f].Mark.Key
+	n := node{group: noNode, folder: f, anchor: true}
+	if m.ours(f) {
+		n.key = m.folders[f].Mark.Key
 	}
-	u.nodeOf[f] = int32(len(u.nodes))
-	u.nodes = append(u.nodes, n)
-	return u.nodeOf[f]
-}
-
-// settle holds what cannot go back, until nothing new is held.
-func (u *undoer) settle() bool {
-	before := u.fixedNodes()
-	claims := map[place]bool{}
-	for i := range u.nodes {
-		n := &u.nodes[i]
-		if n.fixed {
-			continue
-		}
-		where := place{u.folderAt(int32(i)), u.w.names.Fold(n.name)}
-		taken := claims[where]
-		claims[where] = true
-		for o, ok := u.planner.at[where]; ok && o >= 0 && !taken; o = u.next[o] {
-			taken = o != n.folder && (u.owner[o] < 0 || u.nodes[u.owner[o]].fixed)
-		}
-		if taken {
-			u.hold(int32(i), HeldNameCollision, "its old place is taken")
-		}
-	}
-	if u.fixedNodes() == before {
-		u.holdCycles()
-	}
-	return u.fixedNodes() != before
-}
-
-// plan puts the steps in order.
-func (u *undoer) plan(why string) (Program, error) {
-	plan := u.emptyProgram()
-	var steps []pending
-	for i := range u.nodes {
-		n := &u.nodes[i]
-		if h, held := u.held[n.key]; held && u.from[n.key].Key == n.key {
-			if n.folder >= 0 {
-				h.Path = u.pathAfter(n.folder)
-			}
-			plan.Held = append(plan.Held, h)
-		}
-		if n.fixed || u.inPlace(int32(i)) {
-			continue
-		}
-		s := u.step(int32(i))
-		s.Reason = why
-		steps = append(steps, s)
-	}
-	plan.Steps, plan.details = u.order(steps)
-	plan.count()
-	return plan.signed()
+	m.owner[f] = nodeAt(len(m.nodes))
+	m.nodes = append(m.nodes, n)
+	return m.owner[f]
 }

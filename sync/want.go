@@ -16,12 +16,12 @@ type Wanted struct {
 	held      []Held
 	out       map[int]string // companies filtered out, and why
 	listed    []int          // ids of all companies listed, in order
-	// homeless holds the folded names of listed companies that have no place:
+	// placeless holds the folded names of listed companies that have no place:
 	// an unmanaged folder of such a name may be theirs.
-	homeless map[string]bool
-	settings Settings
-	names    NameRules
-	refs     refNames
+	placeless map[string]bool
+	settings  Settings
+	names     NameRules
+	refs      refNames
 }
 
 // group is one wanted group folder.
@@ -195,13 +195,13 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	}
 	b.sort()
 	if settings.Adopt {
-		w.homeless = map[string]bool{}
+		w.placeless = map[string]bool{}
 		placed := w.companies
 		for _, c := range order {
 			if len(placed) > 0 && placed[0].company == c {
 				placed = placed[1:]
 			} else {
-				w.homeless[names.Fold(w.leafName(c))] = true
+				w.placeless[names.Fold(w.leafName(c))] = true
 			}
 		}
 	}

@@ -1,0 +1,244 @@
+package sync
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// stay fixes a node as it is. Whoever counted on its place, or goes into the
+// folder that is not made now, is asked again.
+func (s *settler) stay(i nodeAt) {
+	o := &s.outcomes[i]
+	if o.stays {
+		return
+	}
+	o.stays, s.heldMore = true, true
+	s.ask(s.turn(i, firstChoice))
+	f := s.nodes[i].folder
+	if f < 0 {
+		s.childrenAgain(i)
+		return
+	}
+	if bid := s.best[s.first(f)]; bid != noTurn && bid.node() != i {
+		s.ask(bid)
+	}
+}
+
+// childrenAgain asks for another turn of all nodes in a group.
+func (s *settler) childrenAgain(g nodeAt) {
+	if !s.isGroup(g) {
+		return
+	}
+	if s.children == nil {
+		s.children = map[nodeAt][]nodeAt{}
+		for i := range s.nodes {
+			if g := s.nodes[i].group; g != noNode {
+				s.children[g] = append(s.children[g], nodeAt(i))
+			}
+		}
+	}
+	for _, child := range s.children[g] {
+		s.ask(s.turn(child, firstChoice))
+	}
+}
+
+// hold keeps a node as it is and says why. The first reason stays.
+func (s *settler) hold(i nodeAt, code HoldCode, format string, args ...any) {
+	s.stay(i)
+	if key := s.nodes[i].key; s.held[key].Code == "" {
+		s.held[key] = Held{Code: code, Key: key, Reason: fmt.Sprintf(format, args...)}
+	}
+}
+
+// holdLike holds a node because of another hold: what lifts that one lifts this.
+func (s *settler) holdLike(i nodeAt, cause Held, reason string) {
+	s.hold(i, cause.Code, "%s", reason)
+	s.outcomes[i].await = cause.Code.passing()
+	key := s.nodes[i].key
+	h := s.held[key]
+	h.Approvable = cause.Approvable
+	s.held[key] = h
+}
+
+// take gives a node the place that it has the bid for, or holds it because of
+// what stays there. It returns false if the node must look for another name.
+func (s *settler) take(i nodeAt, folded string) bool {
+	if s.inPlace(i) {
+		return true
+	}
+	f, others := s.occupant(i, folded)
+	return f < 0 || s.resolve(i, f, others)
+}
+
+// occupant returns the folder that stays at the node's place, or noFolder, and
+// whether others do too. Of several it prefers one that is not ours: that asks
+// for a person.
+func (s *settler) occupant(i nodeAt, folded string) (f folderAt, others bool) {
+	f = noFolder
+	for o := s.thereAt(i, folded); o >= 0; o = s.next[o] {
+		if w := s.owner[o]; o == s.nodes[i].folder || w != noNode && !s.outcomes[w].stays {
+			continue
+		}
+		others = f >= 0
+		if f < 0 || s.ours(f) && !s.ours(o) || s.ours(f) == s.ours(o) && s.folders[o].ID < s.folders[f].ID {
+			f = o
+		}
+	}
+	return f, others
+}
+
+// resolve decides what the folder at a node's place means: the node is held, or
+// adopts it, or (false) must look for another name.
+func (s *settler) resolve(i nodeAt, there folderAt, others bool) bool {
+	n, o, f := &s.nodes[i], &s.outcomes[i], &s.folders[there]
+	switch {
+	case n.back != nil:
+		return false
+	case s.ours(there):
+		if w := s.owner[there]; w != noNode && s.outcomes[w].await {
+			s.holdLike(i, s.held[s.nodes[w].key], fmt.Sprintf("its place is still taken by the folder of %s, which is held", s.describe(w)))
+			return true
+		}
+		o.note = fmt.Sprintf("the name %q is taken by the folder of %s", f.Name, f.Mark.Key)
+		return false
+	case f.BadMark:
+		s.hold(i, HeldForeignMark, "folder %q is in the way; it is a link, or its mark cannot be read", f.Name)
+	case f.Mark != Mark{}:
+		s.hold(i, HeldForeignMark, "folder %q is in the way; it is marked by %s", f.Name, f.Mark)
+	case n.folder >= 0:
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is in the way", f.Name)
+	case !s.w.settings.Adopt:
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there", f.Name)
+	case others:
+		s.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
+	case f.Name != o.name:
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, written differently from %q, so that it is not adopted", f.Name, o.name)
+	case n.wanted != nil && s.w.placeless[s.names.Fold(o.name)]:
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and a company that has no place now has this name too: whose it is cannot be told", o.name)
+	default:
+		o.adopt = there
+	}
+	return true
+}
+
+// keepDrift leaves folders where a person put them, if the settings say so.
+func (s *settler) keepDrift() {
+	if !s.w.settings.KeepDrift {
+		return
+	}
+	for i := range s.nodes {
+		if !s.outcomes[i].stays && s.drifted(nodeAt(i)) {
+			s.stay(nodeAt(i))
+		}
+	}
+}
+
+// drifted reports whether a person moved or renamed the node's folder: it is
+// not where it was put, while ConnectWise still wants it there.
+func (s *settled) drifted(i nodeAt) bool {
+	n, o := &s.nodes[i], &s.outcomes[i]
+	was, known := s.world.Known[n.key]
+	if !known || n.folder < 0 || s.inPlace(i) || was.Parent != s.groupKey(i) {
+		return false
+	}
+	if name := s.folders[n.folder].Name; name != was.Name && stranded(name, n.key) {
+		return false
+	}
+	if was.Name == o.name || was.Parent == archiveKey { // where a folder keeps any name that it has
+		return true
+	}
+	// It may be wanted under another of its names only because a person put
+	// something else at its place.
+	f := &s.folders[n.folder]
+	here := Place{Parent: RootKey, Name: f.Name}
+	if parent := s.parent[n.folder]; parent != rootParent {
+		here.Parent = ""
+		if parent >= 0 && s.ours(parent) {
+			here.Parent = s.folders[parent].Mark.Key
+		}
+	}
+	return here != was && (was.Name == s.firstName(i) || slices.Contains(s.otherNames(i), was.Name))
+}
+
+// viaTag tells the temporary names of a key's folder from others.
+func viaTag(k Key) string {
+	if id, ok := k.CompanyID(); ok {
+		return fmt.Sprintf("moving #%d", id)
+	}
+	return "moving"
+}
+
+// stranded reports whether a folder's name is a temporary one, because an
+// earlier run ended before it could give it its own.
+func stranded(name string, k Key) bool {
+	_, tail, _ := strings.Cut(name, " ("+viaTag(k))
+	return strings.HasPrefix(tail, ")") || strings.HasPrefix(tail, ", ")
+}
+
+// element is a folder on the way from a folder to the root as it will be after
+// the plan. It has a node, a folder, or both; at the top it has neither.
+type element struct {
+	node   nodeAt
+	folder folderAt
+}
+
+var top = element{noNode, noFolder}
+
+// up returns the element that will hold e.
+func (s *settled) up(e element) element {
+	if e.node != noNode && !(s.outcomes[e.node].stays && e.folder >= 0) {
+		g := s.nodes[e.node].group
+		switch {
+		case g == noNode:
+			return top
+		case s.nodes[g].folder < 0:
+			return element{g, s.outcomes[g].adopt}
+		}
+		return element{g, s.nodes[g].folder}
+	}
+	f := s.parent[e.folder]
+	if f < 0 {
+		return top
+	}
+	return element{s.owner[f], f}
+}
+
+// number numbers the elements.
+func (s *settled) number(e element) int {
+	if e.node != noNode {
+		return int(e.node)
+	}
+	return len(s.nodes) + int(e.folder)
+}
+
+// holdCycles holds folders that would have to move into a folder which stays
+// inside themselves. Whether the way from a folder reaches the top does not
+// change when a folder is held from which it does not: so each way is followed
+// once.
+func (s *settler) holdCycles() {
+	reaches := make([]bool, len(s.nodes)+len(s.folders))
+	seen := make([]nodeAt, len(reaches)) // on the way of which node, and 1
+	var way []int
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		if s.outcomes[i].stays || n.folder < 0 || s.parent[n.folder] == s.destination(nodeAt(i)) {
+			continue
+		}
+		way = way[:0]
+		e := element{nodeAt(i), n.folder}
+		for e != top && !reaches[s.number(e)] && seen[s.number(e)] != nodeAt(i)+1 {
+			at := s.number(e)
+			seen[at] = nodeAt(i) + 1
+			way = append(way, at)
+			e = s.up(e)
+		}
+		if e != top && !reaches[s.number(e)] {
+			s.hold(nodeAt(i), HeldCycle, "it would have to move into a folder that is inside it")
+			continue
+		}
+		for _, at := range way {
+			reaches[at] = true
+		}
+	}
+}
