@@ -39,6 +39,7 @@ func (s *settler) childrenAgain(g nodeAt) {
 		}
 	}
 	for _, child := range s.children[g] {
+		s.visits++
 		s.ask(s.turn(child, firstChoice))
 	}
 }
@@ -77,6 +78,7 @@ func (s *settler) take(i nodeAt, folded string) bool {
 func (s *settler) occupant(i nodeAt, folded string) (f folderAt, others bool) {
 	f = noFolder
 	for o := s.thereAt(i, folded); o >= 0; o = s.next[o] {
+		s.visits++
 		if w := s.owner[o]; o == s.nodes[i].folder || w != noNode && !s.outcomes[w].stays {
 			continue
 		}
@@ -228,6 +230,7 @@ func (s *settler) holdCycles() {
 		way = way[:0]
 		e := element{nodeAt(i), n.folder}
 		for e != top && !reaches[s.number(e)] && seen[s.number(e)] != nodeAt(i)+1 {
+			s.visits++
 			at := s.number(e)
 			seen[at] = nodeAt(i) + 1
 			way = append(way, at)

@@ -53,11 +53,16 @@ func MakePlan(w Wanted, world World) (Program, error) {
 	if err != nil {
 		return Program{}, fmt.Errorf("plan: %w", err)
 	}
-	d := newDiffer(settle(match(w, world, v)))
+	return planOf(settle(match(w, world, v)))
+}
+
+// planOf is the last two stages.
+func planOf(s *settled) (Program, error) {
+	d := newDiffer(s)
 	p := d.program(d.only(d.diff()))
 	p.Held, p.Departed = d.allHeld(), d.allDeparted()
 	p.Counts.Unchanged = d.unchanged()
-	p.learned, p.managed = d.learned(), v.managed()
+	p.learned, p.managed = d.learned(), s.managed()
 	p.count()
 	return p.signed()
 }

@@ -44,6 +44,7 @@ type matched struct {
 	departs   []folderAt      // our folders of companies that are not kept any more, by company id
 	creates   map[Place]int   // how many earlier runs left unfinished at each place
 	heldFirst map[nodeAt]Held // what is held whatever else happens
+	visits    int             // how many nodes and folders were looked at, for tests of the cost
 }
 
 // match makes a node for every folder that should be somewhere.
@@ -95,6 +96,7 @@ func match(w Wanted, world World, v *view) *matched {
 // mustHold is why a node is held whatever else happens.
 func (m *matched) mustHold(n *node) Held {
 	h, asked := m.world.Hold[n.key]
+	m.visits += 1 + len(m.copies[n.key])
 	switch {
 	case n.folder < 0 && m.carrier(n.key) == several:
 		return Held{Code: HeldDuplicateMark, Reason: m.duplicates(n.key)}

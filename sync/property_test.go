@@ -187,12 +187,16 @@ func (w *testWorld) plan(t tester, src sync.Source, tree sync.Tree) sync.Program
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sync.MakePlan(wanted, sync.World{Tenant: testTenant, Vault: "mem:", Tree: tree,
-		Known: w.journal.known, Unfinished: w.journal.unfinished, Hold: w.hold, Only: w.only})
+	p, err := sync.MakePlan(wanted, w.world(tree))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func (w *testWorld) world(tree sync.Tree) sync.World {
+	return sync.World{Tenant: testTenant, Vault: "mem:", Tree: tree,
+		Known: w.journal.known, Unfinished: w.journal.unfinished, Hold: w.hold, Only: w.only}
 }
 
 func planJSON(t tester, p sync.Program) []byte {

@@ -97,7 +97,9 @@ type settler struct {
 	ahead    turnHeap // turns of this round
 	later    []turn   // turns of the next one
 	heldMore bool     // this round held something
-	turns    int      // how many were taken
+	rounds   int
+
+	beforeRound func() // for tests; may be nil
 }
 
 const noSlot slotAt = -1
@@ -187,6 +189,10 @@ func (s *settler) settle() *settled {
 // round takes the turns that were asked for, in order.
 func (s *settler) round() {
 	s.heldMore = false
+	s.rounds++
+	if s.beforeRound != nil {
+		s.beforeRound()
+	}
 	slices.Sort(s.later)
 	due := s.later
 	s.later = nil
@@ -201,7 +207,7 @@ func (s *settler) round() {
 			continue // it was asked for twice
 		}
 		last = s.now
-		s.turns++
+		s.visits++
 		switch i := s.now.node(); s.now.phase() {
 		case firstChoice:
 			s.choose(i)
