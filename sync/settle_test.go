@@ -141,7 +141,7 @@ func tangle(t *rapid.T) (*testWorld, sync.Wanted, sync.World) {
 	w := drawWorld(t)
 	w.settings.KeepDrift = rapid.IntRange(0, 3).Draw(t, "keep") == 0
 	for range rapid.IntRange(0, 3).Draw(t, "rounds") {
-		w.apply(w.plan(t, w.src, w.vault.tree()), 1)
+		w.apply(w.plan(t, w.src, w.vault.Snapshot()), 1)
 		for range rapid.IntRange(1, 4).Draw(t, "edits") {
 			w.edit(t)
 		}
@@ -153,7 +153,7 @@ func tangle(t *rapid.T) (*testWorld, sync.Wanted, sync.World) {
 			w.hold[k] = sync.Held{Code: rapid.SampledFrom(codes).Draw(t, "code"), Key: k, Reason: "held"}
 		}
 	}
-	for _, s := range w.plan(t, w.src, w.vault.tree()).Steps {
+	for _, s := range w.plan(t, w.src, w.vault.Snapshot()).Steps {
 		hold(s.Key)
 	}
 	for _, c := range w.src.Companies {
@@ -163,7 +163,7 @@ func tangle(t *rapid.T) (*testWorld, sync.Wanted, sync.World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w, wanted, w.world(w.vault.tree())
+	return w, wanted, w.world(w.vault.Snapshot())
 }
 
 // TestSettleEnds: each round but the last holds a further node, and takes no
@@ -240,6 +240,34 @@ func TestSettleResultIsUnique(t *testing.T) {
 	}
 }
 
+// TestSettleResultIsUniqueInCases does the same with the worlds of TestPlan.
+func TestSettleResultIsUniqueInCases(t *testing.T) {
+	for name, c := range planCases {
+		t.Run(name, func(t *testing.T) {
+			wanted, err := sync.Want(c.source(t), c.settings(t), textRules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			world := sync.World{Tenant: testTenant, Vault: "mem:", Tree: readVault(t, c.vault).Snapshot()}
+			if c.world != nil {
+				c.world(&world)
+			}
+			all := func(nodes int) (list []int) {
+				for i := range nodes {
+					list = append(list, i)
+				}
+				return list
+			}
+			asIs := func(int, func(i, j int)) {}
+			want := sync.PlanAgain(wanted, world, all, asIs)
+			got := sync.PlanAgain(wanted, world, func(int) []int { return nil }, asIs)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-with turns for all +with those that need one):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestNoTwoFoldersGetOnePlace: no folder of the plan goes to a place that
 // another one keeps or gets.
 func TestNoTwoFoldersGetOnePlace(t *testing.T) {
@@ -260,7 +288,7 @@ func TestNoTwoFoldersGetOnePlace(t *testing.T) {
 		for _, s := range p.Steps {
 			made[s.Key] = true
 		}
-		for _, f := range w.vault.tree().Folders {
+		for _, f := range w.vault.Snapshot().Folders {
 			where := place{f.ParentID, vault.Fold(f.Name)}
 			at[where] = append(at[where], f)
 		}
