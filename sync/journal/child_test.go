@@ -34,8 +34,8 @@ func child(role string, args []string) {
 		}()
 	}
 	switch role {
-	case "hold": // state, life of the lease
-		j, l := childHold(args[0], args[1], die)
+	case "hold": // state
+		j, l := childHold(args[0], die)
 		run, err := j.StartRun(ctx, Run{Trigger: "child"})
 		die(err)
 		fmt.Println("held", l.fence)
@@ -78,7 +78,7 @@ func child(role string, args []string) {
 		die(j.Close())
 
 	case "steps": // state
-		j, _ := childHold(args[0], "30s", die)
+		j, _ := childHold(args[0], die)
 		run, err := j.StartRun(ctx, Run{Trigger: "child"})
 		die(err)
 		fmt.Println("run", run)
@@ -97,12 +97,10 @@ func child(role string, args []string) {
 	}
 }
 
-func childHold(state, life string, die func(error)) (*Journal, *Lease) {
-	j, err := Open(context.Background(), state, Options{})
+func childHold(state string, die func(error)) (*Journal, *Lease) {
+	// It does not renew by itself, so that it is never stopped in the middle of a transaction.
+	j, err := Open(context.Background(), state, Options{LeaseRenewal: time.Hour})
 	die(err)
-	j.life, err = time.ParseDuration(life)
-	die(err)
-	j.renewal = time.Hour // never stopped in the middle of a transaction
 	l, err := j.Acquire(context.Background(), Self())
 	die(err)
 	return j, l

@@ -218,7 +218,7 @@ func usePlan(ctx context.Context, tx *sql.Tx, planID string, now time.Time) erro
 // steps may be passed by one run.
 const (
 	pruneRuns  = 200
-	pruneSteps = 50_000
+	pruneSteps = 20_000
 )
 
 // prune removes the oldest runs of more than keepDays ago, and uses of plans of

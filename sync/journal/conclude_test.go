@@ -21,6 +21,12 @@ func mustConclude(t testing.TB, j *Journal, run int64, l Lessons) {
 	ok(t, j.Conclude(t.Context(), run, l))
 }
 
+// learn is a run that leaves l.
+func learn(t testing.TB, j *Journal, l Lessons) {
+	t.Helper()
+	mustConclude(t, j, mustStart(t, j), l)
+}
+
 // takeAway hides a table until the function that it returns is called.
 func takeAway(t testing.TB, j *Journal, table string) (back func()) {
 	t.Helper()
@@ -200,6 +206,80 @@ func TestConcludeRefusesMisuse(t *testing.T) {
 	})
 }
 
+func TestPlanIsUsed(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		j, _ := mustHold(t, state, nil)
+		for _, id := range []string{"a", "b", "a", ""} {
+			learn(t, j, Lessons{UsedPlan: id})
+		}
+		for id, want := range map[string]bool{"a": true, "b": true, "c": false, "": false} {
+			if used, err := j.PlanUsed(t.Context(), id); err != nil || used != want {
+				t.Errorf("PlanUsed(%q) = %v, %v", id, used, err)
+			}
+		}
+	})
+}
+
+func TestPruneKeepsWhatIsNeeded(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, state string) {
+		ctx, c := t.Context(), newClock()
+		j, _ := mustHold(t, state, c.now)
+		var ids []int64
+		run := func(good bool, plan string) int64 {
+			id, err := j.StartRun(ctx, Run{Plan: []byte(plan)})
+			ok(t, err)
+			ok(t, j.Begin(ctx, id, 1, StepRecord{Op: "move"}))
+			ok(t, j.FinishRun(ctx, id, Finish{Outcome: "done", Good: good}))
+			ids = append(ids, id)
+			return id
+		}
+		run(true, "shared") // 0: old
+		run(true, "own")    // 1: old, but the last good one
+		open := run(false, "shared")
+		ok(t, j.Begin(ctx, open, 2, StepRecord{Op: "create", Key: "company/1"})) // 2: old, with an open intent
+		run(false, "shared")                                                     // 3: old
+		mustConclude(t, j, ids[3], Lessons{UsedPlan: "old"})
+		c.add(31 * 24 * time.Hour)
+		mustConclude(t, j, ids[3], Lessons{UsedPlan: "new"})
+
+		left := func() (left []int) {
+			t.Helper()
+			list, err := j.Runs(ctx, 100, 0)
+			ok(t, err)
+			for _, r := range list {
+				left = append(left, slices.Index(ids, r.ID))
+			}
+			return left
+		}
+		mustConclude(t, j, ids[3], Lessons{})
+		if diff := cmp.Diff([]int{3, 2, 1, 0}, left()); diff != "" {
+			t.Errorf("kept with 0 days (-want +got):\n%s", diff)
+		}
+		mustConclude(t, j, ids[3], Lessons{KeepDays: 30})
+		if diff := cmp.Diff([]int{3, 2, 1}, left()); diff != "" { // 3 is the last run of all
+			t.Errorf("kept with 30 days (-want +got):\n%s", diff)
+		}
+		last := run(false, "new") // 4
+		mustConclude(t, j, last, Lessons{Settled: []sync.Key{"company/1"}, KeepDays: 30})
+		if diff := cmp.Diff([]int{4, 1}, left()); diff != "" {
+			t.Errorf("kept at last (-want +got):\n%s", diff)
+		}
+		for range j.Steps(ctx, open) {
+			t.Fatal("a step outlives its run")
+		}
+		var plans int
+		ok(t, j.db.QueryRow(`SELECT count(*) FROM cwvault_plan`).Scan(&plans))
+		if plans != 2 {
+			t.Errorf("%d plans are left, want those of the two runs", plans)
+		}
+		for id, want := range map[string]bool{"old": false, "new": true} {
+			if used, err := j.PlanUsed(ctx, id); used != want || err != nil {
+				t.Errorf("plan %s is used: %v, %v", id, used, err)
+			}
+		}
+	})
+}
+
 // fillRuns adds n runs that are over, each with a plan and steps.
 func fillRuns(t testing.TB, j *Journal, n, steps int) {
 	t.Helper()
@@ -222,8 +302,8 @@ func TestPruneIsLimited(t *testing.T) {
 		runs, steps int
 		left        []int // after each run, of the old ones
 	}{
-		"by runs":  {2*pruneRuns + 50, 1, []int{pruneRuns + 50, 50, 0, 0}},
-		"by steps": {5, pruneSteps/2 + 1, []int{3, 1, 0, 0}},
+		"by runs":  {pruneRuns + 50, 1, []int{50, 0, 0}},
+		"by steps": {4, pruneSteps/2 + 1, []int{2, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachDatabase(t, func(t *testing.T, state string) {

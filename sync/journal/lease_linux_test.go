@@ -4,7 +4,6 @@ import (
 	"context"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestWhoCanBeReplaced is for Linux, where it is known who is dead.
@@ -17,14 +16,10 @@ func TestWhoCanBeReplaced(t *testing.T) {
 	deadPID := gone.cmd.Process.Pid
 	ok(t, gone.cmd.Wait())
 	zombie := startChild(t, "none") // ends at once and is not reaped before the test ends
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, z, err := processStart(zombie.cmd.Process.Pid); err == nil && z {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the child does not end")
-		}
-	}
+	waitFor(t, "the child's end", func() bool {
+		_, ended, err := processStart(zombie.cmd.Process.Pid)
+		return err == nil && ended
+	})
 	with := func(change func(*Owner)) Owner {
 		o := me
 		change(&o)
@@ -63,10 +58,8 @@ func TestWhoCanBeReplaced(t *testing.T) {
 
 func TestHolderThatSleptNotices(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, state string) {
-		t.Parallel()
-		const life = 1500 * time.Millisecond
 		j := mustOpen(t, state, nil)
-		p := startChild(t, "hold", state, life.String())
+		p := startChild(t, "hold", state)
 		p.line("held")
 		_, err := p.in.Write([]byte("step\n"))
 		ok(t, err)
@@ -76,7 +69,7 @@ func TestHolderThatSleptNotices(t *testing.T) {
 		ok(t, p.cmd.Process.Signal(syscall.SIGSTOP))
 		_, err = j.Acquire(t.Context(), Self())
 		wantError(t, err, ErrHeld) // it lives
-		time.Sleep(life + 100*time.Millisecond)
+		setLease(t, j, expired)    // it slept on
 		_, err = j.Acquire(t.Context(), Self())
 		ok(t, err)
 		ok(t, p.cmd.Process.Signal(syscall.SIGCONT))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/url"
@@ -33,11 +34,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// serverEnv names the variable with the URL of a server for the tests.
+const serverEnv = "CWVAULT_TEST_POSTGRES"
+
 // eachDatabase runs the test on a new SQLite file and in a new schema of
-// PostgreSQL.
+// PostgreSQL, beside other tests.
 func eachDatabase(t *testing.T, test func(t *testing.T, state string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newSQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, newPostgres(t)) })
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, newSQLite(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, newPostgres(t))
+	})
 }
 
 func newSQLite(t testing.TB) string { return filepath.Join(t.TempDir(), "cwvault.db") }
@@ -53,7 +64,9 @@ func newPostgres(t testing.TB) string {
 	ok(t, err)
 	schema := fmt.Sprintf("journal_test_%d_%d", os.Getpid(), schemas.Add(1))
 	sqlExec(t, server, `CREATE SCHEMA `+schema)
-	t.Cleanup(func() { sqlExec(t, server, `DROP SCHEMA `+schema+` CASCADE`) })
+	if os.Getenv(serverEnv) != "" { // otherwise it ends with the server
+		t.Cleanup(func() { sqlExec(t, server, `DROP SCHEMA `+schema+` CASCADE`) })
+	}
 	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +89,7 @@ func sqlExec(t testing.TB, server, query string) {
 	}
 }
 
-var errNoPostgres = errors.New("no PostgreSQL: apt-get install postgresql, or set CWVAULT_TEST_POSTGRES to the URL of a server")
+var errNoPostgres = errors.New("no PostgreSQL: apt-get install postgresql, or set " + serverEnv + " to the URL of a server")
 
 var (
 	postgresStdin io.Closer
@@ -87,7 +100,7 @@ var (
 // names, or of a cluster of its own that listens only on a socket in a private
 // directory and ends with this process, however that ends.
 var startPostgres = gosync.OnceValues(func() (string, error) {
-	if server := os.Getenv("CWVAULT_TEST_POSTGRES"); server != "" {
+	if server := os.Getenv(serverEnv); server != "" {
 		return server, nil
 	}
 	bin := ""
@@ -106,13 +119,17 @@ var startPostgres = gosync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	fsync := "off" // no test turns the machine off, but benchmarks measure what a run has to wait for
+	if f := flag.Lookup("test.bench"); f != nil && f.Value.String() != "" {
+		fsync = "on"
+	}
 	cmd := exec.Command("sh", "-c", `
 		"$0/initdb" -D "$1/data" -A trust -U cwvault -E UTF8 --no-locale --no-sync >"$1/log" 2>&1 || exit
-		"$0/postgres" -D "$1/data" -k "$1" -c listen_addresses= >>"$1/log" 2>&1 & pid=$!
+		"$0/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync="$2" >>"$1/log" 2>&1 & pid=$!
 		cat
-		kill -INT $pid
+		kill -QUIT $pid
 		wait $pid
-		rm -rf "$1"`, bin, dir)
+		rm -rf "$1"`, bin, dir, fsync)
 	cmd.Dir = "/"
 	if os.Getuid() == 0 { // which PostgreSQL refuses to run as
 		name := "postgres"
@@ -148,7 +165,7 @@ var startPostgres = gosync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer db.Close()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if err = db.PingContext(context.Background()); err == nil {
 			return server, nil
 		}
@@ -217,6 +234,16 @@ func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// waitFor looks until there is what the test cannot go on without.
+func waitFor(t testing.TB, what string, there func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !there(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s in vain", what)
+		}
 	}
 }
 

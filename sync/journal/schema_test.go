@@ -65,12 +65,16 @@ func TestJournalOfLayout1(t *testing.T) {
 		if l.fence != 18 {
 			t.Errorf("fence %d, want 18", l.fence)
 		}
-		wantError(t, j.UsePlan(ctx, "beef"), ErrUsed)
 		if tickets, err := j.Tickets(ctx); len(tickets) > 0 || err != nil {
 			t.Errorf("tickets %v (%v), before there could be any", tickets, err)
 		}
 		if id := mustStart(t, j); id != 43 {
 			t.Errorf("the next run is %d, want 43", id)
+		}
+		place := KnownPlace{Key: "company/250", FolderID: "22", Parent: sync.RootKey, Name: "Alovet, Inc."}
+		mustConclude(t, j, 43, Lessons{Places: []KnownPlace{place}, Settled: []sync.Key{"company/9"}})
+		if m := recall(t, j); m.Places["company/250"] != place || len(m.Intents) > 0 {
+			t.Errorf("after a run: %+v", m)
 		}
 	})
 }
@@ -98,29 +102,17 @@ func readLayout1(t *testing.T, j *Journal) {
 		Status: "done", Began: at, Ended: at}}, steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	intents, err := j.Intents(ctx)
-	if diff := cmp.Diff([]Intent{{RunID: 42, Seq: 3, Key: "company/9", Parent: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}}, intents); diff != "" || err != nil {
-		t.Errorf("intents (-want +got), error %v:\n%s", err, diff)
-	}
-	places, err := j.Places(ctx)
-	if diff := cmp.Diff(map[sync.Key]KnownPlace{"company/250": {Key: "company/250", FolderID: "21", Parent: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`}}, places); diff != "" || err != nil {
-		t.Errorf("places (-want +got), error %v:\n%s", err, diff)
-	}
-	pauses, err := j.Pauses(ctx)
-	if diff := cmp.Diff(map[sync.Key]Pause{"company/250": {Key: "company/250", Reason: "contract", Since: at}}, pauses); diff != "" || err != nil {
-		t.Errorf("pauses (-want +got), error %v:\n%s", err, diff)
-	}
-	failures, err := j.Failures(ctx)
-	if diff := cmp.Diff(map[sync.Key]Failure{"company/3": {Key: "company/3", Count: 2, First: at, Last: at, Next: at.Add(time.Hour), Error: "no"}}, failures); diff != "" || err != nil {
-		t.Errorf("failures (-want +got), error %v:\n%s", err, diff)
-	}
-	wants, err := j.Wants(ctx)
-	if diff := cmp.Diff(map[sync.Key]PendingMove{"company/4": {Key: "company/4", To: "x", Since: at}}, wants); diff != "" || err != nil {
-		t.Errorf("wants (-want +got), error %v:\n%s", err, diff)
-	}
-	print, found, err := j.Fingerprint(ctx)
-	if diff := cmp.Diff(Fingerprint{Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, RootID: "7", Layout: "abc"}, print); diff != "" || !found || err != nil {
-		t.Errorf("fingerprint (-want +got), error %v:\n%s", err, diff)
+	wantMemory(t, Memory{
+		Fingerprint: &Fingerprint{Tenant: "acmeinc", Vault: "https://vault.example.com", Root: `\Clients`, RootID: "7", Layout: "abc"},
+		LastGood:    &GoodRun{RunID: 41, Companies: 812, At: at},
+		Places:      map[sync.Key]KnownPlace{"company/250": {Key: "company/250", FolderID: "21", Parent: "group/type:1", Name: "Alovet", Path: `\Clients\Alovet`}},
+		Intents:     []Intent{{RunID: 42, Seq: 3, Key: "company/9", Parent: "7\xff", Name: "Nine", Path: `\Clients\Nine`, Began: at}},
+		Pauses:      map[sync.Key]Pause{"company/250": {Key: "company/250", Reason: "contract", Since: at}},
+		Failures:    map[sync.Key]Failure{"company/3": {Key: "company/3", Count: 2, First: at, Last: at, Next: at.Add(time.Hour), Error: "no"}},
+		Pending:     map[sync.Key]PendingMove{"company/4": {Key: "company/4", To: "x", Since: at}},
+	}, j)
+	if used, err := j.PlanUsed(ctx, "beef"); !used || err != nil {
+		t.Errorf("the used plan: %v, %v", used, err)
 	}
 }
 
