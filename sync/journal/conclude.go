@@ -19,40 +19,42 @@ type Lessons struct {
 	// Places replace what was known of their keys, which must be distinct. It
 	// is cheapest to give only those that have changed.
 	Places []KnownPlace
-	// Settled are the keys whose open creates are settled: it is known by now
-	// whether the folder exists. All intents for them end as [Interrupted].
+	// Settled are the keys of intents of which it is known by now whether the
+	// folder exists. All open intents for them end as [Interrupted].
 	Settled []sync.Key
-	// Failed has the error of each key whose step failed. Each failure in a row
-	// makes the key's rest longer; see [Failure]. No key is also in Succeeded.
+	// Failed has the error of each key whose step failed. With each failure in a
+	// row it takes longer until the next attempt; see [Failure]. No key is also
+	// in Succeeded.
 	Failed map[sync.Key]string
 	// Succeeded are the keys whose failures are forgotten. Only keys that
 	// [Memory] has among its failures need it.
 	Succeeded []sync.Key
-	// Pending has the new place of each folder whose move is wanted. A place
-	// that was pending before stays so since then. No key is also in NotPending.
+	// Pending has, by key, the new place of each folder that must move; see
+	// [PendingMove]. If it is the place that was pending before, Since stays. No
+	// key is also in NotPending.
 	Pending map[sync.Key]string
-	// NotPending are the keys whose move is no longer wanted, or was made. Only
+	// NotPending are the keys whose move was made or is no longer asked for. Only
 	// keys that [Memory] has among its pending moves need it.
 	NotPending []sync.Key
 	// Fingerprint replaces the one before. Nil keeps it.
 	Fingerprint *Fingerprint
-	// UsedPlan is the id of the plan that was reviewed, saved and applied, and
-	// is now used up; see [Journal.PlanUsed]. Empty: there is none.
+	// UsedPlan is the id of the saved plan that the run has applied and that no
+	// other run may apply; see [Journal.PlanUsed]. Empty: there is none.
 	UsedPlan string
 	// KeepDays is for how many days runs and uses of plans are kept; 0 keeps
-	// all. The last run, the last good one and those with an open intent are
-	// kept in any case. One call removes a limited number of runs, the oldest;
-	// the next one removes more.
+	// all. The last run, the last good one and those with an open intent always
+	// stay. One call removes at most 200 runs, the oldest; the next one removes
+	// more.
 	KeepDays int
 }
 
-// concludeTimeout bounds the one transaction that may be large. It is below
-// what is left of a lease after its fence was seen to.
+// concludeTimeout bounds the one transaction that may be large. At its start
+// the lease lasts for more than that; see fence.
 const concludeTimeout = 20 * time.Second
 
 // Conclude records how a run ended and what it leaves to the next: all of it
 // or, on an error, nothing. [Journal.FinishRun] can then still record the end.
-// It needs the lease. It works also when ctx has ended.
+// It needs the lease. It also works after ctx has ended.
 func (j *Journal) Conclude(ctx context.Context, run int64, l Lessons) error {
 	if err := l.valid(); err != nil {
 		return err
@@ -105,7 +107,7 @@ func putPlaces(ctx context.Context, tx *sql.Tx, places []KnownPlace) error {
 	for i, p := range places {
 		rows[i] = []any{text(p.Key), text(p.FolderID), text(p.Parent), text(p.Name), text(p.Path), 0}
 	}
-	// gone is a column that nothing reads.
+	// Nothing reads gone, but it is NOT NULL.
 	return upsert(ctx, tx, "cwvault_place", []string{"key", "folder_id", "parent_key", "name", "path", "gone"}, rows)
 }
 

@@ -1,32 +1,41 @@
 // Package journal keeps what cwvault must remember between runs: the runs and
-// their steps, the lease that lets one writer in, the last known place of each
+// their steps, the lease that admits one writer, the last known place of each
 // managed folder, pauses, failures, and the figures that the guards compare
 // with. It lives in one SQLite file or in a PostgreSQL database.
 //
+// # The life of a run
+//
+// A run takes the lease with [Journal.Acquire], reads with [Journal.Recall] what
+// the runs before it left, and calls [Journal.StartRun]. It records each step
+// before it changes the vault, with [Journal.Begin], and after it, with
+// [Journal.End]. At the end [Journal.Conclude] records all that the next run
+// must know, in one transaction.
+//
 // # An aid, not the truth
 //
-// The marks in the vault are the truth. A journal that is lost, empty or old
-// costs history and the comparison with the last good run, never a customer's
-// folder; only in a vault that cannot hold marks does it alone know the keys.
+// The marks in the vault are the truth. If the journal is lost, empty or old,
+// history and the comparison with the last good run are lost, but never a
+// customer's folder. Only for a vault that cannot hold marks is the journal the
+// one that knows the keys.
 //
 // # Guarantees
 //
-//   - What a method has written is on disk when it returns: it survives
-//     kill -9 and, as far as the disk (and PostgreSQL's synchronous_commit)
-//     keeps its word, a power cut.
-//   - What a run writes is written under the lease, in the same transaction
-//     that finds the lease still held; otherwise the method fails with
-//     [ErrLost] and nothing has changed. See [Journal.Acquire].
+//   - When a method returns, what it has written is on disk. It survives
+//     kill -9. It survives a power cut if the disk, or PostgreSQL with its
+//     synchronous_commit, does not lie about what it has written.
+//   - What a run writes is written under the lease: the transaction that writes
+//     it also finds the lease still held. Otherwise the method fails with
+//     [ErrLost] and has changed nothing. See [Journal.Acquire].
 //   - No error holds a password.
 //
-// # Choosing where
+// # Where to keep it
 //
 // SQLite needs a local disk: its write-ahead log does not work over a network
-// file system. The file, its -wal and its -shm are readable by their owner
-// only, and the latter two stay there while nobody has the journal open, so
-// that reading it never has to make a file. Installations on several machines
-// share a PostgreSQL database; a search_path parameter in the URL keeps two
-// tenants in one database apart.
+// file system. Only their owner can read the file, its -wal and its -shm. The
+// latter two stay there while nobody has the journal open, so that a reader
+// never has to create a file. Installations on several machines share a
+// PostgreSQL database; a search_path parameter in the URL separates two tenants
+// in one database.
 package journal
 
 import (
@@ -44,35 +53,37 @@ import (
 // What can be wrong, for errors.Is.
 var (
 	// ErrCorrupt: the SQLite file is not a database or is damaged.
-	ErrCorrupt = errors.New("damaged; the journal is an aid and not the truth: move it away together with its -wal and -shm files " +
-		"(or restore a backup, if the vault cannot hold marks) and the next run rebuilds it from the marks in the vault")
-	// ErrVersion: the journal has a layout that this version of cwvault
-	// cannot use, mostly because a newer version made it.
-	ErrVersion = errors.New("unusable version")
+	ErrCorrupt = errors.New("the file is damaged; move it away together with its -wal and -shm files, " +
+		"and the next run rebuilds the journal from the marks in the vault (if the vault cannot hold marks, restore a backup instead)")
+	// ErrVersion: this version of cwvault cannot use the journal's layout,
+	// mostly because a newer version made it.
+	ErrVersion = errors.New("unsupported version")
 	// ErrHeld: another run holds the lease; the error is a [*HeldError].
 	ErrHeld = errors.New("another run holds the lease")
-	// ErrLost: this journal does not hold the lease, or no longer. The run
+	// ErrLost: this journal does not hold the lease, or no longer does. The run
 	// must not change the vault any further.
 	ErrLost = errors.New("the lease is lost")
 	// ErrRemoved: the SQLite file, or the -wal or -shm beside it, was removed
 	// or replaced since it was opened. It wraps ErrLost: another run may hold
 	// the lease of the new file.
 	ErrRemoved = fmt.Errorf("its files were removed or replaced while they were in use: %w", ErrLost)
-	// ErrUsed: the plan has been used before.
+	// ErrUsed: the plan has been used before; see [Journal.PlanUsed].
 	ErrUsed = errors.New("the plan has been used before; make a new one")
 	// ErrNotFound: there is no such run or step.
 	ErrNotFound = errors.New("not in the journal")
 	// ErrReadOnly: the journal was opened with [OpenReadOnly].
-	ErrReadOnly = errors.New("the journal was opened for reading only")
+	ErrReadOnly = errors.New("the journal is open for reading only")
 )
 
-// Options are the things that a journal needs beside its place.
+// Options are what a journal needs beside its place. The zero value is right
+// for all but tests.
 type Options struct {
 	// Now is the clock that dates what is recorded. Nil means time.Now. The
 	// lease does not depend on it where there is a better clock.
 	Now func() time.Time
 	// LeaseLife is how long a lease outlives its last renewal; 0 means 30
-	// seconds. All who share a journal must agree on it. Shorter ones are for tests.
+	// seconds. All who share a journal must use the same. It must be longer than
+	// any transaction takes, and a transaction may take 20 seconds.
 	LeaseLife time.Duration
 	// LeaseRenewal is how often an idle holder renews its lease; 0 means three
 	// times in LeaseLife.
@@ -98,8 +109,9 @@ type Journal struct {
 	lease   *Lease
 }
 
-// Open opens the journal at state, a path or a postgres:// URL, and makes it or
-// brings it up to date where necessary. The directory of the path must exist.
+// Open opens the journal at state, a path or a postgres:// URL. It creates the
+// journal or brings it up to date where necessary. The directory of the path
+// must exist.
 func Open(ctx context.Context, state string, opt Options) (*Journal, error) {
 	j, err := open(ctx, state, opt, false)
 	if err != nil {
@@ -116,10 +128,10 @@ func Open(ctx context.Context, state string, opt Options) (*Journal, error) {
 	return j, nil
 }
 
-// OpenReadOnly opens the journal for commands that look: nothing is created or
-// changed, and all methods that write fail with [ErrReadOnly]. Where there is
-// no journal yet, all that is read is empty. A journal that an earlier version
-// made is read as it is, so that one can look before the first run.
+// OpenReadOnly opens the journal for commands that only look. It creates and
+// changes nothing, and all methods that write fail with [ErrReadOnly]. Where
+// there is no journal yet, all that is read is empty. A journal of an earlier
+// version is read as it is, so that a look before the first run changes nothing.
 func OpenReadOnly(ctx context.Context, state string, opt Options) (*Journal, error) {
 	j, err := open(ctx, state, opt, true)
 	if err != nil || j.db == nil {
@@ -152,7 +164,7 @@ func open(ctx context.Context, state string, opt Options, readOnly bool) (*Journ
 	scheme, _, isURL := strings.Cut(state, "://")
 	switch {
 	case state == "":
-		err = errors.New("journal: no place given; CWVAULT_STATE is a path or a postgres:// URL")
+		err = errors.New("journal: CWVAULT_STATE is empty; set it to a path or a postgres:// URL")
 	case isURL && (scheme == "postgres" || scheme == "postgresql"):
 		err = j.openPostgres(ctx, state)
 	case isURL || strings.HasPrefix(state, "file:") || state == ":memory:":
@@ -178,8 +190,7 @@ func (j *Journal) Close() error {
 	return errors.Join(released, j.fail("close", j.db.Close()))
 }
 
-// fail says which journal and which operation an error belongs to. Errors of
-// this package's own that are complete by themselves pass as they are.
+// fail says which journal and which operation an error belongs to.
 func (j *Journal) fail(op string, err error) error {
 	switch {
 	case err == nil:
@@ -191,7 +202,7 @@ func (j *Journal) fail(op string, err error) error {
 }
 
 // rows reads all rows of a query into memory, so that no connection stays
-// taken while the caller looks at them.
+// busy while the caller works with them.
 func rows[T any](ctx context.Context, j *Journal, op string, scan func(func(...any) error) (T, error), statement string, args ...any) ([]T, error) {
 	if j.db == nil {
 		return nil, nil

@@ -16,13 +16,13 @@ const leaseLife = 30 * time.Second
 type Owner struct {
 	Host string
 	PID  int
-	// Start is when the process started, in the machine's own unit, so that
-	// another process that got the same number is told apart. 0: unknown.
+	// Start is when the process started, in the machine's own unit. It tells
+	// the process from a later one with the same number. 0: unknown.
 	Start int64
 	// Boot identifies one uptime of one machine. Empty: unknown.
 	Boot string
-	// Space identifies where on the machine PID is valid: two containers may
-	// both have a process 1. Empty: unknown.
+	// Space identifies the process namespace in which PID is valid: two
+	// containers on one machine may both have a process 1. Empty: unknown.
 	Space string
 }
 
@@ -58,7 +58,7 @@ type leaseRow struct {
 	fence          int64
 	owner          Owner
 	since, expires int64 // Unix milliseconds, by the clock of now
-	uptime         int64 // milliseconds; what expires is on the uptime clock
+	uptime         int64 // milliseconds; the same as expires, on the uptime clock
 	now            int64 // the database's clock, or Options.Now for SQLite
 }
 
@@ -73,43 +73,49 @@ func (j *Journal) readLease(ctx context.Context, tx *sql.Tx) (leaseRow, error) {
 	return r, err
 }
 
-// left is how long the lease lasts yet; not positive when nobody holds it.
+// left is how long the lease still lasts. It is not positive when nobody holds
+// the lease.
 func (j *Journal) left(r leaseRow) time.Duration {
 	if r.expires == 0 {
 		return 0
 	}
-	// A SQLite file has one machine, and while that stays up its uptime is a
-	// clock that nobody sets.
+	// A SQLite file belongs to one machine. While that stays up, its uptime is
+	// a clock that nobody sets.
 	if up, boot := uptime(); j.dialect.clock == "" && r.uptime > 0 && up > 0 && boot == r.owner.Boot {
 		return time.Duration(r.uptime-up) * time.Millisecond
 	}
 	return time.Duration(r.expires-r.now) * time.Millisecond
 }
 
-// Acquire takes the lease for owner, or fails with a [*HeldError] if another
-// process (or another part of this one) has it. A lease is free when it was
-// released, when it was not renewed for 30 seconds, or when its owner was
-// a process of this machine that is certainly dead; then the machine must have
-// the same name and uptime and the same space of process numbers.
+// Acquire takes the lease for owner. It fails with a [*HeldError] if another
+// process, or another part of this one, holds it. It does not wait. A lease is
+// free in three cases:
 //
-// The lease is renewed in the background until Release or Close, whatever
-// happens to ctx: a run that is being stopped still writes.
+//   - It was released.
+//   - It was not renewed for 30 seconds ([Options.LeaseLife]).
+//   - Its owner is a process of this machine that is certainly dead: host name,
+//     uptime and process namespace are the same, and the process is gone.
 //
-// # What holds when clocks jump
+// The lease is renewed in the background until Release or Close. The end of ctx
+// does not end it: a run that is being stopped still writes.
 //
-// The 30 seconds are measured by the database's clock for PostgreSQL. For
-// SQLite, which cannot be shared between machines, they are measured by the
-// machine's uptime, which nobody sets and which goes on in a suspended machine;
-// where the system offers none (other than Linux), or the machine was started
-// anew in between, by the wall clock. Should such a clock be set forward, a
-// lease may be taken from a holder that lives. That, and a holder that slept
-// through the 30 seconds, is what the fencing number is for: it grows with each
-// holder and is compared inside the transaction of every write, so that the
-// former holder can record no further intent and must not touch the vault
-// without one. After an intent is recorded the lease has more than 20 seconds to
-// run; only a call to the vault that the former holder began within that time
-// and that takes longer may still arrive. When a clock is set back, a dead
-// holder's lease is cut to 30 seconds by the first who asks for it.
+// # When clocks jump
+//
+// With PostgreSQL the database's clock measures the 30 seconds. With SQLite, on
+// Linux, the machine's uptime does: nobody sets it, and it continues while the
+// machine is suspended. On other systems, and after a reboot, the wall clock
+// does.
+//
+// If such a clock is set forward, a lease may be taken from a holder that lives.
+// The same happens to a holder that slept for 30 seconds. The fencing number
+// protects from both. It grows with each holder, and the transaction of every
+// write compares it. So the former holder cannot record another intent, and
+// without an intent it must not change the vault. When an intent is recorded,
+// the lease lasts for more than 20 seconds. Only a change that the former holder
+// sent within that time, and that takes longer, can still arrive.
+//
+// If a clock is set back, the first who asks for a dead holder's lease cuts it
+// to 30 seconds.
 func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	if j.readOnly {
 		return nil, ErrReadOnly
@@ -168,8 +174,8 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	return l, nil
 }
 
-// writeLease lets the lease in row r last for its whole life from now. It fails with
-// ErrLost if the row has another fence by now.
+// writeLease makes the lease in row r last for its whole life from now. It
+// fails with ErrLost if the row has another fence by now.
 func (j *Journal) writeLease(ctx context.Context, tx *sql.Tx, r leaseRow) error {
 	var up int64
 	if now, boot := uptime(); now > 0 && boot == r.owner.Boot {
@@ -192,9 +198,9 @@ func (j *Journal) held() *Lease {
 	return j.lease
 }
 
-// fence fails with ErrLost unless this journal holds the lease, and renews it
-// when a quarter of it has gone. The function it returns is to be
-// called after the transaction was committed.
+// fence fails with ErrLost unless this journal holds the lease. It renews the
+// lease when a quarter of its life has passed. The caller calls committed
+// after the transaction was committed.
 func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err error) {
 	l := j.held()
 	if l == nil {
@@ -214,8 +220,8 @@ func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err 
 		l.lose()
 		return nil, fmt.Errorf("%w to %s", ErrLost, r.owner)
 	}
-	// Less than this is left of an idle holder's at each renewal, and of a busy
-	// one's, which renews with its intents, after 7.5 seconds.
+	// An idle holder's lease has less than this left at each renewal. A busy
+	// holder renews with its writes, at most every 7.5 seconds.
 	if left := j.left(r); j.life*3/4 < left && left <= j.life {
 		return func() {}, nil
 	}
@@ -234,15 +240,17 @@ func (l *Lease) keep(stop <-chan struct{}) {
 		case <-l.lost:
 			return
 		case <-tick.C:
-			// An error other than a lost lease may pass; expiry ends the wait.
+			// An error other than a lost lease may be over at the next tick. If
+			// not, the lease expires.
 			_ = l.Check(context.Background())
 		}
 	}
 }
 
-// Check returns nil if the lease is held at this moment, according to the
-// database, and has more than 20 seconds to run. After a long pause it is what
-// must be asked before the vault is changed; [Journal.Begin] asks it too.
+// Check returns nil if the database says that the lease is held at this moment
+// and lasts for more than 20 seconds. Ask it before each change to the vault:
+// the process may have been paused since the last one. [Journal.Begin] checks
+// the same.
 func (l *Lease) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -254,9 +262,9 @@ func (l *Lease) Check(ctx context.Context) error {
 	return l.j.fail("check the lease", err)
 }
 
-// CheckLease returns nil while this journal holds the lease, and an error
-// wrapping [ErrLost] if it does not. After any other error it is not known who
-// holds it. Ask before each change to the vault; see [Lease.Check].
+// CheckLease is [Lease.Check] for those who have no Lease. It returns nil while
+// this journal holds the lease, and an error wrapping [ErrLost] if it does not.
+// Any other error leaves open who holds it; do not change the vault then either.
 func (j *Journal) CheckLease(ctx context.Context) error {
 	l := j.held()
 	if l == nil {
@@ -265,12 +273,12 @@ func (j *Journal) CheckLease(ctx context.Context) error {
 	return l.Check(ctx)
 }
 
-// Lost is closed when the lease was taken by another, or could not be renewed
-// in time. The run must then stop changing the vault.
+// Lost is closed when another holder has taken the lease, or when the lease
+// could not be renewed in time. The run must then stop changing the vault.
 func (l *Lease) Lost() <-chan struct{} { return l.lost }
 
-// Release gives the lease back. It may be called more than once, and does
-// nothing if the lease is lost. It works also when ctx has ended.
+// Release gives the lease back. It may be called more than once. If the lease
+// is lost, it does nothing. It also works after ctx has ended.
 func (l *Lease) Release(ctx context.Context) error {
 	l.stop()
 	<-l.stopped

@@ -22,8 +22,8 @@ func Self() Owner {
 	return o
 }
 
-// bootID identifies the present uptime of the machine and, where processes can
-// have an uptime clock of their own, whose clock that is.
+// bootID identifies the present uptime of the machine and, where containers can
+// have an uptime clock of their own, which clock that is.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -37,7 +37,7 @@ func bootID() string {
 }
 
 // uptime returns the milliseconds since the machine was started, suspension
-// included, and of which uptime they are; 0 if it cannot be told.
+// included, and which uptime that is; 0 if it is unknown.
 func uptime() (ms int64, boot string) {
 	var t unix.Timespec
 	if boot = bootID(); boot == "" || unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
@@ -46,8 +46,8 @@ func uptime() (ms int64, boot string) {
 	return t.Nano() / 1e6, boot
 }
 
-// dead reports whether the process is certainly no longer there. It says no
-// when the owner is of another machine, or whenever it cannot tell.
+// dead reports whether the process is certainly gone. It says no when the owner
+// is of another machine, and whenever it does not know.
 func dead(o Owner) bool {
 	me := Self()
 	if o.Host != me.Host || o.Boot == "" || o.Boot != me.Boot || o.Space == "" || o.Space != me.Space {

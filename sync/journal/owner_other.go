@@ -10,8 +10,8 @@ func Self() Owner {
 	return Owner{Host: host, PID: os.Getpid()}
 }
 
-// dead cannot be told here: a lease whose holder died ends by itself.
+// dead is never known here: a lease whose holder died expires.
 func dead(Owner) bool { return false }
 
-// uptime is not to be had here; the wall clock is used.
+// uptime is unknown here; the wall clock is used.
 func uptime() (ms int64, boot string) { return 0, "" }

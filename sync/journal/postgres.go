@@ -13,9 +13,9 @@ import (
 
 func (j *Journal) openPostgres(ctx context.Context, state string) error {
 	// The parser's own error may quote a part of a password that was not
-	// encoded, so nothing of it is passed on.
-	malformed := errors.New("journal: CWVAULT_STATE is not a usable postgres:// URL: characters such as @ / # ? in user and password must be " +
-		"percent-encoded, and sslmode and the certificate files must be right")
+	// encoded, so none of it is passed on.
+	malformed := errors.New("journal: CWVAULT_STATE is not a valid postgres:// URL; percent-encode characters such as @ / # ? in user and password, " +
+		"and check sslmode and the certificate files")
 	_, rest, _ := strings.Cut(state, "://")
 	authority := rest
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Interrupted is the outcome that the journal itself gives to a run that never
-// finished, and the status of a step that never ended, once it is known that
-// the process is gone.
+// Interrupted is the outcome that the journal gives to a run whose process is
+// gone before the run finished, and the status of a create that never ended and
+// was settled by a later run.
 const Interrupted = "interrupted"
 
 // Run is what is known of a run when it starts.
@@ -32,8 +32,8 @@ type Run struct {
 // Finish is what is known of a run when it ends.
 type Finish struct {
 	Outcome string // such as "done"; never empty
-	// Good says that the source was complete and trusted: Companies becomes
-	// the number that later runs are compared with.
+	// Good: the source was complete and trusted. Later runs compare their
+	// number of companies with Companies.
 	Good      bool
 	Companies int
 	Counts    map[string]int
@@ -49,8 +49,8 @@ type RunInfo struct {
 	Finish             // Outcome is empty while it runs
 }
 
-// StartRun records that a run starts, and that runs before it that never
-// finished were interrupted. It needs the lease.
+// StartRun records that a run starts. Runs before it that never finished become
+// [Interrupted]. It needs the lease.
 func (j *Journal) StartRun(ctx context.Context, r Run) (id int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -94,8 +94,8 @@ func (j *Journal) StartRun(ctx context.Context, r Run) (id int64, err error) {
 	return id, j.fail("start a run", err)
 }
 
-// FinishRun records how a run ended. It works also when ctx has ended or the
-// lease is lost.
+// FinishRun records how a run ended and nothing else, for runs that cannot
+// [Journal.Conclude]. It also works after ctx has ended or the lease is lost.
 func (j *Journal) FinishRun(ctx context.Context, id int64, f Finish) error {
 	if err := f.valid(); err != nil {
 		return err
@@ -157,8 +157,8 @@ func scanRun(scan func(...any) error) (RunInfo, error) {
 	return r, err
 }
 
-// Runs returns at most limit runs, the newest first, without their plans: those
-// with a number below before, or the newest of all if before is 0.
+// Runs returns at most limit runs without their plans, the newest first. If
+// before is not 0, it returns only runs with a number below it.
 func (j *Journal) Runs(ctx context.Context, limit int, before int64) ([]RunInfo, error) {
 	return rows(ctx, j, "list runs", scanRun, `SELECT `+runColumns+` FROM cwvault_run
 		WHERE id < $1 OR $1 = 0 ORDER BY id DESC LIMIT $2`, before, limit)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// dialect is all in which the two databases differ once they are open. Both
-// take $1 for a parameter and know ON CONFLICT.
+// dialect is how the two databases differ once they are open. Both take $1 for
+// a parameter and know ON CONFLICT.
 type dialect struct {
 	bytes  string // column type that holds bytes
 	tables string // query for the names of all tables where the journal's are
@@ -19,11 +19,13 @@ type dialect struct {
 	alone  bool   // whether the database holds nothing but the journal
 }
 
-// migrations[i] turns layout i into layout i+1. A line once released is never
-// edited; a new layout is a new line, with a fixture of the one before it in
+// migrations[i] turns layout i into layout i+1. Never edit one that was
+// released: a new layout is a new line, with a fixture of the one before it in
 // testdata. Commands that only look read any layout as it is, so what they ask
 // for must be the same in all. BYTES stands for the dialect's type. Times are
 // Unix milliseconds, 0 for none.
+//
+// The column gone of cwvault_place is always 0; nothing reads it.
 var migrations = []string{`
 CREATE TABLE cwvault_meta (
 	name  TEXT PRIMARY KEY,
@@ -149,7 +151,7 @@ func schemaVersion(ctx context.Context, q querier, d dialect, newest int) (int, 
 	}
 	if !found {
 		if others && d.alone {
-			return 0, errors.New("this is another program's database; CWVAULT_STATE must name a file of cwvault's own")
+			return 0, errors.New("this is another program's database; set CWVAULT_STATE to a file that only cwvault uses")
 		}
 		return 0, nil
 	}
@@ -163,14 +165,14 @@ func schemaVersion(ctx context.Context, q querier, d dialect, newest int) (int, 
 		return 0, fmt.Errorf("%w: layout %q", ErrVersion, text)
 	}
 	if version > newest {
-		return 0, fmt.Errorf("%w: layout %d was made by a newer cwvault, this one knows up to %d; use the newer one, or another CWVAULT_STATE",
+		return 0, fmt.Errorf("%w: a newer cwvault made layout %d, this one knows layouts up to %d; use the newer cwvault, or set CWVAULT_STATE to another place",
 			ErrVersion, version, newest)
 	}
 	return version, nil
 }
 
-// migrate brings the database to the layout that list leads to: all of it or,
-// on an error, nothing. Of several processes that try at once one does it.
+// migrate brings the database to the layout that list leads to, or on an error
+// changes nothing. If several processes try at once, one of them does it.
 func migrate(ctx context.Context, db *sql.DB, d dialect, list []string) error {
 	ctx, cancel := context.WithTimeout(ctx, longTimeout)
 	defer cancel()

@@ -62,8 +62,8 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 	// instead of in SQLite, where waiting means polling.
 	j.db.SetMaxOpenConns(1)
 
-	// Turning to write-ahead logging does not wait for a process that does the
-	// same at this moment.
+	// The switch to write-ahead logging does not wait for a process that makes
+	// it at the same moment.
 	for deadline := time.Now().Add(busyTimeout); ; {
 		err = j.db.PingContext(ctx)
 		if sqliteCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
@@ -80,15 +80,15 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 	}
 	if err != nil {
 		if isDenied(err) {
-			err = fmt.Errorf("%w; the account that runs cwvault must own the file and its -wal and -shm, and be able to write to their directory", err)
+			err = fmt.Errorf("%w; the account that runs cwvault must own the file, its -wal and its -shm, and must be able to write to their directory", err)
 		}
 		return errors.Join(j.fail("open", err), j.db.Close())
 	}
 	return nil
 }
 
-// createPrivate makes the file if it is missing, and takes other people's
-// access from what is there. It never opens a file that exists: closing it
+// createPrivate creates the file if it is missing, and removes other people's
+// access to what is there. It never opens a file that exists: closing it
 // would drop the locks that SQLite may hold on it in this same process.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -96,7 +96,7 @@ func createPrivate(path string) error {
 	case err == nil:
 		return f.Close()
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; make the directory, or set CWVAULT_STATE to another place", err)
+		return fmt.Errorf("%w; create the directory, or set CWVAULT_STATE to another place", err)
 	case !errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%w; the account that runs cwvault must be able to write there, or set CWVAULT_STATE to another place", err)
 	}
@@ -113,14 +113,14 @@ func createPrivate(path string) error {
 			continue
 		}
 		if err := os.Chmod(path+suffix, info.Mode().Perm()&^0o077); err != nil {
-			return fmt.Errorf("%w; others can read it: chmod 600 it, or give it to the account that runs cwvault", err)
+			return fmt.Errorf("%w; other users can read the file: give it mode 600, or make the account that runs cwvault its owner", err)
 		}
 	}
 	return nil
 }
 
 // readMode returns the parameters with which SQLite opens the file for reading
-// without making another one beside it, or "" if there is no journal.
+// without creating another one beside it, or "" if there is no journal.
 func readMode(path string) (string, error) {
 	size := func(suffix string) (int64, error) {
 		info, err := os.Stat(path + suffix)
@@ -152,8 +152,8 @@ func readMode(path string) (string, error) {
 	case wal > 0, wal == 0 && shm >= 0:
 		return "mode=ro", nil
 	}
-	// A database without its log, say fresh from a backup: whoever opened it
-	// for writing would have made the log, so nobody is writing.
+	// A database without its log, for instance from a backup. A writer would have
+	// created the log, so nobody is writing.
 	return "mode=ro&immutable=1", nil
 }
 
@@ -174,7 +174,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// isDamage reports whether SQLite found the file to be none of its own or
+// isDamage reports whether SQLite found that the file is no database or
 // inconsistent.
 func isDamage(err error) bool {
 	switch sqliteCode(err) {
@@ -204,8 +204,8 @@ func isDenied(err error) bool {
 }
 
 // removed reports whether the SQLite files are no longer those that were
-// opened. Whoever went on with them would not see the next run's lease, and
-// not be seen.
+// opened. A run that still used them would not see the next run's lease, nor
+// the next run its.
 func (j *Journal) removed() bool {
 	for path, opened := range j.files {
 		if info, err := os.Stat(path); err != nil || !os.SameFile(info, opened) {

@@ -239,7 +239,7 @@ func TestPlacesThatCannotBeOpened(t *testing.T) {
 		"memory":            {":memory:", nil, "plain path", true},
 		"another database":  {"mysql://u:p@h/d", nil, "postgres://", true},
 		"a directory":       {dir, nil, "not a regular file", true},
-		"no directory":      {filepath.Join(dir, "no", "cwvault.db"), fs.ErrNotExist, "make the directory", false},
+		"no directory":      {filepath.Join(dir, "no", "cwvault.db"), fs.ErrNotExist, "create the directory", false},
 		"garbage":           {garbage, ErrCorrupt, "move it away", true},
 		"another program's": {other, nil, "another program's", true},
 	}
@@ -255,7 +255,7 @@ func TestPlacesThatCannotBeOpened(t *testing.T) {
 					t.Fatal("no error")
 				}
 				if !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), test.state) && filepath.IsAbs(test.state) {
-					t.Errorf("error does not name the file and the mend: %v", err)
+					t.Errorf("error does not name the file and the fix: %v", err)
 				}
 				if test.is != nil && !errors.Is(err, test.is) {
 					t.Errorf("error is not %v: %v", test.is, err)
@@ -282,7 +282,7 @@ func TestAnotherAccountsJournal(t *testing.T) {
 	runAs(cmd, 65534, 65534)
 	says := startProcess(t, cmd, "open").line("journal")
 	if !strings.Contains(says, state) || !strings.Contains(says, "must own the file") {
-		t.Errorf("error does not name the file and the mend: %s", says)
+		t.Errorf("error does not name the file and the fix: %s", says)
 	}
 }
 

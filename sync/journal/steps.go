@@ -9,7 +9,7 @@ import (
 	"cwvault/sync"
 )
 
-// StepRecord is what a step is about to do: the intent.
+// StepRecord is what a step is about to do.
 type StepRecord struct {
 	Op       string // as in the plan; "create" makes it an [Intent]
 	Key      sync.Key
@@ -29,7 +29,7 @@ type StepInfo struct {
 }
 
 // Steps yields the steps of a run in order. It reads them a page at a time, so
-// that a run of any size can be shown. After an error it ends.
+// that a run of any size can be shown. An error ends it.
 func (j *Journal) Steps(ctx context.Context, runID int64) iter.Seq2[StepInfo, error] {
 	const page = 1000
 	return func(yield func(StepInfo, error) bool) {
@@ -56,9 +56,8 @@ func (j *Journal) Steps(ctx context.Context, runID int64) iter.Seq2[StepInfo, er
 	}
 }
 
-// Begin records that a step is about to be done, before it is. It needs the
-// lease: on ErrLost the step must not be done. seq is not negative and used
-// once in a run.
+// Begin records that a step is about to be made. It needs the lease: after an
+// error the step must not be made. seq is not negative and used once in a run.
 func (j *Journal) Begin(ctx context.Context, runID int64, seq int, s StepRecord) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -67,10 +66,10 @@ func (j *Journal) Begin(ctx context.Context, runID int64, seq int, s StepRecord)
 }
 
 // End records the result of a step that was begun: its status, the folder that
-// it made or changed, and what went wrong. It works also when ctx has ended or
+// it made or changed, and what went wrong. It also works after ctx has ended or
 // the lease is lost. A step has one result; a second one is ErrNotFound. A
-// create that stays without result stays an [Intent], which is right as long
-// as nobody knows whether the folder was made.
+// create without a result stays an [Intent]. That is right as long as nobody
+// knows whether the folder was made.
 func (j *Journal) End(ctx context.Context, runID int64, seq int, status, folderID, errText string) error {
 	if status == "" {
 		return errors.New("journal: a step cannot end without a status")
@@ -81,7 +80,7 @@ func (j *Journal) End(ctx context.Context, runID int64, seq int, status, folderI
 	return j.found(n, err, "end a step", "run %d step %d, begun and not ended", runID, seq)
 }
 
-// Skip records a step that is not attempted at all, with its status and why.
+// Skip records a step that was not attempted, with its status and the reason.
 func (j *Journal) Skip(ctx context.Context, runID int64, seq int, s StepRecord, status, reason string) error {
 	if status == "" {
 		return errors.New("journal: a step cannot be skipped without a status")

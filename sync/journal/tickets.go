@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// claimLife is how long a claim on a problem lasts at most. Whoever has not
-// come back by then was killed.
+// claimLife is how long a claim on a problem lasts at most. A claimant that has
+// not ended its claim by then was killed.
 const claimLife = time.Minute
 
-// Ticket is what is remembered of a problem for which a ticket is, was or may
-// have to be raised.
+// Ticket is what is remembered of a problem for which a ticket was raised or
+// may have to be.
 type Ticket struct {
 	Problem string
 	ID      int       // of the ticket; 0 while there is none
@@ -20,8 +20,8 @@ type Ticket struct {
 	Seen    int       // in how many runs in a row it was seen, where that matters
 	Mark    string    // tells one occurrence of the problem from another, where that matters
 	Items   []string  // the keys of what it is about
-	// Unsure: something may have been said about it that is not remembered. Whoever
-	// put it here did not know, or had a claim on it and never came back.
+	// Unsure: a ticket may say something about it that is not remembered. The last
+	// caller did not know, or claimed the problem and never ended the claim.
 	Unsure bool
 }
 
@@ -50,10 +50,10 @@ func scanTicket(now time.Time) func(scan func(...any) error) (Ticket, error) {
 	}
 }
 
-// ClaimTicket takes the problem for this caller alone, until PutTicket or
-// ForgetTicket or for a minute, and returns what is remembered of it: of a new
-// problem the time. It reports false while another caller, of this process or
-// another, has the problem. It needs no lease.
+// ClaimTicket reserves the problem for this caller, until PutTicket or
+// ForgetTicket but at most for a minute. It returns what is remembered of the
+// problem; of a new one that is the present time. It reports false while another
+// caller, of this process or another, has claimed it. It needs no lease.
 func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ours bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return Ticket{}, false, err
@@ -63,8 +63,9 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 	if err != nil {
 		return Ticket{}, false, err
 	}
-	// A claim for much longer than it can last was made before the clock was set
-	// back; one for a little longer by somebody who read the clock after this.
+	// A claim that ends much later than it can was made before the clock was set
+	// back. One that ends a little later was made by a caller that read the clock
+	// after this one did.
 	n, err := j.exec(ctx, "claim a problem", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
 		VALUES ($1, 0, $2, 0, 0, '', '[]', $3) ON CONFLICT (problem) DO UPDATE SET claimed = excluded.claimed
 		WHERE cwvault_ticket.claimed <= $2 OR cwvault_ticket.claimed > $4`,
@@ -80,7 +81,7 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 	return found[0], true, nil
 }
 
-// PutTicket records what is known of a problem by now, and ends the claim. It
+// PutTicket replaces what is remembered of a problem, and ends the claim. It
 // needs no lease.
 func (j *Journal) PutTicket(ctx context.Context, t Ticket) error {
 	if t.Items == nil {
@@ -92,7 +93,7 @@ func (j *Journal) PutTicket(ctx context.Context, t Ticket) error {
 	}
 	claimed := time.Time{}
 	if t.Unsure {
-		claimed = time.UnixMilli(1) // a claim that has ended long ago, and not by this
+		claimed = time.UnixMilli(1) // a claim that nobody ended, long ago
 	}
 	_, err = j.exec(ctx, "write a ticket", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (problem) DO UPDATE SET ticket = excluded.ticket, since = excluded.since,

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// text is a string as it is kept in a column. A column of PostgreSQL holds
-// only valid UTF-8 without NUL, but a directory's name, and so a folder's id,
-// may be any bytes; these are kept as hexadecimal digits after a mark.
+// text is a string as a column keeps it. PostgreSQL accepts only valid UTF-8
+// without NUL, but a directory's name, and so a folder's id, may have any bytes.
+// Such a string is kept as hexadecimal digits after a mark.
 type text string
 
 const hexMark = "\x01"
@@ -42,7 +42,7 @@ func (t *text) Scan(v any) error {
 	return nil
 }
 
-// maxError is how much of an error's text is kept, in bytes.
+// maxError is how many bytes of an error's text are kept.
 const maxError = 4 << 10
 
 // shortened cuts the text of an error to what is worth keeping.
@@ -53,7 +53,7 @@ func shortened(s string) text {
 	return text(s)
 }
 
-// stamp is a time as it is kept in a column: Unix milliseconds, 0 for none.
+// stamp is a time as a column keeps it: Unix milliseconds, 0 for none.
 type stamp time.Time
 
 // Value implements [driver.Valuer].

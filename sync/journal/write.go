@@ -8,8 +8,7 @@ import (
 )
 
 const (
-	// writeTimeout bounds one transaction. It is well below the life of a
-	// lease; what may take longer is cut into several transactions.
+	// writeTimeout bounds one transaction. It is well below the life of a lease.
 	writeTimeout = 10 * time.Second
 	// longTimeout bounds what is done without the lease: connecting,
 	// migrating, reading.
@@ -20,18 +19,17 @@ const (
 type write struct {
 	do      func(ctx context.Context, tx *sql.Tx) error // may run more than once, in another transaction
 	fenced  bool                                        // only while the lease is held
-	timeout time.Duration                               // 0 means writeTimeout
+	timeout time.Duration                               // more than writeTimeout, if it must be
 	done    bool                                        // set, with err, by the one who commits, while it has the turn
 	err     error
 }
 
-// commit carries out w durably. Callers that come while another one is
-// committing wait and then go together in one transaction, since a transaction
-// costs the disk the same whether it holds one row or eight.
+// commit carries out w durably. Callers that arrive while another one commits
+// wait, and then share one transaction: to the disk, a transaction of one row
+// costs as much as one of eight.
 //
-// It does not stop half way when ctx ends: what the vault has done must be
-// recorded also while a signal is ending the run. An error after the end of
-// ctx leaves open whether w was recorded.
+// The end of ctx does not stop it: what the vault has done must be recorded
+// even while a signal is ending the run.
 func (j *Journal) commit(ctx context.Context, w *write) error {
 	if j.readOnly {
 		return ErrReadOnly
@@ -42,7 +40,7 @@ func (j *Journal) commit(ctx context.Context, w *write) error {
 
 	j.turn <- struct{}{}
 	defer func() { <-j.turn }()
-	if w.done { // by the one who had the turn before
+	if w.done { // by the one who had the turn before this one
 		return w.err
 	}
 	j.mu.Lock()
@@ -53,7 +51,7 @@ func (j *Journal) commit(ctx context.Context, w *write) error {
 	ctx = context.WithoutCancel(ctx)
 	failed, err := j.transact(ctx, batch)
 	if failed && len(batch) > 1 {
-		// One caller's mistake is not the others': each by itself.
+		// One caller's mistake must not be the others': each by itself.
 		for _, one := range batch {
 			_, one.err = j.transact(ctx, []*write{one})
 			one.done = true
