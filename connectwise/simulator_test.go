@@ -78,6 +78,7 @@ func source(t *testing.T, cfg connectwise.Config) (sync.Source, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	connectwise.NoPauses(c)
 	return c.Source(context.Background())
 }
 
@@ -200,7 +201,7 @@ func TestSimulatorWhole(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // for the waits
+			t.Parallel()
 			s := world(t, 1200, connectwisetest.Options{})
 			if test.bend != nil {
 				test.bend(s)

@@ -40,7 +40,7 @@ func simulated(t *testing.T, change ...func(*Config)) (*connectwisetest.Server, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.retry.Pause = func(time.Duration) time.Duration { return 0 }
+	NoPauses(c)
 	return s, c
 }
 
@@ -248,9 +248,8 @@ func TestCreateTicketOnce(t *testing.T) {
 			}
 			s.CloseTicket(1)
 			s.ResetRequests()
-			c.tryTimeout = 300 * time.Millisecond
-			if name == "good" {
-				c.tryTimeout = time.Minute
+			if test.fault.Hang || strings.HasSuffix(name, "too late") {
+				c.tryTimeout = 300 * time.Millisecond
 			}
 			test.fault.Match = post
 			s.AddFault(test.fault)

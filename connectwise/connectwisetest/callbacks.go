@@ -227,7 +227,11 @@ func (s *Server) deliver(w *world) {
 				to := b.address(e)
 				timeout, waits := s.behaviour.CallbackTimeout, slices.Clone(s.behaviour.CallbackWaits)
 				id, key := b.id, b.signingKey
-				s.work.Go(func() { s.send(id, to, sign(key, body), body, timeout, waits) })
+				s.sending.Add(1)
+				s.work.Go(func() {
+					defer s.sending.Done()
+					s.send(id, to, sign(key, body), body, timeout, waits)
+				})
 			}
 		}
 	}

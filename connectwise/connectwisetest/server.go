@@ -108,10 +108,12 @@ type Server struct {
 	deliveries  []Delivery
 	windowStart time.Time
 	windowCount int
+	rateClock   func() time.Time
 
 	routes   []route
 	sender   http.Client
-	sendSlot chan struct{} // one place for each delivery on its way
+	sendSlot chan struct{}  // one place for each delivery on its way
+	sending  sync.WaitGroup // deliveries that are not over
 }
 
 var codebaseForm = regexp.MustCompile(`^v(\d{4})_(\d{1,2})/$`)
@@ -140,6 +142,8 @@ func New(opt Options) (*Server, error) {
 		routes:   newRoutes(),
 		sender:   newSender(),
 		sendSlot: make(chan struct{}, maxSenders),
+
+		rateClock: time.Now,
 	}
 	if err := s.listen(); err != nil {
 		return nil, err
@@ -366,7 +370,7 @@ func (s *Server) limited() *Response {
 	}
 	s.recordMu.Lock()
 	defer s.recordMu.Unlock()
-	now := time.Now()
+	now := s.rateClock()
 	if now.Sub(s.windowStart) >= window {
 		s.windowStart, s.windowCount = now, 0
 	}

@@ -22,6 +22,7 @@ import (
 const (
 	// gitTimeout bounds all that git does for one commit.
 	gitTimeout = 10 * time.Minute
+	maxCommits = 5 // how often one commit is tried
 	// gitOutput bounds what is read of one answer of git, 100 bytes a file.
 	gitOutput = 1 << 30
 	// pendingFile, in git's own directory, lists what was changed since the
@@ -38,6 +39,9 @@ type repository struct {
 	gitDir string
 	env    []string
 	err    error // why it cannot be used
+	// pause is how long to wait after a try that failed, the first one being 1.
+	// Tests shorten it.
+	pause func(try int) time.Duration
 
 	mu gosync.Mutex // guards the file of pending changes
 }
@@ -50,7 +54,7 @@ type change struct{ from, to string }
 // findRepository looks for the repository nearest to the root folder, not
 // above the store.
 func (s *Store) findRepository() *repository {
-	r := &repository{log: s.log, store: s.dir}
+	r := &repository{log: s.log, store: s.dir, pause: func(try int) time.Duration { return time.Duration(try) * 200 * time.Millisecond }}
 	found := false
 	below := ""
 	for _, name := range append([]string{""}, s.root...) {
@@ -217,12 +221,12 @@ func (r *repository) commit(ctx context.Context, message string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	for attempt := range 5 { // somebody else may be at it: git locks, but does not wait
+	for attempt := range maxCommits { // somebody else may be at it: git locks, but does not wait
 		if attempt > 0 {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
+			case <-time.After(r.pause(attempt)):
 			}
 		}
 		if err = r.tryCommit(ctx, changes, message, filepath.Join(temp, "index")); err == nil {

@@ -323,22 +323,23 @@ func TestCommitWaitsForOthers(t *testing.T) {
 	if err := os.WriteFile(lock, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Commit(t.Context(), "run"); err == nil || !strings.Contains(err.Error(), "index.lock") {
-		t.Errorf("Commit with the index locked: error %v", err)
+	pauses := 0
+	s.git.pause = func(int) time.Duration { pauses++; return 0 }
+	if err := s.Commit(t.Context(), "run"); err == nil || !strings.Contains(err.Error(), "index.lock") || pauses != maxCommits-1 {
+		t.Errorf("Commit with the index locked: error %v after %d pauses", err, pauses)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantError(t, "Commit", s.Commit(cancelled, "run"), context.Canceled)
-	released := make(chan error)
-	go func() {
-		time.Sleep(300 * time.Millisecond)
-		released <- os.Remove(lock)
-	}()
-	g.commit(s, "run")
-	if err := <-released; err != nil {
-		t.Fatal(err)
+	s.git.pause = func(try int) time.Duration { // released while Commit waits
+		if err := os.Remove(lock); err != nil || try != 1 {
+			t.Errorf("pause after try %d: %v", try, err)
+		}
+		return 0
 	}
+	g.commit(s, "run")
 	g.want([]string{"run", "first"}, nil)
+	s.git.pause = func(int) time.Duration { return 5 * time.Millisecond }
 
 	// People commit all the time.
 	root := paths[""].ID

@@ -3,6 +3,7 @@ package passwordstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -338,6 +339,7 @@ func TestKilled(t *testing.T) {
 			for _, f := range paths {
 				if n, ok := f.Mark.Key.CompanyID(); ok && n < customers {
 					do(s.Update(t.Context(), f.ID, []string{root, group}[i%2], fmt.Sprintf("Company %d %d", n, i%7)))
+					fmt.Println() // that something was done
 				}
 			}
 			f := do(s.Create(t.Context(), group, fmt.Sprintf("New %d %d", os.Getpid(), i), mark(customers+i)))
@@ -358,10 +360,16 @@ func TestKilled(t *testing.T) {
 	for round := range 12 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
 		cmd.Env = append(os.Environ(), "CWVAULT_TEST_STORE="+dir)
-		if err := cmd.Start(); err != nil {
+		moves, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err == nil { // killed in the middle of what follows
+			_, err = io.ReadFull(moves, make([]byte, 1+5*round))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(50+17*round) * time.Millisecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

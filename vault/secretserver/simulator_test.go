@@ -74,6 +74,7 @@ func TestContract(t *testing.T) {
 	}
 	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			vaulttest.Suite(t, func(t *testing.T) vaulttest.Harness {
 				opt := server.opt
 				opt.Permissions = append(secretservertest.LeastRights(), secretservertest.CreateRootFolders)
@@ -209,6 +210,7 @@ func calls(s *secretservertest.Server) map[string]int {
 }
 
 func TestCallsOfARun(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		opt  secretservertest.Options
 		want map[string]int
@@ -277,6 +279,7 @@ func TestCallsOfARun(t *testing.T) {
 // and what can be said twice is said again when it was not answered: several
 // faults can hit one request.
 func TestBadDay(t *testing.T) {
+	t.Parallel()
 	perWorker := 60
 	if testing.Short() {
 		perWorker = 20
