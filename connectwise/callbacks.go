@@ -67,8 +67,8 @@ func (c *Client) Callbacks(ctx context.Context) ([]Callback, error) {
 
 // RegisterCallback asks ConnectWise to deliver every change of a company to
 // address. Description is for people, of at most 100 characters. It is not
-// repeated blindly: when the answer leaves it open whether the callback was
-// made, it is looked for, and returned if it is there.
+// retried blindly: when the answer does not tell whether the callback was
+// created, RegisterCallback looks for it and returns it if it exists.
 func (c *Client) RegisterCallback(ctx context.Context, address, description string) (Callback, error) {
 	body := map[string]any{
 		"url": address, "description": cut(oneLine(description), maxDescription),

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// lookTimeout bounds each step of a check, with all tries and waits.
+	// lookTimeout bounds each step of a check, with all its tries and pauses.
 	lookTimeout = 25 * time.Second
 	// maxSkew is how far clocks may be apart before it is worth a word.
 	maxSkew = 2 * time.Minute
@@ -41,18 +41,17 @@ var unneeded = []struct{ subject, path, right string }{
 
 // Check looks at everything that a reading depends on, and at whether the API
 // member may read more than that. It sends eight requests, or a few more where
-// the API has moved or an answer is tried again. When nothing can be read at all
-// it stops at the reason, so that wrong keys are not used again and again.
+// the API has moved or a request is retried. When nothing can be read it stops
+// at the reason, so that wrong keys are not used again and again.
 //
-// Unless tickets is nil it looks with up to four requests more at whether
-// tickets can be raised there. The right to add them cannot be proven without
-// adding one; Check sends what cannot become a ticket, without the two fields
-// that one must have, and takes it for proof that this is what ConnectWise
-// complains of. A server that looks at rights only afterwards would be
-// misjudged.
+// Unless tickets is nil, up to four more requests find out whether tickets can
+// be raised there. Only adding a ticket proves the right to add one. So Check
+// sends a ticket without its two required fields: if ConnectWise complains about
+// the fields, the role most likely allows tickets. A server that checks fields
+// before rights would be misjudged.
 //
 // A role that shows only some companies (Inquire = My, or a location below the
-// top) gives no error anywhere; that can only be told from their number.
+// top) causes no error anywhere. Only the number of companies tells.
 func (c *Client) Check(ctx context.Context, tickets *TicketSettings) Report {
 	return c.check(ctx, tickets, lookTimeout)
 }
@@ -235,7 +234,7 @@ func (k *checkup) companies(ctx context.Context) {
 		k.add(sync.Finding{Subject: subject, Text: err.Error(), Fix: "check again: somebody may be adding or deleting companies just now", Err: err})
 		return
 	}
-	k.ok(subject, "%d can be read; those are all only if the role says Inquire = All and the member's location sees every customer", n)
+	k.ok(subject, "%d can be read; these are all companies only if the role says Inquire = All and the member's location sees every customer", n)
 }
 
 // firstPage reads the first page of companies, as a reading does.
@@ -269,7 +268,7 @@ func (k *checkup) model(newest string) {
 	case !plainVersion.MatchString(newest):
 		k.ok("model", "%s; the server does not say which is its newest", asked)
 	case modelNumber(asked) > modelNumber(newest):
-		k.warn("model", fmt.Sprintf("%s is asked for, and %s is the server's newest", asked, newest), "set the version to "+newest)
+		k.warn("model", fmt.Sprintf("%s is requested, but the server's newest is %s", asked, newest), "set the version to "+newest)
 	default:
 		k.ok("model", "%s; the server's newest is %s", asked, newest)
 	}
@@ -288,15 +287,15 @@ func (k *checkup) clock(date string, received time.Time) {
 	const fix = "set this machine's clock by NTP; schedule, lease and history depend on it"
 	server, err := http.ParseTime(date)
 	if err != nil {
-		k.warn("clock", "ConnectWise does not say what time it is", fix)
+		k.warn("clock", "ConnectWise does not send its time", fix)
 		return
 	}
 	ahead := received.Sub(server)
 	switch {
 	case ahead > maxSkew:
-		k.warn("clock", fmt.Sprintf("this machine's is %v ahead of ConnectWise's", ahead.Round(time.Minute)), fix)
+		k.warn("clock", fmt.Sprintf("this machine's clock is %v ahead of ConnectWise's", ahead.Round(time.Minute)), fix)
 	case ahead < -maxSkew:
-		k.warn("clock", fmt.Sprintf("this machine's is %v behind ConnectWise's", -ahead.Round(time.Minute)), fix)
+		k.warn("clock", fmt.Sprintf("this machine's clock is %v behind ConnectWise's", -ahead.Round(time.Minute)), fix)
 	default:
 		k.ok("clock", "agrees with ConnectWise's")
 	}
@@ -323,7 +322,7 @@ func (k *checkup) ticketing(ctx context.Context, s TicketSettings) {
 	}
 	switch {
 	case err == nil:
-		k.ok(ticketSubject, "can be read, and added as far as can be told without adding one")
+		k.ok(ticketSubject, "read access confirmed; create access looks right (not proven: no ticket was created)")
 	case errors.Is(err, errTicketMade):
 		k.warn(ticketSubject, err.Error(), "delete the newest ticket")
 	default:
@@ -335,7 +334,7 @@ func (k *checkup) ticketing(ctx context.Context, s TicketSettings) {
 	k.named(ctx, "ticket priority", "/service/priorities", "name", s.Priority, "", tableRights)
 }
 
-var errTicketMade = errors.New("ConnectWise has made a ticket of nothing")
+var errTicketMade = errors.New("ConnectWise created a ticket from an empty request")
 
 // addable asks to add a ticket that has none of what it must have.
 func (k *checkup) addable(ctx context.Context) error {
@@ -362,7 +361,7 @@ func (k *checkup) named(ctx context.Context, subject, path, field, setting, more
 	}
 	condition, id, ok := condition(field, setting)
 	if !ok {
-		k.warn(subject, fmt.Sprintf("whether there is %s is not known: ConnectWise cannot be asked for a name with both kinds of quotes", setting), "use its id")
+		k.warn(subject, fmt.Sprintf("cannot tell whether %s exists: ConnectWise cannot search for a name with both kinds of quotes", setting), "use its id")
 		return
 	}
 	var found wireCompany // boards and priorities are the same, with fewer fields
@@ -392,7 +391,7 @@ func (k *checkup) named(ctx context.Context, subject, path, field, setting, more
 	switch {
 	case err != nil:
 		text, fix := k.words(subject, err)
-		k.warn(subject, fmt.Sprintf("whether there is %s is not known: %s", setting, text), fix)
+		k.warn(subject, fmt.Sprintf("cannot tell whether %s exists: %s", setting, text), fix)
 	case found.ID == 0:
 		problem := fmt.Sprintf("there is no %s %s that can be used, or the API member cannot see it", strings.TrimPrefix(subject, "ticket "), strconv.Quote(setting))
 		k.add(sync.Finding{Subject: subject, Text: problem, Fix: "correct the setting, or the role", Err: &sync.SettingsError{Problems: []string{problem}}})
@@ -426,10 +425,10 @@ func (k *checkup) excess(ctx context.Context) {
 		case err == nil:
 			k.warn(u.subject, "can be read, which cwvault does not need", fmt.Sprintf("set %s to Inquire = None in the API member's role", u.right))
 		case errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized || e.Status == http.StatusNotFound):
-			k.ok(u.subject, "cannot be read, and need not be")
+			k.ok(u.subject, "cannot be read; cwvault does not need them")
 		default:
 			text, _ := k.words(u.subject, err)
-			k.warn(u.subject, "whether they can be read, which cwvault does not need, is not known: "+text, "check again later")
+			k.warn(u.subject, "cannot tell whether they can be read (cwvault does not need them): "+text, "check again later")
 		}
 	}
 }

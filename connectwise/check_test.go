@@ -91,14 +91,14 @@ func TestCheckGood(t *testing.T) {
 		{Subject: "address", Text: s.URL() + "/v4_6_release/apis/3.0"},
 		{Subject: "keys", Text: "accepted for the company id acmeinc"},
 		{Subject: "client id", Text: "accepted"},
-		{Subject: "companies", Text: "3 can be read; those are all only if the role says Inquire = All and the member's location sees every customer"},
+		{Subject: "companies", Text: "3 can be read; these are all companies only if the role says Inquire = All and the member's location sees every customer"},
 		{Subject: "statuses", Text: "1 can be read"},
 		{Subject: "types", Text: "1 can be read"},
 		{Subject: "model", Text: "2025.1; the server's newest is 2026.4"},
 		{Subject: "clock", Text: "agrees with ConnectWise's"},
-		{Subject: "tickets", Text: "cannot be read, and need not be"},
-		{Subject: "members", Text: "cannot be read, and need not be"},
-		{Subject: "agreements", Text: "cannot be read, and need not be"},
+		{Subject: "tickets", Text: "cannot be read; cwvault does not need them"},
+		{Subject: "members", Text: "cannot be read; cwvault does not need them"},
+		{Subject: "agreements", Text: "cannot be read; cwvault does not need them"},
 	}
 	if diff := cmp.Diff(want, report.Findings); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
@@ -178,7 +178,7 @@ func TestCheck(t *testing.T) {
 		"rights not to be told": {func(s *connectwisetest.Server) {
 			s.ClearFaults()
 			fault("/system/members", connectwisetest.HTML(200))(s)
-		}, nil, but("warn members"), "not known: GET", "again", nil, 8},
+		}, nil, but("warn members"), "not need them): GET", "again", nil, 8},
 		"no company visible": {behave(func(b *connectwisetest.Behaviour) {
 			b.Role.Visible = func(connectwisetest.Company) bool { return false }
 		}), nil, but("fail companies"), "counts 0 companies", "role", ErrIncomplete, 7},
@@ -194,12 +194,12 @@ func TestCheck(t *testing.T) {
 		"an upgraded cloud":          {nil, func(c *Config) { c.URL += "/v2020_4/apis/3.0" }, but("warn address"), "nothing at", "the host alone", nil, 0},
 		"a dated address":            {nil, func(c *Config) { c.URL += "/v2026_4/apis/3.0" }, allGood, "", "", nil, 7},
 		"a model too new":            {nil, func(c *Config) { c.Version = "2027.1" }, []string{"fail model"}, "is not available", "model version", nil, 2},
-		"an older newest model":      {fault(count, header("Api-Current-Version", "2024.11")), nil, but("warn model"), "2025.1 is asked for, and 2024.11", "set the version to 2024.11", nil, 8},
+		"an older newest model":      {fault(count, header("Api-Current-Version", "2024.11")), nil, but("warn model"), "2025.1 is requested, but the server's newest is 2024.11", "set the version to 2024.11", nil, 8},
 		"an unknown newest model":    {fault(count, header("Api-Current-Version", "newest")), nil, allGood, "", "", nil, 8},
-		"our clock is behind":        {fault(count, header("Date", at(time.Hour))), nil, but("warn clock"), "this machine's is 1h0m0s behind", "NTP", nil, 8},
+		"our clock is behind":        {fault(count, header("Date", at(time.Hour))), nil, but("warn clock"), "this machine's clock is 1h0m0s behind", "NTP", nil, 8},
 		"our clock is ahead":         {fault(count, header("Date", at(-3*time.Minute))), nil, but("warn clock"), "3m0s ahead", "NTP", nil, 8},
 		"our clock is a little slow": {fault(count, header("Date", at(100*time.Second))), nil, allGood, "", "", nil, 8},
-		"no date":                    {fault(count, header("Date", "")), nil, but("warn clock"), "does not say", "NTP", nil, 8},
+		"no date":                    {fault(count, header("Date", "")), nil, but("warn clock"), "does not send", "NTP", nil, 8},
 		"an empty table":             {fault("/types", connectwisetest.Fault{Status: 200, Body: "[]"}), nil, but("warn types"), "none can be read", "Company / Company Type", nil, 8},
 		"rate limit":                 {fault(count, connectwisetest.TooManyRequests(30)), nil, []string{"fail API"}, "429 Too Many Requests", "again later", nil, 2},
 		"hanging":                    {fault(count, connectwisetest.Hang()), nil, []string{"fail address"}, "not answered within 500ms", "check the URL", nil, 2},
@@ -343,10 +343,10 @@ func TestCheckTickets(t *testing.T) {
 		"no such board":          {nil, TicketSettings{"250", "Service", ""}, []string{"ok tickets", "ok ticket company", "fail ticket board"}, `no board "Service"`, "correct the setting", settings, 11},
 		"no such priority":       {nil, TicketSettings{"250", "", "9"}, []string{"ok tickets", "ok ticket company", "fail ticket priority"}, `no priority "9"`, "correct the setting", settings, 11},
 		"one kind of quotes":     {nil, TicketSettings{Company: `a"b`}, []string{"ok tickets", "fail ticket company"}, "no company", "", settings, 10},
-		"both kinds of quotes":   {nil, TicketSettings{Company: `a"b'c`}, []string{"ok tickets", "warn ticket company"}, "is not known", "use its id", nil, 9},
-		"boards cannot be read":  {fault("GET", "/service/boards", connectwisetest.Fault{Status: 403, Body: `{"code":"X","message":"no"}`}), TicketSettings{"250", "1", ""}, []string{"ok tickets", "ok ticket company", "warn ticket board"}, "is not known: GET", "Service / Service Board", nil, 11},
+		"both kinds of quotes":   {nil, TicketSettings{Company: `a"b'c`}, []string{"ok tickets", "warn ticket company"}, "cannot tell", "use its id", nil, 9},
+		"boards cannot be read":  {fault("GET", "/service/boards", connectwisetest.Fault{Status: 403, Body: `{"code":"X","message":"no"}`}), TicketSettings{"250", "1", ""}, []string{"ok tickets", "ok ticket company", "warn ticket board"}, "whether 1 exists: GET", "Service / Service Board", nil, 11},
 		"conditions overlooked":  {fault("GET", "/service/boards", connectwisetest.Fault{Status: 200, Body: `[{"id":7,"name":"Another"}]`}), TicketSettings{"250", "1", ""}, []string{"ok tickets", "ok ticket company", "fail ticket board"}, "no board", "correct", settings, 11},
-		"a ticket of nothing":    {fault("POST", "/service/tickets", connectwisetest.Fault{Status: 201, Body: `{"id":1}`}), TicketSettings{Company: "250"}, []string{"warn tickets", "ok ticket company"}, "made a ticket of nothing", "delete", nil, 10},
+		"a ticket of nothing":    {fault("POST", "/service/tickets", connectwisetest.Fault{Status: 201, Body: `{"id":1}`}), TicketSettings{Company: "250"}, []string{"warn tickets", "ok ticket company"}, "created a ticket", "delete", nil, 10},
 		"an answer that is none": {fault("POST", "/service/tickets", connectwisetest.HTML(502)), TicketSettings{Company: "250"}, []string{"fail tickets", "ok ticket company"}, "502", "again later", nil, 10},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,26 +1,28 @@
 // Package connectwise reads companies, their types and their statuses from
-// ConnectWise PSA (formerly Manage) over its REST API. Where it is asked to, it
-// raises tickets there, and registers and verifies callbacks.
+// ConnectWise PSA (formerly Manage) over its REST API. On request it also
+// raises tickets, and registers and verifies callbacks.
 //
 // # Guarantees
 //
-//   - Reading sends nothing but GETs. What changes something is sent only by
-//     [Client.CreateTicket], [Client.NoteTicket], [Client.RegisterCallback] and
-//     [Client.RemoveCallback], which add tickets, notes and callbacks and remove
-//     callbacks. No company is ever written.
-//   - A POST is never repeated blindly. It is sent again when the server has
-//     surely not done what it says; when that is open, it is looked for.
-//   - [Client.Check] sends one POST, if it is asked about tickets: one that
+//   - Reading sends only GETs. Only [Client.CreateTicket], [Client.NoteTicket],
+//     [Client.RegisterCallback] and [Client.RemoveCallback] change anything:
+//     they add tickets, notes and callbacks, and remove callbacks. No company
+//     is ever written.
+//   - A POST is never retried blindly. It is retried where the server has
+//     certainly not done it. Where that is unclear, the client looks for the
+//     record first.
+//   - [Client.Check] sends one POST if it is asked about tickets. That POST
 //     cannot succeed.
-//   - The keys go to the host that the operator named, or, when that is one of
-//     ConnectWise's own, to another host of the same ConnectWise domain. Never
-//     to a third one: redirects are not followed, and the URLs that the server
-//     sends in a Link header are mined for a number and otherwise ignored.
-//   - The key of a delivery is fetched from such a host alone, too, and without
-//     the keys: a delivery can say what it wants.
+//   - The keys go to the host that the operator named. If ConnectWise runs that
+//     host, they may also go to another host of the same ConnectWise domain.
+//     They never go anywhere else: the client follows no redirects, and takes
+//     from the URLs in a Link header only a number.
+//   - The signing key of a delivery is fetched only from such a host, and
+//     without the API keys. A delivery may claim anything.
 //   - A reading is complete or it is an error. Rows are checked against the
-//     count endpoint, a list that breaks off is not a shorter list.
-//   - Neither errors nor log lines hold a key, whatever the server answers.
+//     count endpoint; a truncated list is never taken for a shorter list.
+//   - Errors and log lines hold no key, whatever the server answers. A key of
+//     less than 4 characters is taken for a placeholder.
 //
 // "Developer Guide" in the comments is ConnectWise's own.
 package connectwise
@@ -63,7 +65,7 @@ type Client struct {
 	// does not print them.
 	sign func(*http.Request)
 
-	// Tests shorten these.
+	// Tests replace these.
 	tryTimeout time.Duration
 	retry      httpclient.Retry
 	now        func() time.Time // for the keys of deliveries

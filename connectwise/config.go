@@ -18,10 +18,10 @@ import (
 	"cwvault/sync"
 )
 
-// DefaultVersion is the model version that is asked for unless the operator
-// names another. The model of a company that cwvault reads has been the same
-// from 2022.2 to 2026.4 at least. A server refuses a version newer than its
-// own, and servers on premises lag behind, so this is not the newest.
+// DefaultVersion is the model version that is requested unless the operator
+// names another. The parts of a company that cwvault reads are the same at least
+// from 2022.2 to 2026.4. This is not the newest version: a server refuses
+// versions newer than its own, and servers on premises lag behind.
 const DefaultVersion = "2025.1"
 
 var plainVersion = regexp.MustCompile(`^20[0-9]{2}\.[0-9]{1,2}$`)

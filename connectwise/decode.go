@@ -105,7 +105,7 @@ func decodeRows[R any, P record[R]](r io.Reader, each func(P) error) error {
 		return err
 	}
 	if open != json.Delim('[') {
-		return fmt.Errorf("%w: no list where one was due", ErrIncomplete)
+		return fmt.Errorf("%w: expected a list", ErrIncomplete)
 	}
 	var row, none R
 	for n := 1; dec.More(); n++ {

@@ -46,22 +46,22 @@ const (
 	maxStrangers = 10
 )
 
-// VerifyDelivery finds out whether ConnectWise sent body, and of what it tells.
-// Signature is the header x-content-signature. An error wraps [ErrForged], or
-// says why it cannot be told yet: then the same delivery may be verified later.
+// VerifyDelivery returns the event in body if ConnectWise signed it. Signature
+// is the header x-content-signature. An error wraps [ErrForged], or says why the
+// signature cannot be checked yet: then the same delivery may be verified later.
 //
-// The signature is an HMAC of body under a key that is at an address in body
-// (Developer Guide, "Callbacks"). That address is believed only on the host
-// that the operator named, or another of the same ConnectWise domain, with
-// https, or with http where the operator's URL has it. No keys are sent there,
-// and the answer leads nowhere else. Keys are kept for an hour, so that one
-// Client should verify all deliveries; whatever is forged, ConnectWise is asked
-// for at most one key at a time and a few a minute.
+// The signature is an HMAC of body. Its key is at an address that body names
+// (Developer Guide, "Callbacks"). That address is accepted only on the host that
+// the operator named, or on another host of the same ConnectWise domain, with
+// https, or with http if the operator's URL has it. The request for it carries
+// no API keys, and redirects are not followed. Keys are cached for an hour, so
+// one Client should verify all deliveries. Forged deliveries cause at most one
+// request at a time and a few a minute.
 //
-// What a signature does not tell: when it was made, so that old deliveries can
-// be sent again; and, on ConnectWise's cloud, which tenant's callback signed,
-// so that another customer of ConnectWise could sign what names this tenant.
-// Believe of an event no more than that it is worth reading the company again.
+// A signature has no date: old deliveries can be replayed. On ConnectWise's
+// cloud it does not tell whose callback signed: another customer of ConnectWise
+// could sign a delivery that names this tenant. So an event proves only that
+// reading the company again is worth while.
 func (c *Client) VerifyDelivery(ctx context.Context, body []byte, signature string) (Event, error) {
 	event, keyURL, err := c.readDelivery(body)
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *Client) VerifyDelivery(ctx context.Context, body []byte, signature stri
 	}
 	mac, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil || len(mac) != sha256.Size {
-		return Event{}, fmt.Errorf("%w: the signature has not the form of one", ErrForged)
+		return Event{}, fmt.Errorf("%w: the signature is malformed", ErrForged)
 	}
 	address, err := c.keyAddress(keyURL)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *Client) readDelivery(body []byte) (event Event, keyURL string, err erro
 		}
 	}
 	if err := json.Unmarshal(body, &told); err != nil {
-		return Event{}, "", errors.New("it has not the form of a delivery")
+		return Event{}, "", errors.New("it is not a delivery")
 	}
 	event = Event{Company: told.ID, Action: strings.ToLower(told.Action)}
 	switch {
@@ -134,7 +134,7 @@ func (c *Client) readDelivery(body []byte) (event Event, keyURL string, err erro
 	case told.ID <= 0:
 		err = errors.New("it names no company")
 	case event.Action != "added" && event.Action != "updated" && event.Action != "deleted":
-		err = errors.New("it tells of no action")
+		err = errors.New("it names no known action")
 	}
 	return event, told.Metadata.KeyURL, err
 }
@@ -143,7 +143,7 @@ func (c *Client) readDelivery(body []byte) (event Event, keyURL string, err erro
 func (c *Client) keyAddress(raw string) (address string, err error) {
 	u, err := url.Parse(raw)
 	if err != nil || len(raw) > maxKeyURL || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return "", errors.New("its key has no proper address")
+		return "", errors.New("the address of its key is malformed")
 	}
 	scheme, given := c.given.origin()
 	host := strings.ToLower(u.Host)
@@ -212,7 +212,7 @@ func (c *Client) mayFetch(address string, mismatch bool) error {
 		k.doubted = now
 	}
 	if k != nil && now.Sub(k.failed) < keyRetry {
-		return fmt.Errorf("the key of the delivery could not be had %v ago", now.Sub(k.failed).Round(time.Millisecond))
+		return fmt.Errorf("the key of the delivery could not be fetched %v ago; too early to retry", now.Sub(k.failed).Round(time.Millisecond))
 	}
 	if k != nil && !k.proven.IsZero() {
 		return nil
@@ -224,7 +224,7 @@ func (c *Client) mayFetch(address string, mismatch bool) error {
 		}
 	}
 	if c.keys.strangers = recent; len(recent) >= maxStrangers {
-		return fmt.Errorf("%d deliveries with unknown keys have come within %v; the next must wait", len(recent), keyDoubt)
+		return fmt.Errorf("too many deliveries with unknown keys (%d within %v); try again later", len(recent), keyDoubt)
 	}
 	c.keys.strangers = append(recent, now)
 	return nil
@@ -259,8 +259,7 @@ func (c *Client) fetchKey(ctx context.Context, address string) (key [sha256.Size
 
 var errNoKey = errors.New("the answer holds no key")
 
-// noKey says why a key could not be had: there is none, or there may be one
-// later.
+// noKey says why there is no key: it does not exist, or it cannot be read now.
 func (c *Client) noKey(address string, failure *Error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -269,12 +268,12 @@ func (c *Client) noKey(address string, failure *Error) error {
 		failure.Status != http.StatusRequestTimeout && failure.Status != http.StatusTooManyRequests
 	if refused || errors.Is(failure, errNoKey) {
 		delete(c.keys.at, address)
-		return fmt.Errorf("%w: there is no key for it: %v", ErrForged, failure)
+		return fmt.Errorf("%w: its key does not exist: %v", ErrForged, failure)
 	}
 	if k := c.keys.at[address]; k != nil {
 		k.failed, k.doubted = c.now(), time.Time{}
 	}
-	return fmt.Errorf("ask for the key of a delivery: %v", failure)
+	return fmt.Errorf("fetch the key of a delivery: %v", failure)
 }
 
 // keepKey keeps a key. The one that was proven the longest ago, or never, makes

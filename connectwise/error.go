@@ -18,9 +18,9 @@ var (
 	// ErrUnauthorized: the keys, the client id, the company id or the role of
 	// the API member are at fault. No call can succeed until that is fixed.
 	ErrUnauthorized = sync.ErrUnauthorized
-	// ErrIncomplete: what was read is not the whole, or not to be trusted to
-	// be: a list breaks off or is garbled, has a row without an id, has a row
-	// twice, or does not have as many rows as ConnectWise counts.
+	// ErrIncomplete: what was read may not be everything. A list is truncated or
+	// garbled, has a row without an id or a row twice, or does not have as many
+	// rows as ConnectWise counts.
 	ErrIncomplete = sync.ErrIncomplete
 )
 
@@ -161,9 +161,9 @@ func isGone(err error) bool {
 }
 
 // isUnclear reports whether the server may have done what it was asked for,
-// although it did not say so: there was no answer, or one that breaks off, or
-// it failed on the way. A redirect is among them: the cloud's proxy has
-// answered a POST so that had saved the record.
+// although it did not say so: there was no answer, or a truncated one, or the
+// server failed on the way. So may a redirect: the cloud's proxy has been seen
+// to answer with one after the record was saved.
 func isUnclear(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !e.undone && (e.Status < 400 || e.Status == http.StatusRequestTimeout || e.Status >= 500)
@@ -181,7 +181,7 @@ func isBadRequest(err error) bool {
 func hiddenUnauthorized(err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Status == http.StatusNotFound {
-		return fmt.Errorf("%w: %w; on ConnectWise's cloud this is also the answer to wrong keys", ErrUnauthorized, err)
+		return fmt.Errorf("%w: %w; ConnectWise's cloud also answers so to wrong keys", ErrUnauthorized, err)
 	}
 	return err
 }

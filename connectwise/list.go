@@ -206,7 +206,7 @@ func (c *Client) count(ctx context.Context, at site) (int, http.Header, error) {
 }
 
 // link is a Link header. Of the URLs in it only the query is looked at: they
-// can show another host, and that one shall not get the keys.
+// can name another host, which must not get the keys.
 type link struct {
 	present bool
 	text    string

@@ -151,7 +151,7 @@ func (c *Client) unanswered(ctx, tryCtx context.Context, e *Error, err error) {
 	}
 	e.retry = !httpclient.Untrusted(err)
 	if !e.retry {
-		e.Hint = "if the server's certificate is from an authority of your own, name that in the CA file"
+		e.Hint = "if your own authority issued the server's certificate, name that authority in the CA file"
 	}
 }
 

@@ -70,7 +70,7 @@ func (s site) place(told companyInfo, codebase string) site {
 }
 
 // apiHost returns the host that gets the keys, when the operator named the
-// host given and that one told of the host told. Only between hosts of
+// host given and the server there named the host told. Only between hosts of
 // ConnectWise itself is the server's word enough.
 func apiHost(given, told string) string {
 	domain := vendorDomain(given)

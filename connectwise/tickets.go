@@ -49,11 +49,10 @@ var plainXRef = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,` + strconv.Itoa(maxXRef
 // line; details become the ticket's first note. It can be found again by xref,
 // which is of letters, digits and ". _ : / -", at most 100.
 //
-// The request is never repeated blindly: the API knows no idempotency key.
-// When the answer leaves it open whether there is a ticket now, one is looked
-// for by xref, and returned if it is there. A server that finishes later than
-// that can still make one, so look with [Client.OpenTicket] before raising a
-// ticket again.
+// The request is never retried blindly, because the API has no idempotency key.
+// When the answer does not tell whether the ticket was created, CreateTicket
+// looks for one by xref and returns it if it exists. The server may still create
+// one after that, so call [Client.OpenTicket] before raising a ticket again.
 func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, details, xref string) (Ticket, error) {
 	body := map[string]any{
 		"summary":            cut(oneLine(summary), maxSummary),
@@ -68,7 +67,7 @@ func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, de
 		body["priority"] = reference(s.Priority, "name")
 	}
 	if !plainXRef.MatchString(xref) {
-		return Ticket{}, fmt.Errorf("raise a ticket: %q cannot be looked for", xref)
+		return Ticket{}, fmt.Errorf("raise a ticket: %q cannot be searched for", xref)
 	}
 	var made wireTicket
 	err := c.create(ctx, ticketPath, ticketRights, body, decodeOne(&made), func() (bool, error) {
@@ -86,7 +85,7 @@ func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, de
 // closed, and whether there is one.
 func (c *Client) OpenTicket(ctx context.Context, xref string) (Ticket, bool, error) {
 	if !plainXRef.MatchString(xref) {
-		return Ticket{}, false, fmt.Errorf("look for a ticket: %q cannot be looked for", xref)
+		return Ticket{}, false, fmt.Errorf("look for a ticket: %q cannot be searched for", xref)
 	}
 	r := request{
 		query: url.Values{
@@ -102,7 +101,7 @@ func (c *Client) OpenTicket(ctx context.Context, xref string) (Ticket, bool, err
 			switch {
 			case !strings.EqualFold(t.XRef, xref) || t.Closed:
 				// Believing it would raise the same ticket run after run.
-				return fmt.Errorf("%w: the server has overlooked the conditions", ErrIncomplete)
+				return fmt.Errorf("%w: the server ignored the conditions", ErrIncomplete)
 			case t.XRef == xref && t.ID > newest.ID: // to the server case is all the same
 				newest = *t
 			}
@@ -132,9 +131,9 @@ func (c *Client) Ticket(ctx context.Context, id int) (Ticket, bool, error) {
 	return Ticket(t), true, nil
 }
 
-// NoteTicket adds a note to the description of a ticket. Like a ticket it is
-// not repeated blindly: when the answer leaves it open whether it is there, it
-// is looked for by its text.
+// NoteTicket adds a note to the description of a ticket. It is not retried
+// blindly: when the answer does not tell whether the note was added, NoteTicket
+// looks for its text.
 func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
 	text = cut(manyLines(text), maxText)
 	path := ticketPath + "/" + strconv.Itoa(id) + "/notes"
@@ -159,8 +158,8 @@ func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
 	return nil
 }
 
-// create posts body as a new record. If the answer leaves it open whether the
-// record was made, look finds that out, and whether it did is the result.
+// create posts body as a new record. If the answer does not tell whether the
+// record was created, look does.
 func (c *Client) create(ctx context.Context, path, right string, body any, read reader, look func() (bool, error)) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -170,13 +169,13 @@ func (c *Client) create(ctx context.Context, path, right string, body any, read 
 	if err = c.ask(ctx, path, r, read); !isUnclear(err) {
 		return err
 	}
-	c.log.Info("looking whether ConnectWise has made it all the same", "path", path, "error", err)
+	c.log.Info("the answer does not tell whether ConnectWise created the record; looking for it", "path", path, "error", err)
 	if ended := c.retry.Wait(ctx, firstPause); ended != nil { // it may be about to
 		return err
 	}
 	switch found, lookErr := look(); {
 	case lookErr != nil:
-		return fmt.Errorf("%w; whether it is there all the same is not known: %w", err, lookErr)
+		return fmt.Errorf("%w; cannot tell whether it was created: %w", err, lookErr)
 	case found:
 		return nil
 	}

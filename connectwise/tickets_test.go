@@ -287,14 +287,14 @@ func TestCreateTicketRefused(t *testing.T) {
 		"no such company":   {nil, TicketSettings{Company: "19299"}, "x", "InvalidObject: ticket object is invalid: company 19299 not found", false},
 		"no such board":     {nil, TicketSettings{Company: "msp", Board: "Nope"}, "x", "Service Board Nope not found", false},
 		"no such priority":  {nil, TicketSettings{Company: "msp", Priority: "9"}, "x", "Service Priority 9 not found", false},
-		"a quote in xref":   {nil, msp, `x" or id>0 or summary="`, "cannot be looked for", false},
-		"nothing in xref":   {nil, msp, "", "cannot be looked for", false},
-		"too much in xref":  {nil, msp, strings.Repeat("x", 101), "cannot be looked for", false},
-		"a bracket in xref": {nil, msp, "[x]", "cannot be looked for", false},
+		"a quote in xref":   {nil, msp, `x" or id>0 or summary="`, "cannot be searched for", false},
+		"nothing in xref":   {nil, msp, "", "cannot be searched for", false},
+		"too much in xref":  {nil, msp, strings.Repeat("x", 101), "cannot be searched for", false},
+		"a bracket in xref": {nil, msp, "[x]", "cannot be searched for", false},
 		"the look is broken": {func(s *connectwisetest.Server) {
 			s.AddFault(connectwisetest.Fault{Match: connectwisetest.On("POST", "/service/tickets"), CutAfter: -1})
 			s.AddFault(connectwisetest.Fault{Match: connectwisetest.On("GET", "/service/tickets"), Status: 500})
-		}, msp, "x", "; whether it is there all the same is not known: look for a ticket: GET", false},
+		}, msp, "x", "; cannot tell whether it was created: look for a ticket: GET", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := simulated(t)

@@ -299,7 +299,7 @@ func newSender() http.Client {
 	}
 }
 
-// send delivers one callback. Only 404, 409, 419 and 429 are tried again
+// send delivers one callback. Only 404, 409, 419 and 429 are retried
 // (Developer Guide).
 func (s *Server) send(id int, to, signature string, body []byte, timeout time.Duration, waits []time.Duration) {
 	select {

@@ -92,7 +92,7 @@ func (s *Store) recipients(at *node, file string) ([]string, error) {
 	defer dir.Close()
 	data, err := readFile(dir, file, maxRecipients)
 	if errors.Is(err, errNotPlain) { // pass would follow a link; we say that we do not know
-		err = fmt.Errorf("%w: who can read %q is not known: %w", vault.ErrNotAllowed, at.path(), err)
+		err = fmt.Errorf("%w: cannot tell who can read %q: %w", vault.ErrNotAllowed, at.path(), err)
 	}
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
 		if before == n {
 			// Its own recipients go along, but a link may lead elsewhere then.
 			if info, err := dir.Lstat(file); err != nil || !info.Mode().IsRegular() {
-				return made, fmt.Errorf("%w: %s is not a plain file, so who could read the folder after the move is not known", vault.ErrNotAllowed, file)
+				return made, fmt.Errorf("%w: %s is not a plain file, so who could read the folder after the move is unknown", vault.ErrNotAllowed, file)
 			}
 			continue
 		}
@@ -150,7 +150,7 @@ func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
 		switch {
 		case slices.Equal(old, now):
 		case !s.preserve:
-			return made, fmt.Errorf("%w: other recipients (%s) are in force in %q than in %q, and only a holder of the keys can encrypt the secrets anew",
+			return made, fmt.Errorf("%w: recipients (%s) in %q differ from those in %q, and only a holder of the keys can encrypt the secrets for them",
 				vault.ErrNotAllowed, file, parent.path(), n.parent.path())
 		case before == nil:
 			return made, fmt.Errorf("%w: there are no recipients (%s) to preserve, and others are in force in %q", vault.ErrNotAllowed, file, parent.path())

@@ -124,7 +124,7 @@ func readMark(dir *os.Root) (sync.Mark, error) {
 }
 
 // errNotPlain: a link, directory, device, pipe, or a file too large.
-var errNotPlain = errors.New("not a plain file of a likely size")
+var errNotPlain = errors.New("not a plain file of a plausible size")
 
 // readFile reads a small file, which must be one.
 func readFile(dir *os.Root, name string, limit int64) ([]byte, error) {

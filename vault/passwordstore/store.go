@@ -8,22 +8,22 @@
 //
 // # Guarantees
 //
-//   - No symbolic link is ever followed, neither out of the store nor inside
-//     it. A link stands in the tree as an unmanaged folder without children,
-//     so that its name is taken.
-//   - A directory is made with its mark in it, or not at all.
-//   - A folder is renamed and moved by one rename that refuses to replace.
-//     (The one exception are two spellings of one name where the file system
-//     takes them for the same: then there are two renames.)
-//   - A directory is known by what the file system calls it (device and inode
-//     number), not by its path alone: one that a person has put in the place
-//     of another since the last Tree is not touched.
-//   - A move never changes who can read the secrets, which none but a
-//     holder of the keys could do. See [Config.Access].
+//   - It follows no symbolic link, neither out of the store nor inside it. A
+//     link appears in the tree as an unmanaged folder without children, so that
+//     its name is taken.
+//   - A directory is created with its mark in it, or not at all.
+//   - A folder is renamed and moved by one rename that refuses to replace. The
+//     only exception: where the file system takes two spellings for the same
+//     name, changing one into the other takes two renames.
+//   - A directory is identified by its device and inode number, not by its path
+//     alone. A directory that a person has put in the place of another since
+//     the last Tree is not touched.
+//   - A move never changes who can read the secrets. Only a holder of the keys
+//     could do that. See [Config.Access].
 //
-// Calls end when their context does, between two requests to the file system;
-// a single one that hangs, as on a network file system whose server is gone,
-// nobody can end.
+// A call ends when its context does, between two requests to the file system.
+// Nobody can end a single request that hangs, as on a network file system whose
+// server is gone.
 package passwordstore
 
 import (
@@ -211,7 +211,7 @@ func (x *index) add(parent *node, name string, info fs.FileInfo) *node {
 	return n
 }
 
-// move takes note that the node has another place.
+// move records the node's new place.
 func (x *index) move(n, parent *node, name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -246,7 +246,7 @@ func (s *Store) open(n *node) (*os.Root, error) {
 		return nil, err
 	}
 	if !os.SameFile(info, n.info) {
-		return nil, fmt.Errorf("%w: %q is not the folder that it was", vault.ErrNotFound, n.path())
+		return nil, fmt.Errorf("%w: %q is now another folder", vault.ErrNotFound, n.path())
 	}
 	return openDir(parent, n.name, info)
 }

@@ -21,7 +21,7 @@ import (
 const workers = 8
 
 // errMoving: a directory disappeared between being listed and being opened.
-var errMoving = errors.New("folders are being moved just now")
+var errMoving = errors.New("folders are being moved")
 
 // Tree implements [vault.Vault]. A directory or mark that cannot be read is an
 // error, for what is in it would look as if it were gone. All ids given before

@@ -258,7 +258,7 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	_, err := v.findField(ctx)
 	switch {
 	case errors.Is(err, errNoField):
-		r.ok(subject, "the metadata field %s/%s is not there yet; the first folder makes it, for which the role needs Administer Metadata", sectionName, fieldName)
+		r.ok(subject, "the metadata field %s/%s does not exist yet; the first folder creates it, for which the role needs Administer Metadata", sectionName, fieldName)
 		return nil
 	case turnedDown(err):
 		r.warn(subject, "metadata cannot be used, so the journal alone holds the marks: %v", err)
@@ -285,9 +285,9 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	case reading.why != nil:
 		r.warn(subject, "the server refuses a search for all marks; the journal's are used: %v", reading.why)
 	case i >= 0 && !sections[i].EntityEdit && !sections[i].Administer:
-		r.warn(subject, "whoever can see a folder can change its mark: let the metadata section %s require edit permission", sectionName)
+		r.warn(subject, "anyone who can see a folder can change its mark: make the metadata section %s require edit permission", sectionName)
 	case i >= 0 && sections[i].Administer:
-		r.warn(subject, "the metadata section %s demands Administer Metadata of whoever writes a mark", sectionName)
+		r.warn(subject, "the metadata section %s requires Administer Metadata for writing a mark", sectionName)
 	default:
 		r.ok(subject, "kept in the metadata field %s/%s, %d so far", sectionName, fieldName, len(reading.marks))
 	}

@@ -302,7 +302,7 @@ func searchText(name string) string {
 	return name
 }
 
-// fetch reads one folder anew.
+// fetch reads one folder from the server.
 func (v *Vault) fetch(ctx context.Context, id int) (folder, error) {
 	var f folder
 	if err := v.client.do(ctx, read(foldersPath+"/"+strconv.Itoa(id), nil), &f); err != nil {
@@ -374,9 +374,9 @@ func (v *Vault) Create(ctx context.Context, parentID, name string, m sync.Mark) 
 	return value, nil
 }
 
-// makeFolder sends the POST, and again after an answer that was lost if the
-// folder is not there. A folder that is there then may be somebody else's: that
-// is the caller's to judge, and the error wraps [vault.ErrUnanswered].
+// makeFolder sends the POST. When the answer is lost it looks for the folder, and
+// retries if there is none. A folder that is there may be somebody else's: the
+// caller decides, and the error wraps [vault.ErrUnanswered].
 func (v *Vault) makeFolder(ctx context.Context, parent int, name string) (folder, error) {
 	inherit := parent != top
 	args := folderArgs{Name: name, ParentID: parent, TypeID: 1,
@@ -477,7 +477,7 @@ func (v *Vault) Update(ctx context.Context, id, parentID, name string) (sync.Fol
 func (v *Vault) checkName(name string) error {
 	switch rules := v.names; {
 	case name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, `\`+rules.Forbidden) || strings.ContainsFunc(name, unicode.IsControl):
-		return fmt.Errorf("%q is no name for a folder: %w", name, vault.ErrInvalid)
+		return fmt.Errorf("%q is not a valid folder name: %w", name, vault.ErrInvalid)
 	case rules.Length(name) > rules.MaxLength:
 		return fmt.Errorf("the name %q is longer than %d: %w", name, rules.MaxLength, vault.ErrInvalid)
 	}

@@ -57,7 +57,7 @@ func listOnce[T any](ctx context.Context, v *Vault, path string, query url.Value
 	records := *first.Records
 	if first.HasNext {
 		if size == 0 || total <= size {
-			return nil, fmt.Errorf("%w: %d of %d records and no end", errIncomplete, size, total)
+			return nil, fmt.Errorf("%w: %d of %d records, yet the server announces more", errIncomplete, size, total)
 		}
 		blocks := make([][]T, (total-1)/size) // those after the first page
 		group, ctx := errgroup.WithContext(ctx)
@@ -111,7 +111,7 @@ func scan[T any](ctx context.Context, v *Vault, path string, query url.Values, e
 			return nil
 		}
 		if n == 0 {
-			return fmt.Errorf("GET %s: %w: no records and no end (%w)", path, errIncomplete, vault.ErrUnavailable)
+			return fmt.Errorf("GET %s: %w: an empty page, yet the server announces more (%w)", path, errIncomplete, vault.ErrUnavailable)
 		}
 		skip += n
 	}

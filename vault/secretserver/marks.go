@@ -291,7 +291,7 @@ func (v *Vault) Mark(ctx context.Context, id string, m sync.Mark) error {
 // checkMark refuses a mark that could not be read back.
 func checkMark(m sync.Mark) error {
 	if back, err := sync.ParseMark(m.String()); err != nil || back != m {
-		return fmt.Errorf("%+v is no mark: %w", m, vault.ErrInvalid)
+		return fmt.Errorf("%+v is not a valid mark: %w", m, vault.ErrInvalid)
 	}
 	return nil
 }

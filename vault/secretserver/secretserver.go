@@ -1,36 +1,35 @@
 // Package secretserver keeps cwvault's folders in Delinea (Thycotic) Secret
 // Server: on-premises, in Secret Server Cloud, or behind the Delinea Platform.
 //
-// Facts about the API are from the vendor's OpenAPI document 11.7.61, its
-// PowerShell module, its Go and Python SDKs and its documentation; where those
-// say nothing, the comments here say what was assumed.
+// Facts about the API come from the vendor's OpenAPI document 11.7.61, its
+// PowerShell module, its Go and Python SDKs and its documentation. Where those
+// say nothing, the comments here state what was assumed.
 //
 // # What a run costs
 //
-// One sign-in, one health check that tells Secret Server from the Platform, one
-// look-up of the root, one of the metadata field, one of the built-in Folder
-// Synchronization, and the pages of folders and marks. A Platform that is
-// recognised by its address costs a list of vaults in place of the health
-// check; on an address of the customer's own it takes the health check, the
-// Platform's, and the list.
+// A run sends one sign-in, one health check that tells Secret Server from the
+// Platform, one look-up each of the root, of the metadata field and of the
+// built-in Folder Synchronization, and the pages of folders and marks. A
+// Platform that is recognised by its address needs a list of vaults instead of
+// the health check. At an address of the customer's own it needs both health
+// checks and the list.
 //
-// Each rename or move is one PUT, each new folder two POSTs. What a PUT must
-// send back comes from the listing. Only a folder of which the listing left a
-// field out is read again first, because Secret Server takes an omitted
-// inheritPermissions for true.
+// A rename or move is one PUT, a new folder two POSTs. What a PUT must send back
+// comes from the listing. A folder is read again first only if the listing left
+// out a field, because Secret Server takes an omitted inheritPermissions for
+// true.
 //
 // # Access denied
 //
-// Secret Server answers "access denied" with status 400, and gives the same
-// answer for a folder that does not exist and for one that the account may not
-// see. Reading a folder by id that is refused so is [vault.ErrNotFound]: the
-// account cannot see it, and whether it exists cannot be known. A refused write
-// is [vault.ErrNotAllowed] when the folder can still be read, and
-// [vault.ErrNotFound] when it cannot.
+// Secret Server answers "access denied" with status 400, both for a folder that
+// does not exist and for one that the account may not see. A read by id that is
+// refused so is [vault.ErrNotFound]: the account cannot see the folder, and
+// nobody can tell whether it exists. A refused write is [vault.ErrNotAllowed]
+// when the folder can still be read, and [vault.ErrNotFound] when it cannot.
 //
 // # What it never does
 //
-// It sends no DELETE, and reads no secret but the one that [Vault.ReadSecret]
+// It sends no DELETE. It reads no secret except the one that [Vault.ReadSecret]
 // is called for.
 package secretserver
 
@@ -163,7 +162,7 @@ func (cfg Config) check() (address string, root []string, roots *x509.CertPool, 
 	root, err = splitRoot(cfg.Root)
 	problems.Note("Root", err)
 	if !slices.Contains([]string{"", "inherit", "preserve", "hold"}, cfg.Access) {
-		problems.Note("Access", fmt.Errorf("%q is none of inherit, preserve, hold", cfg.Access))
+		problems.Note("Access", fmt.Errorf("%q is not inherit, preserve or hold", cfg.Access))
 	}
 	if cfg.MaxNameLength < 0 {
 		problems.Note("MaxNameLength", errors.New("negative"))
@@ -247,7 +246,7 @@ func splitRoot(path string) ([]string, error) {
 	for i, name := range names {
 		names[i] = vault.Form(strings.TrimSpace(name))
 		if names[i] == "" {
-			return nil, errors.New("a folder without a name in the path")
+			return nil, errors.New("the path has a folder without a name")
 		}
 	}
 	return names, nil

@@ -127,7 +127,7 @@ func (c *client) open(ctx context.Context, s session) (session, error) {
 	if err := c.do(ctx, r, &answer); err != nil {
 		var failed *Error
 		if errors.As(err, &failed) && failed.Status == http.StatusNotFound {
-			return s, fmt.Errorf("nothing to sign in to at this address; it should be like https://vault.example.com/SecretServer: %w", err)
+			return s, fmt.Errorf("there is no sign-in at this address; it should look like https://vault.example.com/SecretServer: %w", err)
 		}
 		return s, err
 	}
@@ -250,5 +250,5 @@ func (c *client) defaultVault(ctx context.Context, token string) (string, error)
 		}
 		return address, nil
 	}
-	return "", fmt.Errorf("none of the platform's %d vaults is active and the default", len(answer.Vaults))
+	return "", fmt.Errorf("none of the platform's %d vaults is the active default", len(answer.Vaults))
 }
