@@ -127,7 +127,7 @@ func TestAdaptersAreApart(t *testing.T) {
 			}
 		}
 		for name, files := range imports {
-			if name == "cwvault/cmd" || strings.HasPrefix(name, "cwvault/cmd/") {
+			if strings.HasPrefix(name, "cwvault/cmd/") && !strings.HasPrefix(pkg, "cwvault/cmd/") {
 				t.Errorf("%s imports %s in %v", pkg, name, files)
 			}
 		}
@@ -145,6 +145,35 @@ func TestAdaptersAreApart(t *testing.T) {
 	}
 	if len(words["cwvault/sync"]) == 0 {
 		t.Error("package vault was not seen")
+	}
+}
+
+// TestSimulatorsAreApart: the simulators are written from the facts about the
+// real servers, without a look at the clients that they test. Worlds as text
+// are for tests and for cwsim; what runs at an operator's does not read them.
+func TestSimulatorsAreApart(t *testing.T) {
+	shipped := imported(t, false)
+	for _, pkg := range []string{"cwvault/connectwise/connectwisetest", "cwvault/vault/secretserver/secretservertest"} {
+		if len(shipped[pkg]["net/http"]) == 0 {
+			t.Errorf("package %s was not seen", pkg)
+		}
+		for name, files := range shipped[pkg] {
+			if strings.HasPrefix(name, "cwvault/") {
+				t.Errorf("%s imports %s in %v", pkg, name, files)
+			}
+		}
+	}
+	readers := 0
+	for pkg, imports := range shipped {
+		if len(imports["cwvault/sync/synctest"]) == 0 {
+			continue
+		}
+		if readers++; pkg != "cwvault/vault/vaulttest" && !strings.HasPrefix(pkg, "cwvault/cmd/cwsim") {
+			t.Errorf("%s imports sync/synctest in %v", pkg, imports["cwvault/sync/synctest"])
+		}
+	}
+	if readers == 0 {
+		t.Error("nobody was seen who reads worlds")
 	}
 }
 

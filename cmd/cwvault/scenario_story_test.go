@@ -17,19 +17,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cwvault/cmd/cwsim/simworld"
 	"cwvault/connectwise/connectwisetest"
+	"cwvault/sync/synctest"
 )
 
 // story plays one scenario on one vault.
 type story struct {
-	t     *testing.T
-	dir   string // for the journal and saved plans
-	cw    *connectwisetest.Server
-	vault scenarioVault
-	env   []string
-	// tables are the setup tables of ConnectWise, names by id.
-	tables map[string]map[int]string
-	planID string // of the last plan that was shown
+	t      *testing.T
+	dir    string // for the journal and saved plans
+	cw     *connectwisetest.Server
+	vault  scenarioVault
+	env    []string
+	tables synctest.Tables // of ConnectWise
+	planID string          // of the last plan that was shown
 
 	// For the next command only.
 	troubles []string
@@ -47,13 +48,13 @@ func newStory(t *testing.T, vault string) *story {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cw.Close() })
-	s := &story{t: t, dir: t.TempDir(), cw: cw, tables: map[string]map[int]string{}}
+	s := &story{t: t, dir: t.TempDir(), cw: cw}
 	s.vault = s.newVault(vault)
 	s.env = append(s.vault.settings(),
 		runAsCwvault+"=1", "CWVAULT_LOG_LEVEL=warn", "CWVAULT_STATE="+s.journal())
 	s.connectTo(cw)
-	s.table("types", "1 Customer\n2 Prospect\n")
-	s.table("statuses", "1 Active\n2 Inactive\n")
+	s.tables = synctest.DefaultTables()
+	s.check(simworld.Tables(cw, s.tables))
 	return s
 }
 
@@ -103,101 +104,30 @@ func (s *story) change(name, text string) {
 	}
 }
 
-// companies brings ConnectWise to a table with the columns id, identifier,
-// name, types and status, and further ones such as parent=250. Companies that
-// are not in it are deleted.
+// companies brings ConnectWise to these companies. Others are deleted.
 func (s *story) companies(text string) {
 	s.t.Helper()
-	there := map[int]connectwisetest.Company{}
-	for _, c := range s.cw.Companies() {
-		there[c.ID] = c
-	}
-	for _, line := range expand(text) {
-		f, err := words(line)
-		s.check(err)
-		if len(f) < 5 {
-			s.t.Fatalf("company %q: id, identifier, name, types, status", line)
-		}
-		id, err := strconv.Atoi(f[0])
-		s.check(err)
-		more := map[string]string{}
-		for _, field := range f[5:] {
-			k, v, _ := strings.Cut(field, "=")
-			more[k] = v
-		}
-		var types []int
-		for _, name := range strings.Split(f[3], ",") {
-			if name != "-" {
-				types = append(types, s.entry("types", name))
-			}
-		}
-		c, old := there[id]
-		if delete(there, id); !old {
-			s.cw.AddCompany(connectwisetest.Company{ID: id, Identifier: f[1], Name: f[2]})
-		} else if c.Deleted {
-			s.cw.Restore(id)
-		}
-		s.cw.SetIdentifier(id, f[1])
-		s.cw.Rename(id, f[2])
-		s.cw.SetTypes(id, types...)
-		s.cw.SetStatus(id, s.entry("statuses", f[4]))
-		s.cw.SetTerritory(id, s.entry("territories", more["territory"]))
-		s.cw.SetMarket(id, s.entry("markets", more["market"]))
-		parent, _ := strconv.Atoi(more["parent"])
-		s.cw.SetParent(id, parent)
-	}
-	for id, c := range there {
-		if !c.Deleted {
-			s.cw.Delete(id)
-		}
-	}
-}
-
-// entry returns the id of a record of a setup table, 0 for "-" and nothing.
-func (s *story) entry(table, name string) int {
-	s.t.Helper()
-	if name == "-" || name == "" {
-		return 0
-	}
-	for id, n := range s.tables[table] {
-		if n == name {
-			return id
-		}
-	}
-	s.t.Fatalf("no %q among the %s", name, table)
-	return 0
+	list, err := synctest.Companies(text, s.tables)
+	s.check(err)
+	s.check(simworld.Companies(s.cw, list))
 }
 
 // table brings a setup table of ConnectWise to these ids and names.
 func (s *story) table(table, text string) {
 	s.t.Helper()
-	was := s.tables[table]
-	now := map[int]string{}
-	for _, line := range expand(text) {
-		number, name, _ := strings.Cut(line, " ")
-		id, err := strconv.Atoi(number)
-		s.check(err)
-		now[id] = strings.TrimSpace(name)
-		switch old, known := was[id]; {
-		case !known:
-			add := map[string]func(string) int{"types": s.cw.AddType, "statuses": s.cw.AddStatus, "territories": s.cw.AddTerritory, "markets": s.cw.AddMarket}[table]
-			if got := add(now[id]); got != id {
-				s.t.Fatalf("ConnectWise gives %q the id %d, not %d", now[id], got, id)
-			}
-		case old != now[id]:
-			map[string]func(int, string){"types": s.cw.RenameType, "statuses": s.cw.RenameStatus,
-				"territories": s.cw.RenameTerritory, "markets": s.cw.RenameMarket}[table](id, now[id])
-		}
+	refs, err := synctest.Table(text)
+	s.check(err)
+	switch table {
+	case "types":
+		s.tables.Types = refs
+	case "statuses":
+		s.tables.Statuses = refs
+	case "territories":
+		s.tables.Territories = refs
+	case "markets":
+		s.tables.Markets = refs
 	}
-	for id := range was {
-		if _, ok := now[id]; !ok {
-			if table != "statuses" {
-				s.t.Fatalf("only statuses can be deleted, not from the %s", table)
-			}
-			s.cw.DeleteStatus(id)
-		}
-	}
-	s.tables[table] = now
+	s.check(simworld.Tables(s.cw, s.tables))
 }
 
 // These values of CWVAULT_VAULT_URL are another, empty vault, and the one that
@@ -213,7 +143,7 @@ func (s *story) settings(text string) {
 		switch {
 		case line == anotherVault:
 			other := s.newVault(vaultName(s.vault))
-			_, err := other.add("", &drawn{name: "Clients"})
+			_, err := other.add("", &synctest.Folder{Name: "Clients"})
 			s.check(err)
 			s.env = append(s.env, other.settings()...)
 		case line == thisVault:
@@ -230,21 +160,15 @@ func (s *story) settings(text string) {
 // runs once, to know the vault in which it finds everything as it left it.
 func (s *story) vaultBefore(text string) {
 	s.t.Helper()
-	top, err := parseTree(text)
+	top, err := synctest.Folders(text)
 	s.check(err)
 	ours := false
-	var add func(parent string, d *drawn)
-	add = func(parent string, d *drawn) {
-		id, err := s.vault.add(parent, d)
-		s.check(err)
-		ours = ours || d.mark != "" && parseDrawnMark(d.mark).Tenant == tenant
-		for _, f := range d.below {
-			add(id, f)
-		}
-	}
-	for _, f := range top.below {
-		add("", f)
-	}
+	ids := map[*synctest.Folder]string{}
+	s.check(top.Walk(func(in, f *synctest.Folder) (err error) {
+		ours = ours || f.Mark.Key != "" && synctest.Of(tenant, f.Mark).Tenant == tenant
+		ids[f], err = s.vault.add(ids[in], f)
+		return err
+	}))
 	if got := drawSeen(s.folders()); got != top.String() {
 		s.t.Fatalf("the vault is not as drawn:\n%s", cmp.Diff(top.String(), got))
 	}
@@ -360,7 +284,7 @@ func (s *story) compare(r round, got outcome, before, after string) {
 	}
 	want, ok = before, true
 	if drawing, changed := r.expected["expected vault"]; changed {
-		top, err := parseTree(drawing)
+		top, err := synctest.Folders(drawing)
 		s.check(err)
 		want = top.String()
 	}

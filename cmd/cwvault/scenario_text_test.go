@@ -5,117 +5,13 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
-)
 
-// drawn is a folder as scenario files draw it, one a line, what is in it two
-// spaces further in:
-//
-//	Active [group/type:1/status:1]
-//	  Alovet [company/250; readers: Helpdesk]
-//	    * alovet-admin
-//
-// In the brackets are its mark, if it has one, and who can read it, if that is
-// its own affair. A line with a star is a secret.
-type drawn struct {
-	name, mark string
-	readers    []string
-	secrets    []string
-	below      []*drawn
-}
+	"cwvault/sync/synctest"
+)
 
 // unreadable stands for a mark that this version of cwvault cannot read.
 const unreadable = "unreadable mark"
-
-func parseTree(text string) (*drawn, error) {
-	top := &drawn{}
-	way := []*drawn{top}
-	for _, line := range expand(text) {
-		content := strings.TrimLeft(line, " ")
-		depth := (len(line) - len(content)) / 2
-		if depth >= len(way) {
-			return nil, fmt.Errorf("%q is too far in", line)
-		}
-		way = way[:depth+1]
-		parent := way[depth]
-		if name, ok := strings.CutPrefix(content, "* "); ok {
-			parent.secrets = append(parent.secrets, name)
-			continue
-		}
-		d, err := parseDrawn(content)
-		if err != nil {
-			return nil, err
-		}
-		parent.below = append(parent.below, d)
-		way = append(way, d)
-	}
-	return top, nil
-}
-
-func parseDrawn(s string) (*drawn, error) {
-	d := &drawn{name: s}
-	rest := ""
-	if quoted, err := strconv.QuotedPrefix(s); err == nil {
-		rest = strings.TrimSpace(s[len(quoted):])
-		if d.name, err = strconv.Unquote(quoted); err != nil {
-			return nil, err
-		}
-	} else if i := strings.LastIndex(s, " ["); i >= 0 && strings.HasSuffix(s, "]") {
-		d.name, rest = s[:i], s[i+1:]
-	}
-	if rest == "" {
-		return d, nil
-	}
-	inside, open := strings.CutPrefix(rest, "[")
-	inside, closed := strings.CutSuffix(inside, "]")
-	if !open || !closed {
-		return nil, fmt.Errorf("%q is no folder", s)
-	}
-	for _, part := range strings.Split(inside, "; ") {
-		if readers, ok := strings.CutPrefix(part, "readers: "); ok {
-			d.readers = strings.Split(readers, ", ")
-		} else {
-			d.mark = part
-		}
-	}
-	return d, nil
-}
-
-// write draws what is in d, folders in order of their names.
-func (d *drawn) write(b *strings.Builder, indent string) {
-	slices.Sort(d.secrets)
-	for _, s := range d.secrets {
-		fmt.Fprintf(b, "%s* %s\n", indent, s)
-	}
-	slices.SortFunc(d.below, func(a, b *drawn) int { return strings.Compare(a.name+"\x00"+a.mark, b.name+"\x00"+b.mark) })
-	for _, f := range d.below {
-		name := f.name
-		if name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, `[]"`) || name[0] == '*' ||
-			strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			name = strconv.Quote(name)
-		}
-		var notes []string
-		if f.mark != "" {
-			notes = append(notes, f.mark)
-		}
-		if len(f.readers) > 0 {
-			notes = append(notes, "readers: "+strings.Join(f.readers, ", "))
-		}
-		if len(notes) > 0 {
-			name += " [" + strings.Join(notes, "; ") + "]"
-		}
-		fmt.Fprintf(b, "%s%s\n", indent, name)
-		f.write(b, indent+"  ")
-	}
-}
-
-func (d *drawn) String() string {
-	var b strings.Builder
-	d.write(&b, "")
-	return b.String()
-}
 
 // seen is a folder as it is in a vault, looked at behind cwvault's back.
 type seen struct {
@@ -126,12 +22,19 @@ type seen struct {
 }
 
 func drawSeen(folders []seen) string {
-	at := map[string]*drawn{"": {}}
+	at := map[string]*synctest.Folder{"": {}}
 	for _, f := range folders {
-		at[f.id] = &drawn{name: f.name, mark: f.mark, readers: f.readers, secrets: slices.Clone(f.secrets)}
+		d := &synctest.Folder{Name: f.name, Own: len(f.readers) > 0, Readers: f.readers, Secrets: f.secrets}
+		if f.mark != "" {
+			var err error
+			if d.Mark, d.BadMark, err = synctest.ParseMark(f.mark); err != nil {
+				return err.Error()
+			}
+		}
+		at[f.id] = d
 	}
 	for _, f := range folders {
-		at[f.parent].below = append(at[f.parent].below, at[f.id])
+		at[f.parent].Folders = append(at[f.parent].Folders, at[f.id])
 	}
 	return at[""].String()
 }
@@ -149,50 +52,17 @@ func findSeen(folders []seen, path string) (seen, error) {
 	return at, nil
 }
 
-var rangeForm = regexp.MustCompile(`\{(\d+)\.\.(\d+)\}`)
-
-// expand splits text into lines, without blank ones and remarks. A line with
-// {1001..1040} stands for forty, in which {} is the same number again.
+// expand splits a section into its lines.
 func expand(text string) []string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, " \n")
-		m := rangeForm.FindStringSubmatch(line)
-		switch {
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
-		case m == nil:
-			lines = append(lines, line)
-		default:
-			first, _ := strconv.Atoi(m[1])
-			last, _ := strconv.Atoi(m[2])
-			for n := first; n <= last; n++ {
-				lines = append(lines, strings.NewReplacer(m[0], strconv.Itoa(n), "{}", strconv.Itoa(n)).Replace(line))
-			}
-		}
+	lines, err := synctest.Lines(text)
+	if err != nil {
+		panic(err)
 	}
-	return lines
-}
-
-// words splits a line at spaces; what stands in quotes is one word.
-func words(line string) ([]string, error) {
-	var list []string
-	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
-		if line[0] != '"' {
-			word, rest, _ := strings.Cut(line, " ")
-			list, line = append(list, word), rest
-			continue
-		}
-		quoted, err := strconv.QuotedPrefix(line)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", line, err)
-		}
-		word, err := strconv.Unquote(quoted)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", line, err)
-		}
-		list, line = append(list, word), line[len(quoted):]
+	list := make([]string, len(lines))
+	for i, l := range lines {
+		list[i] = l.Text
 	}
-	return list, nil
+	return list
 }
 
 // printed is a plan or a run as cwvault prints it in JSON.

@@ -11,16 +11,15 @@ import (
 	"strings"
 	"testing"
 
+	"cwvault/cmd/cwsim/simworld"
 	"cwvault/sync"
+	"cwvault/sync/synctest"
 	"cwvault/vault/secretserver/secretservertest"
 )
 
 // tenant is the ConnectWise tenant of all scenarios. Its name is left out of
 // the marks that they draw.
 const tenant = "acmeinc"
-
-// everybody can read what is in a vault unless a folder says otherwise.
-const everybody = "team"
 
 // scenarioVault is a vault as a person with all rights sees it, past cwvault.
 // Folders have ids that they keep when they move.
@@ -29,25 +28,25 @@ type scenarioVault interface {
 	folders() ([]seen, error)
 	// add makes a folder, with its mark, readers and secrets, without those in
 	// it. An empty parent is the top.
-	add(parent string, d *drawn) (id string, err error)
+	add(parent string, d *synctest.Folder) (id string, err error)
 	setMark(id, mark string) error
 	addSecret(id, name string) error
 	move(id, parent, name string) error
 	remove(id string) error
 }
 
+// drawnMark writes a mark as drawings have it.
 func drawnMark(m sync.Mark) string {
-	if m.Tenant == tenant {
-		return string(m.Key)
-	}
-	return m.String()
+	return synctest.WriteMark(synctest.WithoutTenant(tenant, m), false)
 }
 
+// parseDrawnMark reads one. A mark that cannot be read is none.
 func parseDrawnMark(s string) sync.Mark {
-	if other, key, ok := strings.Cut(s, " "); ok {
-		return sync.Mark{Tenant: other, Key: sync.Key(key)}
+	m, _, err := synctest.ParseMark(s)
+	if err != nil {
+		return sync.Mark{}
 	}
-	return sync.Mark{Tenant: tenant, Key: sync.Key(s)}
+	return synctest.Of(tenant, m)
 }
 
 // scenarioStore is a password store on disk.
@@ -64,7 +63,7 @@ func newScenarioStore(t *testing.T) *scenarioStore {
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, ".gpg-id"), []byte(everybody+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, ".gpg-id"), []byte(simworld.Everybody+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -156,8 +155,8 @@ func (f *seen) readFrom(dir string) error {
 
 func secretContent(name string) string { return "content-of-" + name }
 
-func (s *scenarioStore) add(parent string, d *drawn) (string, error) {
-	path := filepath.Join(s.paths[parent], d.name)
+func (s *scenarioStore) add(parent string, d *synctest.Folder) (string, error) {
+	path := filepath.Join(s.paths[parent], d.Name)
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return "", err
 	}
@@ -167,13 +166,13 @@ func (s *scenarioStore) add(parent string, d *drawn) (string, error) {
 	}
 	id := s.id(info)
 	s.paths[id] = path
-	if d.mark != "" {
-		err = s.setMark(id, d.mark)
+	if mark := synctest.WriteMark(d.Mark, d.BadMark); mark != "" {
+		err = s.setMark(id, mark)
 	}
-	if err == nil && len(d.readers) > 0 {
-		err = os.WriteFile(filepath.Join(path, ".gpg-id"), []byte(strings.Join(d.readers, "\n")+"\n"), 0o600)
+	if err == nil && len(d.Readers) > 0 {
+		err = os.WriteFile(filepath.Join(path, ".gpg-id"), []byte(strings.Join(d.Readers, "\n")+"\n"), 0o600)
 	}
-	for _, name := range d.secrets {
+	for _, name := range d.Secrets {
 		if err == nil {
 			err = s.addSecret(id, name)
 		}
@@ -202,8 +201,8 @@ func (s *scenarioStore) remove(id string) error { return os.RemoveAll(s.paths[id
 
 // scenarioServer is a Secret Server.
 type scenarioServer struct {
-	demoServer
-	groups map[string]bool
+	*simworld.SecretServer
+	password string
 }
 
 func newScenarioServer(t *testing.T) *scenarioServer {
@@ -214,33 +213,22 @@ func newScenarioServer(t *testing.T) *scenarioServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return &scenarioServer{demoServer{s, password}, map[string]bool{}}
+	return &scenarioServer{&simworld.SecretServer{Server: s, Account: demoAccount, Tenant: tenant, Value: secretContent}, password}
+}
+
+func (s *scenarioServer) settings() []string {
+	return []string{"CWVAULT_VAULT_URL=" + s.URL(), "CWVAULT_VAULT_USERNAME=" + demoAccount, "CWVAULT_VAULT_PASSWORD=" + s.password}
 }
 
 func (s *scenarioServer) folders() ([]seen, error) {
 	var list []seen
 	at := map[int]int{}
 	for _, f := range s.Folders() {
-		one := seen{id: strconv.Itoa(f.ID), name: f.Name}
+		one := seen{id: strconv.Itoa(f.ID), name: f.Name, readers: s.ReadersOf(f)}
 		if f.ParentID > 0 {
 			one.parent = strconv.Itoa(f.ParentID)
 		}
-		if text, ok := f.Metadata["ConnectWise/Folder key"]; ok {
-			m, err := sync.ParseMark(text)
-			if one.mark = drawnMark(m); err != nil {
-				one.mark = unreadable
-			}
-		}
-		if !f.Inherits {
-			for _, p := range f.Permissions {
-				if p.Name != demoAccount && p.Name != "admin" {
-					one.readers = append(one.readers, p.Name)
-				}
-			}
-		}
-		if f.ParentID <= 0 && slices.Equal(one.readers, []string{everybody}) {
-			one.readers = nil
-		}
+		one.mark = synctest.WriteMark(s.MarkOf(f))
 		at[f.ID] = len(list)
 		list = append(list, one)
 	}
@@ -253,56 +241,23 @@ func (s *scenarioServer) folders() ([]seen, error) {
 	return list, nil
 }
 
-func (s *scenarioServer) add(parent string, d *drawn) (string, error) {
-	readers := d.readers
-	folder := 0
-	if parent == "" {
-		folder = s.AddFolder(-1, d.name)
-		s.Grant(folder, demoAccount, "Owner", "List")
-		if readers == nil {
-			readers = []string{everybody}
-		}
-	} else {
-		n, err := strconv.Atoi(parent)
-		if err != nil {
+func (s *scenarioServer) add(parent string, d *synctest.Folder) (string, error) {
+	above := -1
+	if parent != "" {
+		var err error
+		if above, err = strconv.Atoi(parent); err != nil {
 			return "", err
 		}
-		folder = s.AddFolder(n, d.name)
-		if readers != nil {
-			f, _ := s.Folder(folder)
-			for _, p := range f.Permissions {
-				if p.Name != demoAccount && p.Name != "admin" {
-					s.Revoke(folder, p.Name)
-				}
-			}
-		}
 	}
-	for _, name := range readers {
-		if !s.groups[name] {
-			s.AddGroup(name)
-			s.groups[name] = true
-		}
-		s.Grant(folder, name, "View", "View")
-	}
-	id := strconv.Itoa(folder)
-	var err error
-	if d.mark != "" {
-		err = s.setMark(id, d.mark)
-	}
-	for _, name := range d.secrets {
-		err = errors.Join(err, s.addSecret(id, name))
-	}
-	return id, err
+	id, err := s.Add(above, d)
+	return strconv.Itoa(id), err
 }
 
 func (s *scenarioServer) setMark(id, mark string) error {
 	folder, err := strconv.Atoi(id)
-	text := "2 of a later version"
-	if mark != unreadable {
-		text = parseDrawnMark(mark).String()
-	}
-	if err == nil {
-		s.SetMetadata(folder, "ConnectWise", "Folder key", text)
+	m, bad, err2 := synctest.ParseMark(mark)
+	if err = errors.Join(err, err2); err == nil {
+		s.SetMark(folder, m, bad)
 	}
 	return err
 }
@@ -310,7 +265,7 @@ func (s *scenarioServer) setMark(id, mark string) error {
 func (s *scenarioServer) addSecret(id, name string) error {
 	folder, err := strconv.Atoi(id)
 	if err == nil {
-		s.AddSecret(folder, name, "Password", map[string]string{"password": secretContent(name)})
+		s.PutSecret(folder, name)
 	}
 	return err
 }

@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 
+	"cwvault/cmd/cwsim/simworld"
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/sync/journal"
+	"cwvault/sync/synctest"
 	"cwvault/vault/secretserver/secretservertest"
 )
 
@@ -80,7 +82,7 @@ var handwork = []phrase{
 		if err != nil {
 			return err
 		}
-		d, err := parseDrawn(last)
+		d, err := synctest.ParseFolder(last)
 		if err != nil {
 			return err
 		}
@@ -142,13 +144,8 @@ var handwork = []phrase{
 			return err
 		}
 		s.t.Cleanup(func() { cw.Close() })
-		for _, table := range []struct {
-			name string
-			add  func(string) int
-		}{{"types", cw.AddType}, {"statuses", cw.AddStatus}} {
-			for id := 1; id <= len(s.tables[table.name]); id++ {
-				table.add(s.tables[table.name][id])
-			}
+		if err := simworld.Tables(cw, s.tables); err != nil {
+			return err
 		}
 		for _, c := range s.cw.Companies() {
 			cw.AddCompany(c)

@@ -23,6 +23,8 @@ type Folder struct {
 	Readers []string
 	Secrets []string
 	Folders []*Folder
+	// Line is where the text has it, from 1; 0 if it was not read from one.
+	Line int
 }
 
 // badMark stands for a mark that this version of cwvault cannot read, own for
@@ -74,6 +76,7 @@ func Folders(text string) (*Folder, error) {
 		if err != nil {
 			return nil, l.errorf("%w", err)
 		}
+		f.Line = l.Number
 		above.Folders = append(above.Folders, f)
 		way = append(way, f)
 	}

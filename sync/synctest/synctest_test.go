@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"cwvault/sync"
 	"cwvault/sync/synctest"
@@ -78,8 +79,12 @@ func TestParse(t *testing.T) {
 			{Name: "Torn", BadMark: true},
 		}}}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(synctest.Folder{}, "Line")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	torn := got.Vault.Folders[0].Folders[4]
+	if line := strings.Split(wholeWorld, "\n")[torn.Line-1]; line != "  Torn [unreadable mark]" {
+		t.Errorf("a folder is said to be in line %d, %q", torn.Line, line)
 	}
 	if s := got.Source(); s.Count != 4 || len(s.Companies) != 4 || len(s.Types) != 3 || len(s.Statuses) != 2 {
 		t.Errorf("source %+v", s)

@@ -123,7 +123,7 @@ func read(found map[string]section) (World, error) {
 		case "companies":
 			w.Companies, err = Companies(s.text, w.Tables)
 		case "vault":
-			w.Vault, err = Folders(s.text)
+			w.Vault, err = foldersFrom(s)
 		case "settings":
 			w.Settings, err = settings(s.text)
 		}
@@ -136,6 +136,19 @@ func read(found map[string]section) (World, error) {
 		}
 	}
 	return w, nil
+}
+
+// foldersFrom reads the folders of a section, with lines of the whole text.
+func foldersFrom(s section) (*Folder, error) {
+	top, err := Folders(s.text)
+	if err != nil {
+		return nil, err
+	}
+	err = top.Walk(func(_, f *Folder) error {
+		f.Line += s.line
+		return nil
+	})
+	return top, err
 }
 
 func settings(text string) (list []string, err error) {
