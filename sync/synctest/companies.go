@@ -87,22 +87,27 @@ func WriteTable(table []sync.Ref) string {
 // a number, of a company in this text or of another one; its name is the one in
 // the text, unless it is written as well: parent="#100 An old name".
 func Companies(text string, tables Tables) ([]sync.Company, error) {
+	list, _, err := companies(text, tables)
+	return list, err
+}
+
+// companies is Companies with the line of each company, by its number.
+func companies(text string, tables Tables) (list []sync.Company, where map[int]int, err error) {
 	lines, err := Lines(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []sync.Company
-	at := map[int]int{}
+	at, where := map[int]int{}, map[int]int{}
 	unnamed := map[int]bool{} // companies whose parent's name is to be found
 	for _, l := range lines {
 		c, named, err := tables.company(l.Text)
 		if err != nil {
-			return nil, l.errorf("%w", err)
+			return nil, nil, l.errorf("%w", err)
 		}
 		if _, twice := at[c.ID]; twice {
-			return nil, l.errorf("company %d is given twice", c.ID)
+			return nil, nil, l.errorf("company %d is given twice", c.ID)
 		}
-		at[c.ID] = len(list)
+		at[c.ID], where[c.ID] = len(list), l.Number
 		unnamed[len(list)] = !named
 		list = append(list, c)
 	}
@@ -111,7 +116,7 @@ func Companies(text string, tables Tables) ([]sync.Company, error) {
 			list[i].Parent.Name = list[parent].Name
 		}
 	}
-	return list, nil
+	return list, where, nil
 }
 
 // company reads one company, and whether the name of its parent is known.

@@ -79,12 +79,15 @@ func TestParse(t *testing.T) {
 			{Name: "Torn", BadMark: true},
 		}}}},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(synctest.Folder{}, "Line")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(synctest.Folder{}, "Line"), cmpopts.IgnoreFields(synctest.World{}, "CompanyLines")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	torn := got.Vault.Folders[0].Folders[4]
 	if line := strings.Split(wholeWorld, "\n")[torn.Line-1]; line != "  Torn [unreadable mark]" {
 		t.Errorf("a folder is said to be in line %d, %q", torn.Line, line)
+	}
+	if line := strings.Split(wholeWorld, "\n")[got.CompanyLines[301]-1]; !strings.HasPrefix(line, "{300..301}") {
+		t.Errorf("a company is said to be in line %d, %q", got.CompanyLines[301], line)
 	}
 	if s := got.Source(); s.Count != 4 || len(s.Companies) != 4 || len(s.Types) != 3 || len(s.Statuses) != 2 {
 		t.Errorf("source %+v", s)
@@ -250,7 +253,7 @@ func FuzzParse(f *testing.F) {
 		if diff := cmp.Diff(written, again.String()); diff != "" {
 			t.Fatal(diff)
 		}
-		world.Vault, again.Vault = nil, nil // in another order
+		world.Vault, again.Vault, world.CompanyLines, again.CompanyLines = nil, nil, nil, nil // elsewhere in the text
 		if diff := cmp.Diff(world, again); diff != "" {
 			t.Fatal(diff)
 		}

@@ -13,6 +13,8 @@ import (
 type World struct {
 	Tables
 	Companies []sync.Company
+	// CompanyLines is where the text has each company, by its number.
+	CompanyLines map[int]int
 	// Vault holds the folders at the top of the vault; nil if the text draws
 	// no vault.
 	Vault *Folder
@@ -121,7 +123,10 @@ func read(found map[string]section) (World, error) {
 		case "markets":
 			w.Markets, err = Table(s.text)
 		case "companies":
-			w.Companies, err = Companies(s.text, w.Tables)
+			w.Companies, w.CompanyLines, err = companies(s.text, w.Tables)
+			for id := range w.CompanyLines {
+				w.CompanyLines[id] += s.line
+			}
 		case "vault":
 			w.Vault, err = foldersFrom(s)
 		case "settings":

@@ -4,18 +4,58 @@ package simworld
 
 import (
 	"fmt"
+	"slices"
 
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/sync"
 	"cwvault/sync/synctest"
 )
 
-// ConnectWise brings a ConnectWise to the tables and companies of a world.
+// ConnectWise brings a ConnectWise to the tables and companies of a world. An
+// error about a company that cannot be is of type *[synctest.Error].
 func ConnectWise(s *connectwisetest.Server, w synctest.World) error {
+	refs := map[sync.Ref]bool{{}: true}
+	for _, c := range w.Companies {
+		refs[sync.Ref{ID: c.ID, Name: c.Name}] = true
+	}
+	for _, c := range w.Companies {
+		err := possible(c, w.Tables)
+		if err == nil && !refs[c.Parent] {
+			err = fmt.Errorf("there is no company %d %q, which is to be the parent", c.Parent.ID, c.Parent.Name)
+		}
+		if err != nil {
+			return &synctest.Error{Line: w.CompanyLines[c.ID], Err: err}
+		}
+	}
 	if err := Tables(s, w.Tables); err != nil {
 		return err
 	}
 	return Companies(s, w.Companies)
+}
+
+// possible reports why a ConnectWise cannot hold a company: in it, all that a
+// company refers to exists and has one name. Texts for the core may differ.
+func possible(c sync.Company, w synctest.Tables) error {
+	for _, refs := range []struct {
+		of    string
+		refs  []sync.Ref
+		table []sync.Ref
+	}{
+		{"types", c.Types, w.Types},
+		{"statuses", []sync.Ref{c.Status}, w.Statuses},
+		{"territories", []sync.Ref{c.Territory}, w.Territories},
+		{"markets", []sync.Ref{c.Market}, w.Markets},
+	} {
+		for i, r := range refs.refs {
+			if r != (sync.Ref{}) && !slices.Contains(refs.table, r) {
+				return fmt.Errorf("there is no %d %q among the %s", r.ID, r.Name, refs.of)
+			}
+			if slices.Contains(refs.refs[:i], r) {
+				return fmt.Errorf("%q is given twice", r.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // Tables brings the setup tables of a ConnectWise to these. Only statuses can be
@@ -42,15 +82,10 @@ func Tables(s *connectwisetest.Server, t synctest.Tables) error {
 }
 
 // Companies brings the companies of a ConnectWise to these; those that are left
-// out are deleted. Records that companies name and the tables do not have, and
-// other names for those that they have, are refused: in a real ConnectWise both
-// come from one place.
+// out are deleted. The names of records are those of the tables, whatever the
+// companies say.
 func Companies(s *connectwisetest.Server, list []sync.Company) error {
 	companies := make([]connectwisetest.Company, len(list))
-	names := map[int]string{}
-	for _, c := range list {
-		names[c.ID] = c.Name
-	}
 	for i, c := range list {
 		companies[i] = connectwisetest.Company{
 			ID: c.ID, Identifier: c.Identifier, Name: c.Name,
@@ -58,9 +93,6 @@ func Companies(s *connectwisetest.Server, list []sync.Company) error {
 		}
 		for _, r := range c.Types {
 			companies[i].Types = append(companies[i].Types, r.ID)
-		}
-		if c.Parent.Name != names[c.Parent.ID] {
-			return fmt.Errorf("company %d: its parent %d is named %q here and %q there", c.ID, c.Parent.ID, c.Parent.Name, names[c.Parent.ID])
 		}
 	}
 	return s.SetCompanies(companies...)

@@ -8,7 +8,6 @@ import (
 
 	"cwvault/cmd/cwsim/simworld"
 	"cwvault/connectwise/connectwisetest"
-	"cwvault/sync"
 	"cwvault/sync/synctest"
 	"cwvault/vault/secretserver/secretservertest"
 )
@@ -82,26 +81,27 @@ func TestConnectWise(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+func TestConnectWiseRefuses(t *testing.T) {
 	for world, want := range map[string]string{
-		"-- companies --\n1 a A - - parent=9":            "company 1: there is no company 9, its parent",
-		"-- companies --\n1 a A - - parent=\"#1 B\"":     `company 1: its parent 1 is named "B" here and "A" there`,
-		"-- companies --\n1 a A - - territory=\"#9 X\"":  "company 1: there is no territory 9, or it is given twice",
-		"-- types --\n1 Customer\n-- companies --":       "type 4 is missing; only statuses can be removed",
-		"-- types --\n1 A\n4 B\n-- territories --\n3 N ": "market 5 is missing; only statuses can be removed",
+		"-- companies --\n\n1 a A - - parent=9":                      `line 3: there is no company 9 "", which is to be the parent`,
+		"-- companies --\n1 a A - - parent=\"#1 B\"":                 `line 2: there is no company 1 "B", which is to be the parent`,
+		"-- companies --\n1 a A - - territory=\"#9 X\"":              `line 2: there is no 9 "X" among the territories`,
+		"-- companies --\n1 a A \"#1 Client\" -":                     `line 2: there is no 1 "Client" among the types`,
+		"-- companies --\n1 a A Customer,Customer -":                 `line 2: "Customer" is given twice`,
+		"-- companies --\n{1..2} a A - -\n3 c C - - market=\"#1 M\"": `line 3: there is no 1 "M" among the markets`,
 	} {
-		w := parse(t, world)
-		if w.Territories == nil {
-			w.Territories = []sync.Ref{{ID: 3, Name: "North"}}
-		}
-		if w.Markets == nil && want[:6] != "market" {
-			w.Markets = []sync.Ref{{ID: 5, Name: "Dental"}}
-		}
-		if want[:4] == "comp" {
-			w.Types = []sync.Ref{{ID: 1, Name: "Customer"}, {ID: 4, Name: "Vendor"}}
-		}
-		if err := simworld.ConnectWise(s, w); err == nil || err.Error() != want {
+		err := simworld.ConnectWise(connectWise(t), parse(t, world))
+		var at *synctest.Error
+		if !errors.As(err, &at) || err.Error() != want {
 			t.Errorf("%q: %v, want %s", world, err, want)
 		}
+	}
+	s := connectWise(t)
+	s.AddMarket("Dental")
+	if err := simworld.ConnectWise(s, parse(t, "-- companies --")); err == nil {
+		t.Error("a market was removed")
 	}
 }
 
