@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cwvault/sync"
+	"cwvault/sync/journal"
 	"cwvault/sync/report"
 	"cwvault/sync/run"
 )
@@ -61,6 +62,31 @@ func TestStory(t *testing.T) {
 	o.says(o.expect("the rest of it", 5, 1, 2, 2)[3], []string{"company 3"}, []string{"company 2"})
 }
 
+// A problem that comes back begins anew, also on a new ticket.
+func TestBackOnANewTicket(t *testing.T) {
+	o := newOffice(t)
+	o.tell(untyped(2))
+	o.tell(done())
+	o.close(1)
+	o.tell(untyped(2))
+	o.says(o.expect("back", 2, 1)[1], []string{"First seen 2026-03-01 15:00 UTC in run 3"}, nil)
+}
+
+// A problem for which no ticket was raised is forgotten without asking the desk.
+func TestNeverRaised(t *testing.T) {
+	for _, never := range []journal.Ticket{{Problem: "held/cycle"}, {Problem: "repeat", Seen: 1, Unsure: true}} {
+		o := newOffice(t)
+		if err := o.clerk.Book.PutTicket(t.Context(), never); err != nil {
+			t.Fatal(err)
+		}
+		o.tell(done())
+		known, err := o.clerk.Book.Tickets(t.Context())
+		if err != nil || len(known) > 0 || len(o.desk.calls) > 0 {
+			t.Errorf("%s: remembered %v, error %v, calls %v", never.Problem, known, err, o.desk.calls)
+		}
+	}
+}
+
 func TestDeletedTicket(t *testing.T) {
 	o := newOffice(t)
 	o.tell(untyped(2))
@@ -93,8 +119,12 @@ func TestUnwatchedTicket(t *testing.T) {
 				o.warns(o.tell(untyped(2, 3)), 0, "")
 			}
 			o.expect("three runs", 1)
+			o.desk.calls = nil
 			o.tell(done())
 			o.expect("gone", 1)
+			if len(o.desk.calls) > 0 {
+				t.Errorf("calls %v", o.desk.calls)
+			}
 			o.tell(untyped(3))
 			o.expect("back", 1, 1)
 		})
@@ -160,7 +190,11 @@ func TestRepeatedSteps(t *testing.T) {
 		o.tell(of(again, "co1")) // does not count
 		o.expect(fmt.Sprintf("undone %d times", n+1))
 	}
-	o.tell(again)
+	o.tell(unlike)
+	o.expect("another change in between")
+	for range 3 {
+		o.tell(again)
+	}
 	o.says(o.expect("undone three times", 1)[0], []string{"3 runs in a row", `\Clients\X\Customer 1`, "type changed"}, nil)
 	o.tell(other)
 	o.expect("undone a fourth time, beside something else", 1)

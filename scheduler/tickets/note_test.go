@@ -3,6 +3,7 @@ package tickets
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -183,5 +184,25 @@ cwvault adds a note here when this problem grows and when it is solved. It never
 		if diff := cmp.Diff(note.want, note.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// docs/TICKETS.md quotes what is written.
+func TestDocumentedNotes(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/TICKETS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := done()
+	for _, c := range []sync.PlanCompany{{ID: 2, Name: "Acme"}, {ID: 4, Name: "Drake"}} {
+		e.Run.Held = append(e.Run.Held, sync.Held{Code: sync.HeldNoType, Key: sync.CompanyKey(c.ID), Company: &c,
+			Reason: "the company has no type, and no group is named for that"})
+	}
+	second := Problems(e)[0]
+	first := second.only([]string{"company/2"})
+	want := strings.Join([]string{first.summary(acme) + "\n\n" + first.firstNote(acme, noon, 1), second.grownNote(second.Items[1:]), solvedNote(5)}, "\n--\n")
+	want = strings.ReplaceAll("    "+strings.ReplaceAll(want, "\n", "\n    "), "\n    \n", "\n\n")
+	if !strings.Contains(string(doc), want) {
+		t.Errorf("docs/TICKETS.md does not have:\n%s", want)
 	}
 }

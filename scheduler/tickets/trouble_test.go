@@ -130,6 +130,20 @@ func TestJournalFull(t *testing.T) {
 	o.says(o.expect("gone", 3)[0], []string{"Solved:"}, nil)
 }
 
+// What came back while nothing could be written is noted as solved once more.
+func TestBackWhileJournalFull(t *testing.T) {
+	o := newOffice(t)
+	o.tell(untyped(2))
+	o.tell(done())
+	good := o.clerk.Book
+	o.clerk.Book = &spoiltBook{Book: good, claim: errors.New("disk full")}
+	o.tell(untyped(2))
+	o.clerk.Book = good
+	o.expect("back", 2)
+	o.tell(done())
+	o.says(o.expect("gone", 3)[0], []string{"Solved: run 4 "}, nil)
+}
+
 func TestJournalUnreadable(t *testing.T) {
 	o := newOffice(t)
 	o.clerk.Book = &spoiltBook{Book: o.clerk.Book, read: errors.New("disk broken")}
@@ -216,6 +230,7 @@ func TestRaisedAtOnce(t *testing.T) {
 // A stopped run does not go on about tickets.
 func TestTellEndsWithTheRun(t *testing.T) {
 	o := newOffice(t)
+	o.clerk.Book = &spoiltBook{Book: o.clerk.Book}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	o.desk.before = func(ctx context.Context, _ string) error {
@@ -229,6 +244,10 @@ func TestTellEndsWithTheRun(t *testing.T) {
 		if len(o.desk.calls) != 1 {
 			t.Errorf("calls %v", o.desk.calls)
 		}
+	}
+	known, err := o.clerk.Book.Tickets(t.Context())
+	if err != nil || !known["held/cycle"].Unsure {
+		t.Errorf("that it is unsure is not remembered: %v, %v", known, err)
 	}
 	o.desk.before = nil
 	o.tell(two)
