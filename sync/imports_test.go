@@ -111,6 +111,7 @@ func TestAdaptersAreApart(t *testing.T) {
 		"cwvault/scheduler/dashboard": {"cwvault/scheduler", "cwvault/scheduler/api", "cwvault/sync", "cwvault/sync/report"},
 		"cwvault/scheduler/tickets":   {"cwvault/sync", "cwvault/sync/journal", "cwvault/sync/report", "cwvault/sync/run"},
 		"cwvault/scheduler/host":      {},
+		"cwvault/scheduler/remote":    {"cwvault/httpclient", "cwvault/scheduler/api", "cwvault/sync", "cwvault/sync/report"},
 	}
 	seen := map[string]int{}
 	for pkg, imports := range imported(t, true) {
