@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -57,6 +58,9 @@ func (n *Notifier) Stopping(status string) {
 
 // Status says what the service is doing.
 func (n *Notifier) Status(text string) { n.tell("STATUS=" + oneLine(text)) }
+
+// Hangups is [Host.Hangups]: a Notifier is all that a service needs of its host.
+func (n *Notifier) Hangups() (hangups <-chan os.Signal, stop func()) { return n.host.Hangups() }
 
 // Watchdog tells systemd twice in each WatchdogSec that the service is alive,
 // as long as alive says so, until ctx ends. When alive says no, or does not

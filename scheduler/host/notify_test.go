@@ -155,7 +155,7 @@ func TestHangups(t *testing.T) {
 	}
 	stop()
 	own := make(chan os.Signal)
-	hangups, stop = Host{hangups: own}.Hangups()
+	hangups, stop = Host{hangups: own}.Notifier(nil).Hangups()
 	defer stop()
 	if hangups != own {
 		t.Error("the host's own hangups are not used")
