@@ -38,8 +38,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
-	"cwvault/httpclient"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 )
 
 // readingTimeout bounds one whole reading: a hundred thousand companies are a

@@ -14,8 +14,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"cwvault/httpclient"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 )
 
 // DefaultVersion is the model version that is requested unless the operator

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"cwvault/httpclient"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 )
 
 // What can be wrong, for errors.Is.

@@ -13,7 +13,7 @@ import (
 	"net/url"
 	"time"
 
-	"cwvault/httpclient"
+	"cwvault/sync/httpclient"
 )
 
 const (

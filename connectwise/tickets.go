@@ -175,7 +175,7 @@ func (c *Client) create(ctx context.Context, path, right string, body any, read 
 	}
 	switch found, lookErr := look(); {
 	case lookErr != nil:
-		return fmt.Errorf("%w; cannot tell whether it was created: %w", err, lookErr)
+		return fmt.Errorf("%w; whether it was created is not known: %w", err, lookErr)
 	case found:
 		return nil
 	}

@@ -27,6 +27,8 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrReadOnly: a vault, or that part of it, takes no changes now.
 	ErrReadOnly = errors.New("read-only")
+	// ErrUsage: what a person asked for makes no sense.
+	ErrUsage = errors.New("wrong use")
 	// ErrConfigured: something is set up in a way that rules a run out, here or
 	// on a server. A [*SettingsError] is of this kind.
 	ErrConfigured = errors.New("wrong settings")

@@ -155,7 +155,7 @@ func newFake(t *testing.T) *fakeService {
 		Steps: []sync.Step{moved, evil},
 		Held: []sync.Held{
 			{Code: sync.HeldNoType, Key: "company/7", Company: &sync.PlanCompany{ID: 7, Identifier: "seven", Name: "Seven"}, Path: `\Clients\Seven`, Reason: "the company has no type"},
-			{Code: sync.HeldGuardMoves, Key: "company/250", Company: alovet, Path: moved.From, Reason: "21 of 50 folders would move"},
+			{Approvable: true, Code: sync.HeldGuardMoves, Key: "company/250", Company: alovet, Path: moved.From, Reason: "21 of 50 folders would move"},
 		},
 		Departed: []sync.Departed{{Key: "company/9", FolderID: "9", Path: `\Clients\Customer\Active\Nine`, Reason: "deleted in ConnectWise"}},
 		Counts:   sync.Counts{Create: 1, Move: 1, Held: 2, Departed: 1, Unchanged: 48},

@@ -162,7 +162,7 @@ func heldGroups(held []sync.Held, plan string, items int) []heldGroup {
 
 func (g *heldGroup) add(h sync.Held, items int) {
 	g.N++
-	g.Approvable = g.Approvable || approvable(h)
+	g.Approvable = g.Approvable || h.Approvable
 	if h.Reason != g.Reason {
 		g.Reason = ""
 	}
@@ -178,10 +178,6 @@ func (g *heldGroup) add(h sync.Held, items int) {
 	g.Items = append(g.Items, item)
 }
 
-// approvable reports whether approving the plan lets it through. A vault may
-// hold for the same code what no approval can change.
-func approvable(h sync.Held) bool { return h.Approvable || h.Code.ByGuard() }
-
 // capital writes a heading.
 func capital(s string) string {
 	if s == "" {
@@ -189,3 +185,6 @@ func capital(s string) string {
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
 }
+
+// approvable reports whether approving the plan lets it through.
+func approvable(h sync.Held) bool { return h.Approvable }

@@ -85,7 +85,7 @@ var glanceTests = map[string]struct {
 	"a guard holds": {func(s *State) {
 		s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
 		s.Look.Blocked["company/1"] = true
-		s.Look.Pending.Held = []sync.Held{{Code: sync.HeldGuardMoves, Key: "company/1"}}
+		s.Look.Pending.Held = []sync.Held{{Approvable: true, Code: sync.HeldGuardMoves, Key: "company/1"}}
 	}, "warn", "Not in step", noon, []string{"Approval"}},
 	"something else holds": {func(s *State) {
 		s.NotInStep, s.Look = noon, newLook(newStep(sync.OpMove, "company/1", `\Clients\A\A`, `\Clients\B\A`, ""))
@@ -134,7 +134,7 @@ func TestHeldGroups(t *testing.T) {
 		{Code: sync.HeldNoType, Key: "group/type:1", Path: `\A`, Reason: "another"},
 	}
 	for i := range 4 {
-		held = append(held, sync.Held{Code: sync.HeldGuardMoves, Key: sync.CompanyKey(10 + i), Reason: "4 folders of 5"})
+		held = append(held, sync.Held{Approvable: true, Code: sync.HeldGuardMoves, Key: sync.CompanyKey(10 + i), Reason: "4 folders of 5"})
 	}
 	held[len(held)-1].Approvable = true
 	held = append(held, sync.Held{Code: sync.HeldAccessWidens, Key: "company/8"}, sync.Held{Code: sync.HeldAccessWidens, Key: "company/9", Approvable: true})
@@ -166,7 +166,7 @@ func TestApprovalIsOffered(t *testing.T) {
 		held sync.Held
 		want bool
 	}{
-		"too many moves":              {sync.Held{Code: sync.HeldGuardMoves, Key: step.Key}, true},
+		"too many moves":              {sync.Held{Approvable: true, Code: sync.HeldGuardMoves, Key: step.Key}, true},
 		"wider access":                {sync.Held{Code: sync.HeldAccessWidens, Key: step.Key, Approvable: true}, true},
 		"wider access, but encrypted": {sync.Held{Code: sync.HeldAccessWidens, Key: step.Key}, false},
 		"no type":                     {sync.Held{Code: sync.HeldNoType, Key: step.Key}, false},
@@ -288,7 +288,7 @@ func largeState() State {
 	s.Look, s.NotInStep = largeLook(10000, 7), noon
 	for _, step := range s.Look.Pending.Steps {
 		s.Look.Blocked[step.Key] = true
-		s.Look.Pending.Held = append(s.Look.Pending.Held, sync.Held{Code: sync.HeldGuardMoves, Key: step.Key, Company: step.Company, Path: step.From, Reason: "too many"})
+		s.Look.Pending.Held = append(s.Look.Pending.Held, sync.Held{Approvable: true, Code: sync.HeldGuardMoves, Key: step.Key, Company: step.Company, Path: step.From, Reason: "too many"})
 		s.Look.Pending.Departed = append(s.Look.Pending.Departed, sync.Departed{Key: step.Key, Path: step.From, Reason: "gone"})
 	}
 	s.Look.Pending.Counts.Departed = 10000
@@ -328,7 +328,7 @@ var pageTests = map[string]struct {
 	"no number of a run":  {inStep(), "/runs/-1", 404, []string{"A run has a number"}},
 	"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
 		"cwvault explain 250", "Resync this company"}},
-	"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type 1", "Give the company a type"}},
+	"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type have no place 1", "Give the company a type"}},
 	"no such company":   {busyDay(), "/companies/4711", 404, []string{"No such company"}},
 	"no company id":     {busyDay(), "/companies/x", 404, []string{"No such company"}},
 	"company too early": {State{Now: noon}, "/companies/1", 404, []string{"Nothing is known yet"}},

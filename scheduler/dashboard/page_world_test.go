@@ -82,7 +82,7 @@ func busyDay() State {
 		look.Pending.Steps = append(look.Pending.Steps, newStep(sync.OpArchive, sync.CompanyKey(400+i),
 			fmt.Sprintf(`%sKestrel Holdings %d`, active, i+1), fmt.Sprintf(`\Clients\_Archive\Kestrel Holdings %d`, i+1), "deleted in ConnectWise"))
 		look.Blocked[sync.CompanyKey(400+i)] = true
-		look.Pending.Held = append(look.Pending.Held, sync.Held{Code: sync.HeldGuardArchives, Key: sync.CompanyKey(400 + i),
+		look.Pending.Held = append(look.Pending.Held, sync.Held{Approvable: true, Code: sync.HeldGuardArchives, Key: sync.CompanyKey(400 + i),
 			Company: &sync.PlanCompany{ID: 400 + i, Name: fmt.Sprintf("Kestrel Holdings %d", i+1)}, Path: fmt.Sprintf(`%sKestrel Holdings %d`, active, i+1),
 			Reason: "12 folders of 319 would archive, more than CWVAULT_MAX_ARCHIVES=5% allows; to let this plan through: cwvault resync --approve 3f9c0d5e7a11b2c4"})
 	}

@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"time"
 
-	"cwvault/httpclient"
 	"cwvault/scheduler/api"
+	"cwvault/sync/httpclient"
 )
 
 // size bounds an answer, and how long it may take.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"cwvault/httpclient"
 	"cwvault/scheduler/api"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 	"cwvault/sync/report"
 )
 

@@ -41,8 +41,12 @@ func (s *Service) run(ctx context.Context) error {
 	})(); err != nil && e.Err == nil {
 		e.Err, e.Run = err, nil
 	}
-	s.queue.over(b, e.Number, s.ExitCode(e.Ending), e.Text())
-	s.Metrics.RunEnded(e.Outcome(), s.Clock().Sub(started))
+	number := int64(0)
+	if e.Run != nil {
+		number = e.Number
+	}
+	s.queue.over(b, number, s.ExitCode(e.Ending), e.Text())
+	s.metrics.RunEnded(e.Outcome(), s.Clock().Sub(started))
 	s.Host.Status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, e.Outcome()))
 	err := s.logRun(e.Ending)
 	s.alert(ctx, backend, session, e.Ending)
@@ -120,7 +124,7 @@ type watch struct {
 
 // Sent counts a request that went out.
 func (w *watch) Sent(server run.Server, retry bool) {
-	w.service.Metrics.RequestSent(string(server), retry)
+	w.service.metrics.RequestSent(string(server), retry)
 }
 
 // Read implements [run.Events].
@@ -179,7 +183,7 @@ func (s *Service) logRun(e run.Ending) error {
 func (s *Service) logSteps(r *report.Run) {
 	failed := 0
 	for i, step := range r.Results {
-		s.Metrics.StepEnded(r.Steps[i].Op, step.Status)
+		s.metrics.StepEnded(r.Steps[i].Op, step.Status)
 		if step.Error == "" {
 			continue
 		}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,10 +85,12 @@ type Options struct {
 	Host     Host
 	Log      hclog.Logger
 	Version  string
-	Metrics  *dashboard.Metrics
 	ExitCode func(run.Ending) int // what `cwvault resync` would have ended with
 	Clock    run.Clock            // nil: time.Now
 	Listener net.Listener         // nil: it listens as the settings say
+	// StaleEvery is how often the service looks whether it is stale; 0: every
+	// minute.
+	StaleEvery time.Duration
 }
 
 const (
@@ -104,6 +107,7 @@ const (
 // Service runs until its context ends. It is what the dashboard shows.
 type Service struct {
 	Options
+	metrics *dashboard.Metrics
 	sched   *scheduler.Scheduler
 	queue   *queue
 	inbox   *receiver                  // of callbacks
@@ -123,7 +127,8 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	if opt.Clock == nil {
 		opt.Clock = time.Now
 	}
-	s := &Service{Options: opt, backend: opt.Backend, alerts: make(chan func(context.Context), 1), started: opt.Clock()}
+	s := &Service{Options: opt, backend: opt.Backend, metrics: dashboard.NewMetrics(opt.Version),
+		alerts: make(chan func(context.Context), 1), started: opt.Clock()}
 	session, err := s.backend.Open(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -162,7 +167,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	defer work.Wait()
 	defer cancel()
 	work.Go(func() { s.sendAlerts(ctx) })
-	work.Go(func() { s.watchStaleness(ctx, time.Minute) })
+	work.Go(func() { s.watchStaleness(ctx, cmp.Or(s.StaleEvery, time.Minute)) })
 	// From here on SIGHUP does not end the process; before ready, after which
 	// systemd may send one.
 	hangups, deaf := s.Host.Hangups()
@@ -177,7 +182,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	if s.Listener != nil {
 		parts = append(parts, func() error {
 			return dashboard.Serve(ctx, s.Listener, dashboard.Options{
-				Service: s, Metrics: s.Metrics, Local: s.current().Config().ListenLocal, Logger: s.Log.Named("http"),
+				Service: s, Metrics: s.metrics, Local: s.current().Config().ListenLocal, Logger: s.Log.Named("http"),
 				Token: func() string { return s.current().Config().Token },
 			})
 		})
@@ -262,7 +267,7 @@ func (s *Service) Callback(ctx context.Context, body []byte, signature string) e
 	case err != nil:
 		result = "refused"
 	}
-	s.Metrics.CallbackTaken(result)
+	s.metrics.CallbackTaken(result)
 	return err
 }
 

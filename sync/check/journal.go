@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,11 +56,21 @@ func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.
 		judged = "tenant, vault, root and number of companies fit"
 		err = runner.TrustSource(memory, counted(min(source.Count, memory.LastGood.Companies)))
 	}
-	if err != nil {
+	var other *run.MismatchError
+	switch {
+	case errors.As(err, &other):
+		k.fail(subject, fmt.Sprintf("%s is %q, and %q in the runs that the journal %s knows", MismatchSetting(other), other.Is, other.Was, k.State),
+			"for another installation use another CWVAULT_STATE", err)
+	case err != nil:
 		k.fail(subject, err.Error(), "", err)
-		return
+	default:
+		k.ok(subject, "%s the runs before", judged)
 	}
-	k.ok(subject, "%s the runs before", judged)
+}
+
+// MismatchSetting names the setting behind what a journal does not fit.
+func MismatchSetting(e *run.MismatchError) string {
+	return map[string]string{"tenant": "CWVAULT_CONNECTWISE_COMPANY_ID", "vault": "CWVAULT_VAULT_URL", "root": "CWVAULT_ROOT"}[e.What]
 }
 
 // counted returns as many companies as were counted, without anything else

@@ -101,7 +101,7 @@ func (k *inspection) sortMarks(tree sync.Tree) marked {
 func (k *inspection) marks(tree sync.Tree) {
 	const subject = "vault marks"
 	m := k.sortMarks(tree)
-	k.ok(subject, "%s and %s of %s; cwvault leaves %d others alone", report.Count(m.companies, "company folder"),
+	k.ok(subject, "%s and %s of %s; beside them %d that cwvault leaves alone", report.Count(m.companies, "company folder"),
 		report.Count(m.groups, "group folder"), k.Tenant, m.unmanaged+len(m.foreign)+len(m.unreadable))
 	if len(m.foreign) > 0 {
 		k.warn(subject, fmt.Sprintf("%s by another tenant: %s", carry(len(m.foreign), "a mark"), someOf(m.foreign)), "give each installation a root of its own")

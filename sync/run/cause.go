@@ -75,6 +75,8 @@ func CauseOf(err error) Cause {
 		return given.cause
 	case errors.Is(err, journal.ErrHeld), errors.Is(err, journal.ErrLost):
 		return CauseLease
+	case errors.Is(err, sync.ErrUsage):
+		return CauseUsage
 	case errors.Is(err, sync.ErrConfigured), errors.Is(err, sync.ErrInvalid):
 		return CauseSettings
 	case errors.Is(err, sync.ErrIncomplete):

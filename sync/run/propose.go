@@ -214,7 +214,7 @@ func (r *Runner) world(p *Proposal, now time.Time) sync.World {
 	for key, f := range m.Failures {
 		if now.Before(f.Next) {
 			w.Hold[key] = sync.Held{Code: sync.HeldFailedBefore, Key: key, Reason: fmt.Sprintf(
-				"failed in %s, last with: %s; retried after %s", report.Count(f.Count, "run"), f.Error, report.Second(f.Next))}
+				"failed in %s, last with: %s; tried again after %s", report.Count(f.Count, "run"), f.Error, report.Second(f.Next))}
 		}
 	}
 	for key, pause := range m.Pauses {

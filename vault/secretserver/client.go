@@ -15,7 +15,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"cwvault/httpclient"
+	"cwvault/sync/httpclient"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"cwvault/httpclient"
+	"cwvault/sync/httpclient"
 	"cwvault/vault"
 )
 

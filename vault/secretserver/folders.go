@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"cwvault/httpclient"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 	"cwvault/vault"
 )
 

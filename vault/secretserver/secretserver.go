@@ -47,8 +47,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"cwvault/httpclient"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 	"cwvault/vault"
 )
 

@@ -9,6 +9,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -61,9 +62,9 @@ func (e *ExitError) Error() string {
 type demo struct {
 	Options
 	ctx   context.Context
-	world *demoWorld
+	world *world
 	env   []string
-	vault demoVault
+	vault Vault
 	// secrets are what technicians put into company folders: whose each is, by
 	// its content.
 	secrets map[string]sync.Key
@@ -80,20 +81,20 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	if opt.Vault == "secretserver" {
-		d.vault, err = newDemoServer()
+		d.vault, err = NewServer()
 	} else {
-		d.vault, err = newDemoStore(ctx, filepath.Join(opt.Dir, "password-store"))
+		d.vault, err = NewStore(ctx, filepath.Join(opt.Dir, "password-store"))
 	}
 	if err != nil {
 		return fmt.Errorf("make the vault: %w", err)
 	}
-	defer d.vault.close()
+	defer d.vault.Close()
 	server, err := connectwisetest.New(connectwisetest.Options{})
 	if err != nil {
 		return fmt.Errorf("start the built-in ConnectWise: %w", err)
 	}
 	defer server.Close()
-	d.world = newDemoWorld(server)
+	d.world = newWorld(server)
 	d.env = d.settings(server)
 	if err := d.story(); err != nil {
 		return err
@@ -112,7 +113,7 @@ func (d *demo) settings(server *connectwisetest.Server) []string {
 			env = append(env, entry)
 		}
 	}
-	env = append(env, d.vault.settings()...)
+	env = append(env, d.vault.Settings()...)
 	return append(env,
 		"CWVAULT_CONNECTWISE_URL="+server.URL(),
 		"CWVAULT_CONNECTWISE_COMPANY_ID="+server.Tenant(),
@@ -125,7 +126,7 @@ func (d *demo) settings(server *connectwisetest.Server) []string {
 }
 
 func (d *demo) story() error {
-	d.say("A service provider has %d companies in ConnectWise (a built-in one, listening on this machine only)\nand %s. What would cwvault do?", len(d.world.ids), d.vault.describe())
+	d.say("A service provider has %d companies in ConnectWise (a built-in one, listening on this machine only)\nand %s. What would cwvault do?", len(d.world.ids), d.vault.Describe())
 	if err := d.run("plan.txt", wantDone, "plan"); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (d *demo) story() error {
 		return err
 	}
 	d.say("Nothing is left to do. Have a look:")
-	for _, line := range d.vault.look() {
+	for _, line := range d.vault.Look() {
 		d.print("  %s\n", line)
 	}
 	d.print("  %-52s what the month changed, in full\n", "cat "+filepath.Join(d.Dir, "month-plan.txt"))
@@ -200,13 +201,13 @@ func (d *demo) run(file string, want int, args ...string) error {
 
 // fillFolders lets technicians put secrets into every company folder.
 func (d *demo) fillFolders() (n int, err error) {
-	err = d.vault.fill(func(company sync.Key) []demoSecret {
+	err = d.vault.Fill(func(company sync.Key) []Secret {
 		id, _ := company.CompanyID()
-		list := demoSecretNames[:1+id%len(demoSecretNames)]
-		secrets := make([]demoSecret, len(list))
+		list := secretNames[:1+id%len(secretNames)]
+		secrets := make([]Secret, len(list))
 		for i, name := range list {
-			secrets[i] = demoSecret{name: name, content: randomText()}
-			d.secrets[secrets[i].content] = company
+			secrets[i] = Secret{Name: name, Content: rand.Text()}
+			d.secrets[secrets[i].Content] = company
 			n++
 		}
 		return secrets
@@ -220,7 +221,7 @@ func (d *demo) fillFolders() (n int, err error) {
 // checkSecrets sees that every secret is still there, in its company's folder.
 func (d *demo) checkSecrets() (int, error) {
 	left := maps.Clone(d.secrets)
-	err := d.vault.each(func(company sync.Key, content string) error {
+	err := d.vault.Each(func(company sync.Key, content string) error {
 		if owner := left[content]; owner != company {
 			return fmt.Errorf("a secret of %q is in the folder of %s", owner, company)
 		}
@@ -260,7 +261,7 @@ func (d *demo) serve() error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				id := d.world.ids[(len(demoOdd)+7*n)%len(d.world.ids)]
+				id := d.world.ids[(len(OddNames)+7*n)%len(d.world.ids)]
 				d.world.rename(id, d.world.names[id]+" "+strconv.Itoa(n+1))
 			}
 		}

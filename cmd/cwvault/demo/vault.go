@@ -18,40 +18,39 @@ import (
 	"cwvault/vault/secretserver/secretservertest"
 )
 
-// demoVault is where the demo's technicians work. It goes round cwvault: what
-// the demo claims is looked up on the other side.
-type demoVault interface {
-	settings() []string
-	describe() string
-	// fill puts secrets into every company folder.
-	fill(secrets func(company sync.Key) []demoSecret) error
-	// each calls f for every secret in a company folder.
-	each(f func(company sync.Key, content string) error) error
-	// look says where a person can look.
-	look() []string
-	close()
+// Vault is where the demo's technicians work. It goes round cwvault: what the
+// demo claims is looked up on the other side.
+type Vault interface {
+	Settings() []string // the variables that make cwvault use it
+	Describe() string
+	// Fill puts secrets into every company folder.
+	Fill(secrets func(company sync.Key) []Secret) error
+	// Each calls f for every secret in a company folder.
+	Each(f func(company sync.Key, content string) error) error
+	// Look says where a person can look.
+	Look() []string
+	Close()
 }
 
-type demoSecret struct{ name, content string }
+// Secret is a secret that a technician keeps.
+type Secret struct{ Name, Content string }
 
-var demoSecretNames = []string{"domain-admin", "firewall", "office365"}
+var secretNames = []string{"domain-admin", "firewall", "office365"}
 
-func randomText() string { return rand.Text() }
+// Store is a password store on disk.
+type Store struct{ dir string }
 
-// demoStore is a password store on disk.
-type demoStore struct{ dir string }
-
-// newDemoStore makes a store with one folder of the operator's own, under git
+// NewStore makes a store with one folder of the operator's own, under git
 // where there is git.
-func newDemoStore(ctx context.Context, dir string) (demoStore, error) {
-	d := demoStore{dir}
+func NewStore(ctx context.Context, dir string) (Store, error) {
+	d := Store{dir}
 	own := filepath.Join(dir, "Clients", "Our own office")
 	err := os.MkdirAll(own, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, ".gpg-id"), []byte("demo@example.invalid\n"), 0o600)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(own, "alarm.gpg"), []byte(randomText()), 0o600)
+		err = os.WriteFile(filepath.Join(own, "alarm.gpg"), []byte(rand.Text()), 0o600)
 	}
 	if err != nil {
 		return d, err
@@ -82,13 +81,14 @@ func runGit(ctx context.Context, git, dir string, args []string) error {
 	return nil
 }
 
-func (d demoStore) settings() []string { return []string{"CWVAULT_VAULT_URL=passwordstore:" + d.dir} }
+func (d Store) Settings() []string { return []string{"CWVAULT_VAULT_URL=passwordstore:" + d.dir} }
 
-func (d demoStore) describe() string { return "a password store in " + d.dir }
+func (d Store) Describe() string { return "a password store in " + d.dir }
 
-func (d demoStore) close() {}
+// Close implements [Vault].
+func (d Store) Close() {}
 
-func (d demoStore) look() []string {
+func (d Store) Look() []string {
 	lines := []string{fmt.Sprintf("%-52s the folders", "ls "+filepath.Join(d.dir, "Clients")+"/*")}
 	if _, err := os.Stat(filepath.Join(d.dir, ".git")); err == nil {
 		lines = append(lines, fmt.Sprintf("%-52s one commit for each run", "git -C "+d.dir+" log --oneline"))
@@ -97,7 +97,7 @@ func (d demoStore) look() []string {
 }
 
 // companies calls f for every company folder of the store.
-func (d demoStore) companies(f func(dir string, company sync.Key) error) error {
+func (d Store) Companies(f func(dir string, company sync.Key) error) error {
 	return filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || e.Name() != ".cwvault" {
 			return err
@@ -117,10 +117,10 @@ func (d demoStore) companies(f func(dir string, company sync.Key) error) error {
 	})
 }
 
-func (d demoStore) fill(secrets func(sync.Key) []demoSecret) error {
-	return d.companies(func(dir string, company sync.Key) error {
+func (d Store) Fill(secrets func(sync.Key) []Secret) error {
+	return d.Companies(func(dir string, company sync.Key) error {
 		for _, s := range secrets(company) {
-			if err := os.WriteFile(filepath.Join(dir, s.name+".gpg"), []byte(s.content), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, s.Name+".gpg"), []byte(s.Content), 0o600); err != nil {
 				return err
 			}
 		}
@@ -128,8 +128,8 @@ func (d demoStore) fill(secrets func(sync.Key) []demoSecret) error {
 	})
 }
 
-func (d demoStore) each(f func(sync.Key, string) error) error {
-	return d.companies(func(dir string, company sync.Key) error {
+func (d Store) Each(f func(sync.Key, string) error) error {
+	return d.Companies(func(dir string, company sync.Key) error {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return err
@@ -150,43 +150,41 @@ func (d demoStore) each(f func(sync.Key, string) error) error {
 	})
 }
 
-// demoServer is a built-in Secret Server.
-type demoServer struct {
+// Server is a built-in Secret Server.
+type Server struct {
 	*secretservertest.Server
-	password string
+	Password string
 }
 
-// demoAccount is the account that cwvault uses there.
-const demoAccount = "svc-cwvault"
+// Account is the account that cwvault uses there.
+const Account = "svc-cwvault"
 
-func newDemoServer() (demoServer, error) {
-	password := randomText()
-	s, err := secretservertest.New(secretservertest.Options{Username: demoAccount, Password: password})
+func NewServer() (Server, error) {
+	password := rand.Text()
+	s, err := secretservertest.New(secretservertest.Options{Username: Account, Password: password})
 	if err != nil {
-		return demoServer{}, err
+		return Server{}, err
 	}
 	clients := s.AddFolder(-1, "Clients")
-	s.Grant(clients, demoAccount, "Owner", "List")
+	s.Grant(clients, Account, "Owner", "List")
 	s.AddGroup("Helpdesk")
 	s.Grant(clients, "Helpdesk", "View", "View")
-	s.AddSecret(s.AddFolder(clients, "Our own office"), "alarm", "Password", map[string]string{"password": randomText()})
-	return demoServer{s, password}, nil
+	s.AddSecret(s.AddFolder(clients, "Our own office"), "alarm", "Password", map[string]string{"password": rand.Text()})
+	return Server{s, password}, nil
 }
 
-func (d demoServer) settings() []string {
-	return []string{"CWVAULT_VAULT_URL=" + d.URL(), "CWVAULT_VAULT_USERNAME=" + demoAccount, "CWVAULT_VAULT_PASSWORD=" + d.password}
+func (d Server) Settings() []string {
+	return []string{"CWVAULT_VAULT_URL=" + d.URL(), "CWVAULT_VAULT_USERNAME=" + Account, "CWVAULT_VAULT_PASSWORD=" + d.Password}
 }
 
-func (d demoServer) describe() string {
+func (d Server) Describe() string {
 	return "a Secret Server (built-in as well, at " + d.URL() + ")"
 }
 
-func (d demoServer) close() { d.Close() }
-
-func (d demoServer) look() []string { return nil }
+func (d Server) Look() []string { return nil }
 
 // companies returns the company of every folder that has one, by folder.
-func (d demoServer) companies() map[int]sync.Key {
+func (d Server) Companies() map[int]sync.Key {
 	keys := map[int]sync.Key{}
 	for _, f := range d.Folders() {
 		m, err := sync.ParseMark(f.Metadata["ConnectWise/Folder key"])
@@ -200,17 +198,17 @@ func (d demoServer) companies() map[int]sync.Key {
 	return keys
 }
 
-func (d demoServer) fill(secrets func(sync.Key) []demoSecret) error {
-	for id, company := range d.companies() {
+func (d Server) Fill(secrets func(sync.Key) []Secret) error {
+	for id, company := range d.Companies() {
 		for _, s := range secrets(company) {
-			d.AddSecret(id, s.name, "Password", map[string]string{"password": s.content})
+			d.AddSecret(id, s.Name, "Password", map[string]string{"password": s.Content})
 		}
 	}
 	return nil
 }
 
-func (d demoServer) each(f func(sync.Key, string) error) error {
-	companies := d.companies()
+func (d Server) Each(f func(sync.Key, string) error) error {
+	companies := d.Companies()
 	if len(companies) == 0 {
 		return errors.New("no folder is marked")
 	}
@@ -223,3 +221,6 @@ func (d demoServer) each(f func(sync.Key, string) error) error {
 	}
 	return nil
 }
+
+// Dir returns the directory of the store.
+func (d Store) Dir() string { return d.dir }

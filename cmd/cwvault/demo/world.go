@@ -8,11 +8,11 @@ import (
 	"cwvault/connectwise/connectwisetest"
 )
 
-// demoCustomers is how many customers the demo's ConnectWise has at first.
-const demoCustomers = 320
+// customers is how many customers the demo's ConnectWise has at first.
+const customers = 320
 
-// demoWorld is the ConnectWise of an imaginary service provider.
-type demoWorld struct {
+// world is the ConnectWise of an imaginary service provider.
+type world struct {
 	server *connectwisetest.Server
 
 	customer, prospect, vendor, partner int // types
@@ -25,18 +25,18 @@ type demoWorld struct {
 
 // Names are put together from these lists. None is meant to be a real company.
 var (
-	demoFirst = []string{
+	firstNames = []string{
 		"Alder", "Birchwood", "Cobalt", "Dunmore", "Eastgate", "Fairhaven", "Granite", "Harbour", "Ironbridge", "Juniper",
 		"Kestrel", "Larkspur", "Meridian", "Northwind", "Oakhurst", "Pinnacle", "Quayside", "Redfern", "Silverlake", "Thornbury",
 		"Upland", "Valemont", "Westbrook", "Yarrow", "Zephyr", "Ashdown", "Bluestone", "Copperfield", "Driftwood", "Elmstead",
 		"Foxglove", "Greyfriars",
 	}
-	demoSecond = []string{
+	secondNames = []string{
 		"Dental Care", "Legal LLP", "Manufacturing", "Logistics", "Veterinary Clinic", "Architects", "Accounting", "Property Group",
 		"Foods", "Engineering", "Family Practice", "Insurance", "Builders", "Credit Union", "Schools", "Hospitality",
 	}
-	// demoOdd are names that a careless tool stumbles over.
-	demoOdd = []string{
+	// OddNames are names that a careless tool stumbles over.
+	OddNames = []string{
 		"Müller & Söhne GmbH", "Café Zoë", "Smith/Jones Partners", `Back\slash Studios`, "AT Systems, Inc. (East)", "O'Brien & Daughters",
 		"日本橋商店", "Ελληνικά Τρόφιμα", "Łódź Logistyka Sp. z o.o.", "Ångström Labs", "  Spaced   Out  Ltd ", "شركة النخيل",
 		"100% Organic", "#1 Plumbing", "Who? What! LLC", "..", ".git", "C++ Consulting: Embedded", "Tab\tand Line\nBreak Co", "Zero\u200bWidth Inc",
@@ -44,30 +44,30 @@ var (
 	}
 )
 
-func newDemoWorld(server *connectwisetest.Server) *demoWorld {
-	w := &demoWorld{server: server, names: map[int]string{}}
+func newWorld(server *connectwisetest.Server) *world {
+	w := &world{server: server, names: map[int]string{}}
 	w.customer, w.prospect = server.AddType("Customer"), server.AddType("Prospect")
 	w.vendor, w.partner = server.AddType("Vendor"), server.AddType("Partner")
 	w.active, w.inactive, w.hold = server.AddStatus("Active"), server.AddStatus("Inactive"), server.AddStatus("Credit Hold")
 	for _, name := range []string{"North", "South", "Overseas"} {
 		w.territories = append(w.territories, server.AddTerritory(name))
 	}
-	for _, name := range demoOdd {
+	for _, name := range OddNames {
 		w.add(name, w.customer)
 	}
 	twin := "Harbour Dental Care" // a second company of a name that comes up again below
 	w.add(twin, w.customer)
 	w.server.SetTypes(w.add("Nobody Knows What This Is", w.customer)) // no type: held
-	for w.next < demoCustomers {
+	for w.next < customers {
 		w.addNext()
 	}
 	return w
 }
 
 // addNext adds another company from the lists, of the next kind.
-func (w *demoWorld) addNext() int {
+func (w *world) addNext() int {
 	n := w.next
-	name := demoFirst[n%len(demoFirst)] + " " + demoSecond[(n/len(demoFirst)+n)%len(demoSecond)]
+	name := firstNames[n%len(firstNames)] + " " + secondNames[(n/len(firstNames)+n)%len(secondNames)]
 	switch n % 10 {
 	case 3, 6:
 		return w.add(name, w.prospect)
@@ -79,7 +79,7 @@ func (w *demoWorld) addNext() int {
 	return w.add(name, w.customer)
 }
 
-func (w *demoWorld) add(name string, types ...int) int {
+func (w *world) add(name string, types ...int) int {
 	n := w.next
 	w.next++
 	status := w.active
@@ -90,16 +90,16 @@ func (w *demoWorld) add(name string, types ...int) int {
 		status = w.hold
 	}
 	id := w.server.AddCompany(connectwisetest.Company{
-		Identifier: demoIdentifier(name, n), Name: name, Types: types, Status: status, Territory: w.territories[n%len(w.territories)],
+		Identifier: identifier(name, n), Name: name, Types: types, Status: status, Territory: w.territories[n%len(w.territories)],
 	})
 	w.ids = append(w.ids, id)
 	w.names[id] = name
 	return id
 }
 
-// demoIdentifier makes a company id as people type them: letters of the name
+// identifier makes a company id as people type them: letters of the name
 // and a number.
-func demoIdentifier(name string, n int) string {
+func identifier(name string, n int) string {
 	letters := strings.Map(func(r rune) rune {
 		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
 			return r
@@ -110,13 +110,13 @@ func demoIdentifier(name string, n int) string {
 }
 
 // month is what happens in ConnectWise in one month. It returns what to tell.
-func (w *demoWorld) month() []string {
+func (w *world) month() []string {
 	var story []string
 	tell := func(format string, args ...any) { story = append(story, fmt.Sprintf(format, args...)) }
 	var customers, prospects []int
 	for _, c := range w.server.Companies() {
 		switch {
-		case len(c.Types) == 0 || c.Status != w.active || c.ID <= w.ids[len(demoOdd)+1]:
+		case len(c.Types) == 0 || c.Status != w.active || c.ID <= w.ids[len(OddNames)+1]:
 		case c.Types[0] == w.customer:
 			customers = append(customers, c.ID)
 		case c.Types[0] == w.prospect:
@@ -152,7 +152,7 @@ func (w *demoWorld) month() []string {
 	return story
 }
 
-func (w *demoWorld) rename(id int, name string) {
+func (w *world) rename(id int, name string) {
 	w.names[id] = name
 	w.server.Rename(id, name)
 }

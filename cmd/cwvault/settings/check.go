@@ -2,6 +2,7 @@ package settings
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func (c *Connection) CheckParts() check.Parts {
 		Runner: func(ctx context.Context) (*run.Runner, error) {
 			j, err := s.Journal(ctx, false)
 			if err != nil {
-				return nil, err
+				return nil, errors.Unwrap(err) // the setting is named by the fix
 			}
 			c.journal = j // closed with the connection
 			return c.Runner(), nil

@@ -51,7 +51,7 @@ type vaultClient interface {
 // be closed. Of one with problems, which are those of all settings, parts may
 // be missing.
 func (s *Settings) Connect(log hclog.Logger, hooks Hooks) (*Connection, sync.Problems) {
-	c := &Connection{settings: s, hooks: hooks, log: log, journal: new(journal.Journal), problems: append(sync.Problems(nil), s.problems...)}
+	c := &Connection{settings: s, hooks: hooks, log: log, problems: append(sync.Problems(nil), s.problems...)}
 	public, private := s.env.ConnectWisePublic, s.env.ConnectWisePrivate
 	if s.secretID != 0 {
 		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now
@@ -77,7 +77,6 @@ func (s *Settings) Open(ctx context.Context, log hclog.Logger, hooks Hooks, writ
 		c.journal, err = s.Journal(ctx, writable)
 	}
 	if err != nil {
-		c.journal = nil
 		c.Close()
 		return nil, err
 	}
@@ -123,7 +122,7 @@ func (c *Connection) Address() string { return c.address }
 // Site returns ConnectWise, or nil if the settings for it do not do.
 func (c *Connection) Site() *Site { return c.site }
 
-// Journal returns the journal; an empty one before [Settings.Open] succeeded.
+// Journal returns the journal; nil unless [Settings.Open] opened it.
 func (c *Connection) Journal() *journal.Journal { return c.journal }
 
 // The variables behind the fields of the clients' configurations.
@@ -189,7 +188,7 @@ func (c *Connection) openVault() error {
 	v, err := secretserver.New(secretserver.Config{
 		URL: env.VaultURL, Username: env.VaultUsername, Password: string(env.VaultPassword), Domain: env.VaultDomain, CAFile: env.VaultCAFile,
 		MaxNameLength: c.settings.nameLength, Forbidden: env.NameForbidden, Root: env.Root, Access: env.Access,
-		MarkFallback: c.journalMarks, BeforeChange: func(ctx context.Context) error { return c.journal.CheckLease(ctx) },
+		MarkFallback: c.journalMarks, BeforeChange: c.mayChange,
 		Workers: c.settings.workers, Logger: c.log.Named("vault"), Sent: c.sent(run.VaultServer),
 	})
 	if err != nil {
@@ -219,9 +218,21 @@ func (c *Connection) openStore(dir string) error {
 	return nil
 }
 
+// mayChange returns an error unless the lease is held. Secret Server asks it
+// before each request, since some changes take several.
+func (c *Connection) mayChange(ctx context.Context) error {
+	if c.journal == nil {
+		return journal.ErrLost
+	}
+	return c.journal.CheckLease(ctx)
+}
+
 // journalMarks is what the journal knows of the folders of a vault that cannot
 // hold marks itself.
 func (c *Connection) journalMarks(ctx context.Context) (map[string]sync.Mark, error) {
+	if c.journal == nil { // it is not open yet
+		return nil, nil
+	}
 	memory, err := c.journal.Recall(ctx)
 	if err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ func (l settingsLookup) Lookup(name string) (string, bool) {
 		return value, value != ""
 	}
 	if value != "" {
-		l.problems.Add(name, fmt.Sprintf("%s_FILE is set too", name), "keep one of the two")
+		l.problems.Add(name, fmt.Sprintf("is set, and so is %s_FILE", name), "keep one")
 		return "", false
 	}
 	text, err := readSmall(l.env[name+"_FILE"])

@@ -35,6 +35,16 @@ func (c *Connection) Clerk(unbooked *tickets.Unbooked) *tickets.Clerk {
 	return clerk
 }
 
+// TellUnopened tells people of a run that could not even be opened, if tickets
+// are on.
+func (s *Settings) TellUnopened(ctx context.Context, log hclog.Logger, err error) {
+	c, _ := s.Connect(log, Hooks{})
+	defer c.Close()
+	if clerk := c.Clerk(nil); clerk != nil {
+		clerk.TellUnopened(ctx, err)
+	}
+}
+
 // desk is where tickets are raised.
 func (c *Connection) desk(ctx context.Context) (tickets.Desk, error) {
 	client, err := c.site.Client(ctx)
@@ -131,11 +141,7 @@ func (s *session) Clerk() *tickets.Clerk { return s.Connection.Clerk(s.unbooked)
 
 // Clerk implements [service.Backend].
 func (b *backend) Clerk() *tickets.Clerk {
-	clerk := b.idle.Clerk(b.unbooked)
-	if clerk != nil {
-		clerk.Book = nil // it could not be opened
-	}
-	return clerk
+	return b.idle.Clerk(b.unbooked) // without a book, since idle has no journal
 }
 
 // Journal implements [service.Backend].

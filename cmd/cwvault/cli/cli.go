@@ -1,0 +1,201 @@
+// Package cli is cwvault's command line: its words, where output goes, and which
+// cause ends a command with which exit code. It holds a file for each command;
+// what they do is elsewhere.
+//
+// # Adding a command
+//
+// Write a struct with its flags, a Run method of a few lines, and a help method
+// with an example and the exit codes (see [helper]), in a file of its own. Name
+// it in commands, below. Document it in the README, and write a script in
+// testdata/script.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/term"
+
+	"cwvault/cmd/cwvault/settings"
+	"cwvault/scheduler/host"
+	"cwvault/sync"
+	"cwvault/sync/report"
+)
+
+// Process is the world outside: what the system gives to a process.
+type Process struct {
+	Args, Environ  []string
+	Stdout, Stderr io.Writer
+	Host           host.Host // what started it, if that is the Windows service manager
+	Version        string    // of a release; empty: what the build says
+	Times          settings.Times
+}
+
+// app is what every command gets.
+type app struct {
+	Process
+	ctx     context.Context
+	env     settings.Environment
+	environ []string // the process's environment, and what the file adds to it
+	warning string   // what is wrong with the file, for the log
+	log     hclog.Logger
+}
+
+// commands is the command line.
+type commands struct {
+	EnvFile string `placeholder:"FILE" help:"Read settings from FILE, lines of NAME=VALUE. What the environment sets already wins."`
+
+	Plan      planCmd      `cmd:"" help:"Show what a resync would change. Changes nothing."`
+	Resync    resyncCmd    `cmd:"" help:"Bring the vault's folders in step with ConnectWise, now."`
+	Serve     serveCmd     `cmd:"" help:"Resync on a schedule until stopped."`
+	Check     checkCmd     `cmd:"" help:"Test both connections, the rights, the settings and the clock. Changes nothing."`
+	Explain   explainCmd   `cmd:"" help:"Say where a company's folder is, where it should be, and why."`
+	History   historyCmd   `cmd:"" help:"List past runs, or the steps of one."`
+	Undo      undoCmd      `cmd:"" help:"Take back what a run renamed and moved. What it created stays."`
+	Callbacks callbacksCmd `cmd:"" help:"Let ConnectWise tell the service at once when a company changes."`
+	Pause     pauseCmd     `cmd:"" help:"Keep a company's folder as it is until unpaused."`
+	Unpause   unpauseCmd   `cmd:"" help:"Let a company's folder follow ConnectWise again."`
+	Demo      demoCmd      `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+const description = `cwvault keeps the folder tree of a vault in step with the customers in ConnectWise PSA.
+
+Settings are environment variables, or lines of a file; see the README. Standard output carries the result and nothing else; logs go to standard error.`
+
+// Run runs a command and returns its exit code.
+func Run(ctx context.Context, p Process) (code int) {
+	var words commands
+	exited := -1
+	parser, err := kong.New(&words,
+		kong.Name("cwvault"), kong.Description(description), kong.Writers(p.Stdout, p.Stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}), kong.Help(printHelp),
+		platformCommands(),
+	)
+	if err != nil {
+		panic("cwvault: internal error: " + err.Error())
+	}
+	args := p.Args
+	if len(args) == 0 {
+		args = []string{"--help"}
+		defer func() { code = exitUsage }()
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 { // --help was asked for and printed
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "cwvault: error: %s\ncwvault: hint: cwvault --help\n", report.Plain(err.Error()))
+		return exitUsage
+	}
+	a := &app{Process: p, ctx: ctx, env: settings.Environment{Process: p.Environ, File: words.EnvFile}, log: hclog.NewNullLogger()}
+	if a.environ, a.warning, err = a.env.Read(); err == nil {
+		err = parsed.Run(a)
+	}
+	return a.end(err)
+}
+
+// end says what went wrong, and returns the exit code.
+func (a *app) end(err error) int {
+	var result resultCode
+	if errors.As(err, &result) {
+		return int(result)
+	}
+	if err == nil {
+		return exitOK
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(a.Stderr, "cwvault: error: %s\n", report.Plain(line))
+	}
+	if h := hint(err); h != "" {
+		fmt.Fprintf(a.Stderr, "cwvault: hint: %s\n", h)
+	}
+	var panicked *sync.PanicError
+	if errors.As(err, &panicked) {
+		fmt.Fprintf(a.Stderr, "%s\n", panicked.Stack)
+	}
+	return exitCode(err)
+}
+
+// resultCode ends a command with a code and no message: its output said it all.
+type resultCode int
+
+func (c resultCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// load reads the settings and starts the log.
+func (a *app) load() (*settings.Settings, error) {
+	s, err := settings.Load(a.ctx, a.environ, a.Times)
+	if err != nil {
+		return nil, err
+	}
+	opt := s.LogOptions()
+	opt.Output = a.Stderr
+	a.log = hclog.New(opt)
+	if a.warning != "" {
+		a.log.Warn(a.warning, "file", report.Plain(a.env.File))
+	}
+	for _, name := range s.Unknown() {
+		a.log.Warn("unknown setting, ignored", "name", report.Plain(name))
+	}
+	return s, nil
+}
+
+// open connects a command to both servers and the journal, without sending
+// anything yet. The caller closes the connection.
+func (a *app) open(writable bool) (*connection, error) {
+	s, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	bar := a.newProgress()
+	c, err := s.Open(a.ctx, a.log, settings.Hooks{Events: bar, Progress: bar.read}, writable)
+	if err != nil {
+		bar.stop()
+		if writable {
+			s.TellUnopened(a.ctx, a.log, err)
+		}
+		return nil, err
+	}
+	return &connection{c, bar}, nil
+}
+
+// connection is a connection with a progress bar.
+type connection struct {
+	*settings.Connection
+	bar *progress
+}
+
+func (c *connection) close() {
+	c.bar.stop()
+	c.Close()
+}
+
+// getenv returns a variable of the environment.
+func (a *app) getenv(name string) string {
+	for i := len(a.environ) - 1; i >= 0; i-- {
+		if k, v, _ := strings.Cut(a.environ[i], "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// colours reports whether to use colour on w: only on a terminal that a person
+// looks at.
+func (a *app) colours(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+}
+
+// print writes a line of a result.
+func (a *app) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(a.Stdout, format+"\n", args...)
+	return err
+}

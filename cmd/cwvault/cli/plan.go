@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"cwvault/sync"
+	"cwvault/sync/report"
+	"cwvault/sync/run"
+)
+
+type planCmd struct {
+	Format           string   `enum:"text,json,markdown,html" default:"text" help:"Form of the plan: text, json, markdown or html."`
+	Out              string   `placeholder:"FILE" help:"Write the result to this file, readable by you alone, instead of standard output."`
+	DetailedExitcode bool     `help:"End with 2 when changes are pending, with 4 when a guard holds some."`
+	Company          []string `placeholder:"ID|IDENTIFIER" help:"Only these companies, with their group folders and what must make way for them."`
+}
+
+func (planCmd) help() ([]string, []int) {
+	return []string{"cwvault plan", "cwvault plan --format json --out plan.json", "cwvault plan --company 250 --detailed-exitcode"},
+		running(exitPending, exitHeld)
+}
+
+// Run shows what a resync would do.
+func (cmd planCmd) Run(a *app) error {
+	c, err := a.open(false)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	p, err := c.Runner().Propose(a.ctx, run.Request{Companies: cmd.Company, Count: true})
+	if err != nil {
+		return err
+	}
+	if err := cmd.print(a, p.Plan); err != nil {
+		return err
+	}
+	switch {
+	case !cmd.DetailedExitcode:
+		return nil
+	case p.HeldByGuard():
+		return resultCode(exitHeld)
+	case !p.Empty():
+		return resultCode(exitPending)
+	}
+	return nil
+}
+
+func (cmd planCmd) print(a *app, plan sync.Plan) error {
+	if cmd.Out == "" {
+		return report.Plan(a.Stdout, plan, cmd.Format, a.colours(a.Stdout))
+	}
+	var b bytes.Buffer
+	if err := report.Plan(&b, plan, cmd.Format, false); err != nil {
+		return err
+	}
+	return writePrivate(cmd.Out, b.Bytes())
+}
+
+// writePrivate replaces a file at once, with a mode that keeps others out: a
+// plan names customers.
+func writePrivate(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".cwvault-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	_, err = f.Write(b)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("--out: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,8 @@
+//go:build !windows
+
+package cli
+
+import "github.com/alecthomas/kong"
+
+// platformCommands adds the commands of this system alone: none.
+func platformCommands() kong.Option { return kong.OptionFunc(func(*kong.Kong) error { return nil }) }

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"fmt"
+
+	"cwvault/sync/report"
+	"cwvault/sync/run"
+)
+
+type undoCmd struct {
+	RunID  int64  `arg:"" name:"run" help:"Number of the run, from cwvault history."`
+	DryRun bool   `help:"Only show the plan."`
+	Format string `enum:"text,json" default:"text" help:"Form of the result: text or json."`
+}
+
+func (undoCmd) help() ([]string, []int) {
+	return []string{"cwvault undo 17 --dry-run", "cwvault undo 17"}, running(exitPartial, exitLease)
+}
+
+// Run takes back what a run renamed and moved. What it created stays.
+func (cmd undoCmd) Run(a *app) error {
+	c, err := a.open(!cmd.DryRun)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if cmd.DryRun {
+		p, err := c.Runner().ProposeUndo(a.ctx, cmd.RunID)
+		if err != nil {
+			return err
+		}
+		cmd.warn(a, p)
+		return report.Plan(a.Stdout, p.Plan, cmd.Format, a.colours(a.Stdout))
+	}
+	e := c.Runner().Undo(a.ctx, cmd.RunID, 0)
+	if e.Run != nil {
+		cmd.warn(a, e.Proposal)
+	}
+	return a.printRun(e, cmd.Format)
+}
+
+// warn says what an undo does not do.
+func (cmd undoCmd) warn(a *app, p *run.Proposal) {
+	if p.Stays > 0 {
+		fmt.Fprintf(a.Stderr, "cwvault: %s that run %d made stay\n", report.Count(p.Stays, "folder"), cmd.RunID)
+	}
+	fmt.Fprintf(a.Stderr, "cwvault: the next run makes these changes again unless ConnectWise or the settings change; cwvault pause keeps a company as it is\n")
+}
