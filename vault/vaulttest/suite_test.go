@@ -34,17 +34,6 @@ func TestMemory(t *testing.T) {
 			i := strings.LastIndex(path, `\`)
 			return at(path[:max(i, 0)]), path[i+1:]
 		}
-		fail := func(f vaulttest.Failure, reads bool) func(*testing.T) {
-			return func(*testing.T) {
-				m.Fail = func(_ int, call string) vaulttest.Failure {
-					if !reads && (call == "tree" || strings.HasPrefix(call, "find ")) {
-						return vaulttest.NoFailure
-					}
-					return f
-				}
-			}
-		}
-		works := func(*testing.T) { m.Fail = nil }
 		return vaulttest.Harness{
 			Vault:  v,
 			Reopen: func(*testing.T) vault.Vault { return v },
@@ -70,10 +59,7 @@ func TestMemory(t *testing.T) {
 				f := m.Folders[at(path)]
 				f.Mark, f.BadMark = sync.Mark{}, true
 			},
-			Faults: []vaulttest.Fault{
-				{Name: "read-only", Want: vault.ErrReadOnly, On: fail(vaulttest.FailReadOnly, false), Off: works},
-				{Name: "down", Want: vault.ErrUnavailable, Reads: true, On: fail(vaulttest.FailUnavailable, true), Off: works},
-			},
+			Faults: faults(m),
 			LoseAnswer: func(*testing.T) {
 				m.Fail = func(int, string) vaulttest.Failure {
 					m.Fail = nil
@@ -82,6 +68,25 @@ func TestMemory(t *testing.T) {
 			},
 		}
 	})
+}
+
+// faults are the states of a memory in which calls fail.
+func faults(m *vaulttest.Memory) []vaulttest.Fault {
+	fail := func(f vaulttest.Failure, reads bool) func(*testing.T) {
+		return func(*testing.T) {
+			m.Fail = func(_ int, call string) vaulttest.Failure {
+				if !reads && (call == "tree" || strings.HasPrefix(call, "find ")) {
+					return vaulttest.NoFailure
+				}
+				return f
+			}
+		}
+	}
+	works := func(*testing.T) { m.Fail = nil }
+	return []vaulttest.Fault{
+		{Name: "read-only", Want: vault.ErrReadOnly, On: fail(vaulttest.FailReadOnly, false), Off: works},
+		{Name: "down", Want: vault.ErrUnavailable, Reads: true, On: fail(vaulttest.FailUnavailable, true), Off: works},
+	}
 }
 
 // The suite fails on vaults that break the contract, each in one way.
