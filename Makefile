@@ -29,7 +29,7 @@ fuzz:
 
 # Breaks each rule of the core on purpose and sees a test fail for each.
 mutate:
-	CWVAULT_MUTATE=1 $(GO) test -run TestMutants -timeout 60m -v ./sync
+	CWVAULT_MUTATE=1 $(GO) test -run TestMutants -timeout 120m -v ./sync
 
 cover:
 	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...

@@ -78,7 +78,7 @@ func Apply(ctx context.Context, v Vault, p Program, workers int, rec Recorder) R
 		vault: v, rec: rec, tenant: p.Tenant, steps: make([]action, len(p.Steps)),
 		ids: map[Key]string{}, results: make([]Result, len(p.Steps)),
 	}
-	if len(p.details) != len(p.Steps) { // somebody put it together from parts
+	if len(p.details) != len(p.Steps) { // somebody put it together from parts; rule 7: a plan that was read cannot be applied
 		for i := range a.results {
 			a.results[i] = Result{Status: StatusFailed, Err: errNotMade}
 		}
@@ -144,10 +144,10 @@ func (a *applier) buildTasks() {
 		if s.Via != "" {
 			after(t, leave[s.Key], true)
 		}
-		before, ok := last[s.above]
+		before, ok := last[s.above] // rule 7: applied in that order, parents
 		after(t, before, ok)
 		for _, k := range s.takesFrom {
-			before, ok := leave[k]
+			before, ok := leave[k] // rule 7: applied in that order, places
 			after(t, before, ok)
 		}
 	}
@@ -192,7 +192,7 @@ func (a *applier) run(ctx context.Context, workers int) {
 			underWay--
 			for _, n := range a.tasks[o.task].next {
 				t := &a.tasks[n]
-				if o.err != nil && t.skip == nil {
+				if o.err != nil && t.skip == nil { // rule 15: a failed step skips what depends on it
 					t.skip = o.err
 				}
 				if t.waits--; t.waits == 0 {
@@ -228,7 +228,7 @@ func (a *applier) do(ctx context.Context, t int) error {
 	secondHalf := s.Via != "" && !tk.via
 	// A step under way is finished even when the run is stopped: half a step
 	// is worse than one more call. Vaults bound their calls in time themselves.
-	whole := context.WithoutCancel(ctx)
+	whole := context.WithoutCancel(ctx) // rule 15: a stop lets the step under way finish
 
 	if err := a.mayGoOn(ctx, tk, secondHalf); err != nil {
 		switch {
@@ -241,7 +241,7 @@ func (a *applier) do(ctx context.Context, t int) error {
 		return err
 	}
 	if !secondHalf {
-		if err := a.rec.Begin(whole, tk.step, s.Step, s.place); err != nil {
+		if err := a.rec.Begin(whole, tk.step, s.Step, s.place); err != nil { // rule 15: no intent, no step
 			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("record the intent: %w", err)})
 			return waitedFor(s)
 		}
@@ -274,10 +274,10 @@ func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stop != nil {
+	if a.stop != nil { // rule 15: no sign-in, no further step
 		return a.stop
 	}
-	if ctx.Err() != nil && !secondHalf {
+	if ctx.Err() != nil && !secondHalf { // rule 15: a stop begins no further step
 		return errStopped
 	}
 	return nil
@@ -286,7 +286,7 @@ func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error 
 // goBack gives a folder that took a temporary name its old one again, because
 // the place that it was to have did not become free.
 func (a *applier) goBack(ctx context.Context, s action, why error) Result {
-	if err := a.update(ctx, s.FolderID, s.fromParent, s.fromName); err != nil {
+	if err := a.update(ctx, s.FolderID, s.fromParent, s.fromName); err != nil { // rule 15: back from a temporary name
 		return Result{Status: StatusFailed, Err: fmt.Errorf("%w; it has its temporary name until the next run, because going back failed: %w", why, err)}
 	}
 	return Result{Status: StatusSkipped, Err: why}
@@ -342,7 +342,7 @@ func (a *applier) make(ctx context.Context, s action) Result {
 // move gives a step's folder a new place. One without a mark gets that first:
 // elsewhere nobody would know it again.
 func (a *applier) move(ctx context.Context, s action, parent, name string) error {
-	if s.mark {
+	if s.mark { // rule 16: before it goes elsewhere
 		mark := Mark{Tenant: a.tenant, Key: s.Key}
 		if err := a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }); err != nil {
 			return err
@@ -400,7 +400,7 @@ func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Re
 	for tries := 1; ; tries++ {
 		f, err := a.vault.Create(ctx, parent, name, mark)
 		unanswered := errors.Is(err, ErrUnanswered)
-		lost = lost || unanswered
+		lost = lost || unanswered // rule 15: look also after a later refusal
 		switch {
 		case err == nil:
 			return Result{Status: StatusDone, FolderID: f.ID}
@@ -409,18 +409,18 @@ func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Re
 		case !lost:
 			return Result{Status: StatusFailed, Err: err}
 		}
-		found, lookErr := a.look(ctx, parent, name)
+		found, lookErr := a.look(ctx, parent, name) // rule 15: look before trying again
 		switch {
 		case lookErr != nil:
 			return Result{Status: StatusFailed, Unsettled: true, Err: fmt.Errorf("%w; looking for it: %w", err, lookErr)}
 		case found.ID != "" && found.Mark == mark:
 			return Result{Status: StatusDone, FolderID: found.ID}
-		case found.ID != "" && found.Mark == Mark{} && !found.BadMark && found.Name == name:
+		case found.ID != "" && found.Mark == Mark{} && !found.BadMark && found.Name == name: // rule 11: what a person put there meanwhile is not marked
 			return a.markNew(ctx, found.ID, mark)
 		case found.ID != "":
 			return Result{Status: StatusFailed, Err: fmt.Errorf("%w, and folder %s of that name is there now and is not ours", err, found.ID)}
 		case tries == maxTries || !unanswered:
-			return Result{Status: StatusFailed, Unsettled: true, Err: err}
+			return Result{Status: StatusFailed, Unsettled: true, Err: err} // rule 16: an intent stays open until its end is known
 		}
 	}
 }
@@ -441,7 +441,7 @@ func (a *applier) look(ctx context.Context, parent, name string) (Folder, error)
 // markNew marks a folder that was just made.
 func (a *applier) markNew(ctx context.Context, id string, mark Mark) Result {
 	if err := a.again(func() error { return a.vault.Mark(ctx, id, mark) }); err != nil {
-		return Result{Status: StatusFailed, FolderID: id, Unsettled: true,
+		return Result{Status: StatusFailed, FolderID: id, Unsettled: true, // rule 16: what was made and not marked is marked next time
 			Err: fmt.Errorf("made, but not marked; the next run marks it: %w", err)}
 	}
 	return Result{Status: StatusDone, FolderID: id}

@@ -25,7 +25,7 @@ func (e *SourceError) Unwrap() error { return ErrIncomplete }
 // error is a [*SourceError].
 func CheckSource(src Source, last *LastGood, maxDrop Limit) error {
 	n := len(src.Companies)
-	if n == 0 {
+	if n == 0 { // rule 13: no companies
 		return &SourceError{Problem: "ConnectWise lists no companies; check the role and location of the API member"}
 	}
 	seen := make(map[int]bool, n)
@@ -33,15 +33,15 @@ func CheckSource(src Source, last *LastGood, maxDrop Limit) error {
 		if c.ID <= 0 {
 			return &SourceError{Problem: fmt.Sprintf("a company has the id %d", c.ID)}
 		}
-		if seen[c.ID] {
+		if seen[c.ID] { // rule 13: ids repeated
 			return &SourceError{Problem: fmt.Sprintf("company %d is listed twice", c.ID)}
 		}
 		seen[c.ID] = true
 	}
-	if src.Count != n {
+	if src.Count != n { // rule 13: count disagrees
 		return &SourceError{Problem: fmt.Sprintf("ConnectWise lists %d companies and counts %d", n, src.Count)}
 	}
-	if last != nil && maxDrop.exceededBy(last.Companies-n, last.Companies) {
+	if last != nil && maxDrop.exceededBy(last.Companies-n, last.Companies) { // rule 13: too many gone
 		return &SourceError{Dropped: true, Problem: fmt.Sprintf("%d companies, %d in the last good run; the limit of the drop is %s",
 			n, last.Companies, maxDrop)}
 	}

@@ -44,7 +44,7 @@ func Decide(w Wanted, world World, audience Audience, policies ...Policy) (Progr
 		return whole, nil
 	}
 	for key, h := range world.Hold {
-		hold[key] = h
+		hold[key] = h // rule 13: what the world holds beats every policy
 	}
 	world.Hold = hold
 	rest, err := MakePlan(w, world)
@@ -54,21 +54,21 @@ func Decide(w Wanted, world World, audience Audience, policies ...Policy) (Progr
 	if rest, err = rest.withAccess(seen); err != nil {
 		return Program{}, err
 	}
-	rest.ID, rest.Whole = whole.ID, whole.Plan
+	rest.ID, rest.Whole = whole.ID, whole.Plan // rule 13: the rest has the id of the whole
 	return rest, nil
 }
 
 // addMissing adds to hold what it does not have yet.
 func addMissing(hold, more map[Key]Held) {
 	for key, h := range more {
-		if _, already := hold[key]; !already {
+		if _, already := hold[key]; !already { // rule 13: the first policy's reason is shown
 			hold[key] = h
 		}
 	}
 }
 
 // approvedBy reports whether an approval is for this plan and no other.
-func (p Plan) approvedBy(id string) bool { return id != "" && id == p.ID }
+func (p Plan) approvedBy(id string) bool { return id != "" && id == p.ID } // rule 13: exactly the approved plan; rule 13: no approval of nothing
 
 // guardFloor is the number of folders of one kind up to which no change guard
 // asks.
@@ -95,11 +95,11 @@ func Guards(settings Settings, approved string) Policy {
 		} {
 			var keys []Key
 			for _, s := range p.Steps {
-				if s.Op == guard.op {
+				if s.Op == guard.op { // rule 13: each kind by itself
 					keys = append(keys, s.Key)
 				}
 			}
-			if len(keys) <= guardFloor || !guard.limit.exceededBy(len(keys), p.managed) {
+			if len(keys) <= guardFloor || !guard.limit.exceededBy(len(keys), p.managed) { // rule 13: only above ten
 				continue
 			}
 			for _, k := range keys {
@@ -123,10 +123,10 @@ func Access(settings Settings, approved string) Policy {
 		for _, s := range p.Steps {
 			switch {
 			case s.Access == nil:
-			case p.encrypted && mode != AccessPreserve:
+			case p.encrypted && mode != AccessPreserve: // rule 12: no approval encrypts
 				hold[s.Key] = Held{Code: HeldAccessWidens, Key: s.Key, Reason: fmt.Sprintf(
 					"the move to %s would cross into another audience, and only key holders can encrypt for it", s.To)}
-			case mode == AccessHold && len(s.Access.Gains) > 0 && !p.approvedBy(approved):
+			case mode == AccessHold && len(s.Access.Gains) > 0 && !p.approvedBy(approved): // rule 12: moves that widen access wait
 				hold[s.Key] = Held{Code: HeldAccessWidens, Key: s.Key, Approvable: true, Reason: fmt.Sprintf(
 					"the move to %s would give access to %s", s.To, strings.Join(s.Access.Gains, ", "))}
 			}
@@ -141,7 +141,7 @@ func Access(settings Settings, approved string) Policy {
 func Layout(changed bool, approved string) Policy {
 	return func(p Program) map[Key]Held {
 		hold := map[Key]Held{}
-		if !changed || p.approvedBy(approved) {
+		if !changed || p.approvedBy(approved) { // rule 13: a changed layout waits for approval
 			return hold
 		}
 		steps := fmt.Sprintf("%d steps", len(p.Steps))
@@ -176,7 +176,7 @@ func Settle(dwell time.Duration, since map[Key]Since, now time.Time, approved st
 			if w, ok := since[s.Key]; ok && w.To == s.To {
 				began = w.Time
 			}
-			if now.Sub(began) < dwell {
+			if now.Sub(began) < dwell { // rule 13: a move settles first
 				hold[s.Key] = Held{Code: HeldSettling, Key: s.Key, Reason: fmt.Sprintf(
 					"%s; the move waits until that has been so for %s", s.Reason, dwell)}
 			}

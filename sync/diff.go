@@ -39,7 +39,7 @@ func (d *differ) diff() []change {
 }
 
 // right reports whether nothing must change for a node.
-func (d *differ) right(i nodeAt) bool { return d.inPlace(i) && !d.nodes[i].unfinished }
+func (d *differ) right(i nodeAt) bool { return d.inPlace(i) && !d.nodes[i].unfinished } // rule 16: and marked where it lies
 
 // idle reports whether a node is a group folder that nothing needs and that is
 // not there.
@@ -143,7 +143,7 @@ func (d *differ) change(i nodeAt) change {
 	default:
 		s.Op = OpMove
 	}
-	if f.Inherits && s.Op != OpRename {
+	if f.Inherits && s.Op != OpRename { // rule 12: a folder with permissions of its own keeps them
 		s.inherits = d.inheritsFrom(i)
 		if d.parent[n.folder] != hiddenParent {
 			s.inherited = f.ParentID
@@ -176,7 +176,7 @@ func (d *differ) inheritsFrom(i nodeAt) string {
 			return id
 		}
 		if e.node >= 0 && !d.outcomes[e.node].stays && d.nodes[e.node].folder >= 0 && d.parent[e.folder] != d.destination(e.node) {
-			id = "" // it moves, and its audience changes with it
+			id = "" // it moves, and its audience changes with it; rule 12: a moved group brings its new audience
 		}
 	}
 	if id == "" {
@@ -256,7 +256,7 @@ func (d *differ) only(steps []change) []change {
 		}
 		keep[i] = true
 		visit(steps[i].above)
-		for _, k := range steps[i].takesFrom {
+		for _, k := range steps[i].takesFrom { // rule 7: a limited plan takes what must make way
 			visit(k)
 		}
 	}
@@ -314,7 +314,7 @@ func (d *differ) allHeld() []Held {
 			list = append(list, Held{Code: HeldDuplicateMark, Key: CompanyKey(id), Reason: d.duplicates(CompanyKey(id))})
 		}
 	}
-	slices.SortFunc(list, func(a, b Held) int { return compareKeys(a.Key, b.Key) })
+	slices.SortFunc(list, func(a, b Held) int { return compareKeys(a.Key, b.Key) }) // rule 7: equal inputs, equal plans, held
 	return list
 }
 

@@ -20,7 +20,7 @@ func CompanyKey(id int) Key { return Key("company/" + strconv.Itoa(id)) }
 // CompanyID returns the company's number if k is the key of a company folder.
 func (k Key) CompanyID() (id int, ok bool) {
 	s, found := strings.CutPrefix(string(k), "company/")
-	if !found || s == "" || s[0] < '1' || s[0] > '9' { // no sign, no leading zero: one spelling a key
+	if !found || s == "" || s[0] < '1' || s[0] > '9' { // no sign, no leading zero: one spelling a key; rule 1: one spelling a key
 		return 0, false
 	}
 	id, err := strconv.Atoi(s)

@@ -17,11 +17,11 @@ func (s *settler) stay(i nodeAt) {
 	s.ask(s.turn(i, firstChoice))
 	f := s.nodes[i].folder
 	if f < 0 {
-		s.childrenAgain(i)
+		s.childrenAgain(i) // rule 5: a hold gives the children another turn
 		return
 	}
 	if bid := s.best[s.first(f)]; bid != noTurn && bid.node() != i {
-		s.ask(bid)
+		s.ask(bid) // rule 5: a hold gives whoever wants the place another turn
 	}
 }
 
@@ -83,7 +83,7 @@ func (s *settler) occupant(i nodeAt, folded string) (f folderAt, others bool) {
 			continue
 		}
 		others = f >= 0
-		if f < 0 || s.ours(f) && !s.ours(o) || s.ours(f) == s.ours(o) && s.folders[o].ID < s.folders[f].ID {
+		if f < 0 || s.ours(f) && !s.ours(o) || s.ours(f) == s.ours(o) && s.folders[o].ID < s.folders[f].ID { // rule 7: equal inputs, equal plans, of several folders in the way
 			f = o
 		}
 	}
@@ -98,25 +98,25 @@ func (s *settler) resolve(i nodeAt, there folderAt, others bool) bool {
 	case n.back != nil:
 		return false
 	case s.ours(there):
-		if w := s.owner[there]; w != noNode && s.outcomes[w].await {
+		if w := s.owner[there]; w != noNode && s.outcomes[w].await { // rule 13: what is held makes others wait
 			s.holdLike(i, s.held[s.nodes[w].key], fmt.Sprintf("its place is still taken by the folder of %s, which is held", s.describe(w)))
 			return true
 		}
 		o.note = fmt.Sprintf("the name %q is taken by the folder of %s", f.Name, f.Mark.Key)
-		return false
-	case f.BadMark:
+		return false // rule 10: departed folders keep their place
+	case f.BadMark: // rule 6: a torn mark holds
 		s.hold(i, HeldForeignMark, "folder %q is in the way; it is a link, or its mark cannot be read", f.Name)
-	case f.Mark != Mark{}:
+	case f.Mark != Mark{}: // rule 6: a foreign mark holds
 		s.hold(i, HeldForeignMark, "folder %q is in the way; it is marked by %s", f.Name, f.Mark)
-	case n.folder >= 0:
+	case n.folder >= 0: // rule 6: unmanaged in the way of a folder that moves holds
 		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is in the way", f.Name)
-	case !s.w.settings.Adopt:
+	case !s.w.settings.Adopt: // rule 6: unmanaged in the way holds
 		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there", f.Name)
-	case others:
+	case others: // rule 6: no adoption of one of several folders
 		s.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
-	case f.Name != o.name:
+	case f.Name != o.name: // rule 6: no adoption under another spelling
 		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, written differently from %q, so that it is not adopted", f.Name, o.name)
-	case n.wanted != nil && s.w.placeless[s.names.Fold(o.name)]:
+	case n.wanted != nil && s.w.placeless[s.names.Fold(o.name)]: // rule 6: no adoption that a company without a place may claim
 		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and a company that has no place now has this name too: whose it is cannot be told", o.name)
 	default:
 		o.adopt = there
@@ -126,7 +126,7 @@ func (s *settler) resolve(i nodeAt, there folderAt, others bool) bool {
 
 // keepDrift leaves folders where a person put them, if the settings say so.
 func (s *settler) keepDrift() {
-	if !s.w.settings.KeepDrift {
+	if !s.w.settings.KeepDrift { // rule 8: or left
 		return
 	}
 	for i := range s.nodes {
@@ -141,10 +141,10 @@ func (s *settler) keepDrift() {
 func (s *settled) drifted(i nodeAt) bool {
 	n, o := &s.nodes[i], &s.outcomes[i]
 	was, known := s.world.Known[n.key]
-	if !known || n.folder < 0 || s.inPlace(i) || was.Parent != s.groupKey(i) {
+	if !known || n.folder < 0 || s.inPlace(i) || was.Parent != s.groupKey(i) { // rule 8: what ConnectWise wants elsewhere is no drift
 		return false
 	}
-	if name := s.folders[n.folder].Name; name != was.Name && stranded(name, n.key) {
+	if name := s.folders[n.folder].Name; name != was.Name && stranded(name, n.key) { // rule 16: a temporary name is no drift
 		return false
 	}
 	if was.Name == o.name || was.Parent == archiveKey { // where a folder keeps any name that it has
@@ -236,7 +236,7 @@ func (s *settler) holdCycles() {
 			way = append(way, at)
 			e = s.up(e)
 		}
-		if e != top && !reaches[s.number(e)] {
+		if e != top && !reaches[s.number(e)] { // rule 7: never under itself
 			s.hold(nodeAt(i), HeldCycle, "it would have to move into a folder that is inside it")
 			continue
 		}

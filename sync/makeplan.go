@@ -60,7 +60,8 @@ func MakePlan(w Wanted, world World) (Program, error) {
 func planOf(s *settled) (Program, error) {
 	d := newDiffer(s)
 	p := d.program(d.only(d.diff()))
-	p.Held, p.Departed = d.allHeld(), d.allDeparted()
+	p.Held = d.allHeld()
+	p.Departed = d.allDeparted() // rule 10: departed folders are reported
 	p.Counts.Unchanged = d.unchanged()
 	p.learned, p.managed = d.learned(), s.managed()
 	p.count()

@@ -59,7 +59,7 @@ func match(w Wanted, world World, v *view) *matched {
 		m.creates[was]++
 	}
 	m.groups = m.allGroups()
-	if w.settings.Archive != "" {
+	if w.settings.Archive != "" { // rule 10: or archived
 		m.archive = nodeAt(len(m.groups))
 		m.groups = append(m.groups, w.archiveGroup())
 	}
@@ -72,7 +72,7 @@ func match(w Wanted, world World, v *view) *matched {
 	for i := range w.companies {
 		c := &w.companies[i]
 		n := node{wanted: c, group: at[w.groups[c.group].key], folder: noFolder}
-		if f, ok := m.companyFolders[c.company.ID]; ok && f >= 0 {
+		if f, ok := m.companyFolders[c.company.ID]; ok && f >= 0 { // rule 1: a folder is found by its mark
 			n.key, n.folder = m.folders[f].Mark.Key, f
 		} else {
 			n.key = CompanyKey(c.company.ID)
@@ -102,7 +102,7 @@ func (m *matched) mustHold(n *node) Held {
 		return Held{Code: HeldDuplicateMark, Reason: m.duplicates(n.key)}
 	case asked:
 		return h
-	case n.folder < 0 && m.known(n.key) && !m.mayRecreate(n.key):
+	case n.folder < 0 && m.known(n.key) && !m.mayRecreate(n.key): // rule 9: what has disappeared is held
 		return Held{Code: HeldFolderMissing, Reason: fmt.Sprintf(
 			"its folder %q has disappeared from the vault or can no longer be seen", m.world.Known[n.key].Name)}
 	}
@@ -123,7 +123,7 @@ func (w *Wanted) archiveGroup() group {
 
 func (m *matched) add(n node) {
 	if n.folder < 0 {
-		n.folder = m.begun(n.key)
+		n.folder = m.begun(n.key) // rule 16: an unmarked folder of ours is found
 		n.unfinished = n.folder >= 0
 	}
 	if n.folder >= 0 {
@@ -137,7 +137,7 @@ func (m *matched) add(n node) {
 // folder was about to be made. The company may have moved on since.
 func (m *matched) begun(k Key) folderAt {
 	was, ok := m.world.Unfinished[k]
-	if !ok || m.creates[was] > 1 { // two were to be made there: whose it is cannot be told
+	if !ok || m.creates[was] > 1 { // two were to be made there: whose it is cannot be told; rule 16: unless two were to be made there
 		return noFolder
 	}
 	if m.carrier(k) != noFolder {
@@ -172,7 +172,7 @@ func (m *matched) allGroups() []group {
 	}
 	var idle []Key
 	for key, f := range m.groupFolders {
-		if !have[key] && f >= 0 {
+		if !have[key] && f >= 0 { // rule 2: a group without companies follows its record
 			idle = append(idle, key)
 		}
 	}
@@ -245,14 +245,14 @@ func (m *matched) departed() []folderAt {
 			list = append(list, f)
 		}
 	}
-	slices.SortFunc(list, func(a, b folderAt) int { return compareKeys(m.folders[a].Mark.Key, m.folders[b].Mark.Key) })
+	slices.SortFunc(list, func(a, b folderAt) int { return compareKeys(m.folders[a].Mark.Key, m.folders[b].Mark.Key) }) // rule 7: equal inputs, equal plans, departed
 	return list
 }
 
 // departed reports whether no company of this id is kept any more.
 func (w *Wanted) departed(id int) bool {
 	_, out := w.out[id]
-	return out || !w.lists(id)
+	return out || !w.lists(id) // rule 4: a held company has not departed
 }
 
 // isGroup reports whether a node is a group folder.
@@ -276,7 +276,7 @@ func (m *matched) known(k Key) bool {
 // in an earlier run that did not come to its end.
 func (m *matched) mayRecreate(k Key) bool {
 	_, begun := m.world.Unfinished[k]
-	return begun || m.world.Recreate[k]
+	return begun || m.world.Recreate[k] // rule 9: until a person says so; rule 9: or has said so before a crash
 }
 
 // firstName is the name that a node has unless another one has it.

@@ -1,164 +1,197 @@
 package sync_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
 
-// mutants break the rules of DESIGN section 3, one at a time. Each replaces a
-// piece of text that stands once in a file of this package.
-var mutants = []struct{ rule, file, old, new string }{
-	{"1 a folder is found by its mark", "makeplan.go", `if f, ok := p.companyFolders[c.company.ID]; ok && f >= 0 {`, `if f, ok := p.companyFolders[c.company.ID+1]; ok && f >= 0 {`},
-	{"1 only this tenant's marks count", "makeplan.go", `m.Tenant == p.world.Tenant && m.Key.Valid()`, `m.Key.Valid()`},
-	{"1 a key twice is nobody's", "makeplan.go", `		m[k] = -1
-`, ``},
-	{"1 one spelling a key", "folder.go", `s[0] < '1'`, `s[0] < '0'`},
-	{"2 an unknown token is an error", "template.go", `		if string(t) == name {`, `		if true {`},
-	{"2 an empty level is an error", "template.go", `strings.Trim(level, ".") == ""`, `false`},
-	{"2 groups are known by ids", "want.go", `strconv.AppendInt(append(append(key, keyWord[s.token]...), ':'), int64(s.id), 10)`, `append(append(append(key, keyWord[s.token]...), ':'), s.text...)`},
-	{"2 a group without companies follows its record", "makeplan.go", `if !have[key] && f >= 0 {`, `if !have[key] && f < -1 {`},
-	{"2 a record's own name beats copies of it", "want.go", `if st.uses(tokenParent) {`, `if false {`},
-	{"3 the lowest type id", "want.go", `t.ID < typ.ID`, `t.ID > typ.ID`},
-	{"3 the priority list first", "want.go", `if t.ID == id && f.allows(id) {`, `if t.ID == -id && f.allows(id) {`},
-	{"3 a type that is not selected does not place", "want.go", `if f.allows(t.ID) && (typ.ID`, `if (typ.ID`},
-	{"3 exclusion wins", "want.go", `		if f.exclude[t.ID] {`, `		if f.exclude[-t.ID] {`},
-	{"4 a missing token holds", "want.go", `s.id == 0 && s.text == "" && b.w.settings.Missing == ""`, `false`},
-	{"4 unless a group is named for it", "want.go", `name.WriteString(w.settings.Missing)`, `name.WriteString("none")`},
-	{"4 a held company has not departed", "makeplan.go", `return out || !w.lists(id)`, `return out || !out`},
-	{"5 trimmed", "names.go", `strings.TrimLeft(s, " "+r.Leading)`, `strings.TrimLeft(s, " ")`},
-	{"5 control characters dropped", "names.go", `unicode.IsControl(c) || `, ``},
-	{"5 invisible characters dropped", "names.go", `unicode.IsControl(c) || invisible(c)`, `unicode.IsControl(c)`},
-	{"5 forbidden characters replaced", "names.go", `|| strings.ContainsRune(r.Forbidden, c):`, `:`},
-	{"5 never more than one level", "names.go", `case c == '\\' || `, `case `},
-	{"5 one Unicode form", "names.go", `		formed := r.Form(s)`, `		formed := s`},
-	{"5 cut to length", "names.go", `		if r.tooLong(name[:end+n] + suffix) {`, `		if false {`},
-	{"5 the identifier is kept", "names.go", `names = append(names, r.withSuffix(base, " ("+ident+")"))`, `_ = ident`},
-	{"5 no letter without its accents", "names.go", `!unicode.Is(unicode.M, c)`, `!unicode.Is(unicode.Zs, c)`},
-	{"5 special names are not used", "names.go", ` && (r.Special == nil || !r.Special(s))`, ``},
-	{"5 what has nothing left is named by its identifier", "names.go", `case base == "" && r.usable(ident):`, `case false:`},
-	{"5 compared folded", "settle.go", `	if n := &p.nodes[i]; n.folder < 0 || p.folders[n.folder].Name != n.name {`, `	if n := &p.nodes[i]; true {
-		return n.name
-	} else if n.folder < 0 {`},
-	{"5 the lowest id keeps the name", "want.go", `cmp.Compare(a.ID, b.ID) })`, `cmp.Compare(b.ID, a.ID) })`},
-	{"5 a held company keeps its claim", "settle.go", `	for i := first; i < end; i++ {
-		n := &p.nodes[i]
-		n.adopt = -1
-`, `	for i := first; i < end; i++ {
-		n := &p.nodes[i]
-		n.adopt = -1
-		if n.fixed {
-			continue
-		}
-`},
-	{"5 a change of case alone is a rename", "settle.go", `p.folders[n.folder].Name == n.name
-}`, `p.w.names.Fold(p.folders[n.folder].Name) == p.w.names.Fold(n.name)
-}`},
-	{"6 unmanaged in the way holds", "settle.go", `	case !p.w.settings.Adopt:
-`, `	case false:
-`},
-	{"6 unmanaged in the way of a folder that moves holds", "settle.go", `	case n.folder >= 0:
-		p.hold(i, HeldUnmanagedFolder`, `	case n.folder >= 0 && false:
-		p.hold(i, HeldUnmanagedFolder`},
-	{"6 no adoption under another spelling", "settle.go", `	case f.Name != n.name:
-`, `	case false:
-`},
-	{"6 no adoption of one of several folders", "settle.go", `	case others:
-`, `	case false:
-`},
-	{"6 no adoption that two claim", "settle.go", `n := &p.nodes[i]; n.adopt >= 0 {`, `n := &p.nodes[i]; n.adopt >= 0 && false {`},
-	{"6 no adoption that a company without a place may claim", "settle.go", `p.w.homeless[p.w.names.Fold(n.name)]`, `false`},
-	{"6 a foreign mark holds", "settle.go", `	case f.Mark != Mark{}:
-`, `	case false:
-`},
-	{"6 a torn mark holds", "settle.go", `	case f.BadMark:
-`, `	case false:
-`},
-	{"7 the nearest step above comes first", "steps.go", `		waitFor(i, s.above, func`, `		waitFor(i, "", func`},
-	{"7 not only the parent's step", "steps.go", `		for e := p.up(element{s.node, p.nodes[s.node].folder}); !e.atTop(); e = p.up(e) {
-			if e.node >= 0 && has[e.node] {`, `		for e := p.up(element{s.node, p.nodes[s.node].folder}); !e.atTop(); e.node, e.folder = -1, -1 {
-			if e.node >= 0 && has[e.node] {`},
-	{"7 a place is vacated before it is taken", "steps.go", `			waitFor(i, k, func(s *pending) *[]int { return &s.vacate })`, `			waitFor(i, k[:0], func(s *pending) *[]int { return &s.vacate })`},
-	{"7 applied in that order: above", "apply.go", `		before, ok := last[s.above]
-		after(t, before, ok)
-`, ``},
-	{"7 applied in that order: places", "apply.go", `			before, ok := leave[k]
-			after(t, before, ok)
-`, `			_ = k
-`},
-	{"7 a temporary name is nobody's", "steps.go", `if _, taken := p.at[where]; taken || `, `if `},
-	{"7 never under itself", "settle.go", `		if p.endsInside(int32(i)) {`, `		if false {`},
-	{"7 equal inputs, equal plans: of several folders in the way", "settle.go", ` || p.ours(f) == p.ours(o) && p.folders[o].ID < p.folders[f].ID {`, ` {`},
-	{"7 equal inputs, equal plans: held", "steps.go", `	slices.SortFunc(list, func(a, b Held) int { return compareKeys(a.Key, b.Key) })
-`, ``},
-	{"7 equal inputs, equal plans: departed", "makeplan.go", `	slices.SortFunc(list, func(a, b int32) int { return compareKeys(p.folders[a].Mark.Key, p.folders[b].Mark.Key) })
-`, ``},
-	{"7 a limited plan takes what must make way", "steps.go", `		for _, k := range steps[i].takesFrom {
-			visit(k)
-		}
-`, ``},
-	{"8 drift is put back, and said", "steps.go", `	drifted := p.drifted(i)
-	switch {`, `	drifted := false
-	switch {`},
-	{"8 or left", "settle.go", `	if !p.w.settings.KeepDrift {`, `	if true {`},
-	{"8 what ConnectWise wants elsewhere is no drift", "settle.go", ` || was.Parent != p.groupKey(i) {`, ` {`},
-	{"9 what has disappeared is held", "makeplan.go", `		case n.folder < 0 && p.known(n.key) && !p.mayRecreate(n.key):`, `		case false:`},
-	{"9 until a person says so", "makeplan.go", `return begun || p.world.Recreate[k]`, `return begun`},
-	{"9 or has said so before a crash", "makeplan.go", `return begun || p.world.Recreate[k]`, `return p.world.Recreate[k] && (begun || true)`},
-	{"10 departed folders keep their place", "settle.go", `		n.note = fmt.Sprintf("the name %q is taken by the folder of %s", f.Name, f.Mark.Key)
-		return false`, `		return true`},
-	{"10 departed folders are reported", "steps.go", `	plan.Departed = p.allDeparted()
-`, ``},
-	{"10 or archived", "makeplan.go", `	if p.w.settings.Archive != "" {`, `	if false {`},
-	{"11 no folder for two companies", "settle.go", `	winner, taken := p.claims[claim]
-	if !taken {`, `	winner, taken := p.claims[claim]
-	if taken = false; !taken {`},
-	{"11 no two companies at one place", "settle.go", `		if p.claimedAt[there] < 0 {`, `		if true {`},
-	{"11 what a person put there meanwhile is not marked", "apply.go", `found.Mark == Mark{} && !found.BadMark && found.Name == name`, `true`},
-	{"12 who gains and who loses", "access.go", `Gains: without(after, before)`, `Gains: without(before, after)`},
-	{"12 a folder with permissions of its own keeps them", "steps.go", `	if f.Inherits && s.Op != OpRename {`, `	if s.Op != OpRename {`},
-	{"12 a moved group brings its new audience", "steps.go", `			id = "" // it moves, and its audience changes with it
-`, ``},
-	{"12 moves that widen access wait", "check.go", `settings.Access == AccessHold && len(s.Access.Gains) > 0 && !passes`, `false`},
-	{"12 no approval encrypts", "check.go", `		case settings.Access == AccessHoldAny:`, `		case settings.Access == AccessHoldAny && !passes:`},
-	{"13 no companies", "check.go", `	if n == 0 {`, `	if false {`},
-	{"13 ids repeated", "check.go", `		if seen[c.ID] {`, `		if false {`},
-	{"13 count disagrees", "check.go", `	if src.Count != n {`, `	if false {`},
-	{"13 too many gone", "check.go", `	if last != nil && maxDrop`, `	if false && maxDrop`},
-	{"13 only above ten", "check.go", `len(keys) <= guardFloor || `, ``},
-	{"13 each kind by itself", "check.go", `			if s.Op == guard.op {`, `			if s.Op != OpCreate {`},
-	{"13 of the managed company folders", "settings.go", `return float64(n)*100 > l.n*float64(total)`, `return float64(n) > l.n`},
-	{"13 exactly the approved plan", "check.go", `approved != "" && approved == plan.ID`, `approved != ""`},
-	{"13 no approval of nothing", "check.go", `approved != "" && approved == plan.ID`, `approved == plan.ID`},
-	{"13 what is held makes others wait", "settle.go", `w >= 0 && p.nodes[w].waits {`, `false && w >= 0 {`},
-	{"15 a failed step skips what depends on it", "apply.go", `				if o.err != nil && t.skip == nil {`, `				if false {`},
-	{"15 look before trying again", "apply.go", `		found, lookErr := a.look(ctx, parent, name)`, `		found, lookErr := Folder{}, error(nil)`},
-	{"15 look also after a later refusal", "apply.go", `		lost = lost || unanswered`, `		lost = unanswered`},
-	{"15 no sign-in, no further step", "apply.go", `	if a.stop != nil {`, `	if false {`},
-	{"15 back from a temporary name", "apply.go", `	if err := a.update(ctx, s.FolderID, s.fromParent, s.fromName); err != nil {`, `	if err := error(nil); err != nil {`},
-	{"15 a stop lets the step under way finish", "apply.go", `whole := context.WithoutCancel(ctx)`, `whole := ctx`},
-	{"15 a stop begins no further step", "apply.go", `	if ctx.Err() != nil && !secondHalf {`, `	if false {`},
-	{"15 no intent, no step", "apply.go", `			a.end(whole, tk.step, Result{Status: StatusFailed, Err: fmt.Errorf("record the intent: %w", err)})
-			return waitedFor(s)
-`, ``},
-	{"16 an unmarked folder of ours is found", "makeplan.go", `		n.folder = p.unfinished(n.key)`, `		n.folder = -1`},
-	{"16 unless two were to be made there", "makeplan.go", ` || p.intents[was] > 1 {`, ` {`},
-	{"16 and marked where it lies", "steps.go", `		case p.inPlace(int32(i)) && !n.unmarked:`, `		case p.inPlace(int32(i)):`},
-	{"16 before it goes elsewhere", "apply.go", `	if s.mark {`, `	if false {`},
-	{"16 an intent stays open until its end is known", "apply.go", `		case tries == maxTries || !unanswered:
-			return Result{Status: StatusFailed, Unsettled: true, Err: err}`, `		case tries == maxTries || !unanswered:
-			return Result{Status: StatusFailed, Err: err}`},
-	{"16 what was made and not marked is marked next time", "apply.go", `		return Result{Status: StatusFailed, FolderID: id, Unsettled: true,`, `		return Result{Status: StatusFailed, FolderID: id,`},
-	{"16 a temporary name is no drift", "settle.go", `name != was.Name && stranded(name, n.key)`, `name != was.Name && stranded("", n.key)`},
+// mutation is a way to break the line that a marker stands on.
+type mutation struct{ kind, old, new string }
+
+var (
+	never  = mutation{kind: "never"}  // the condition of the if or case is false
+	always = mutation{kind: "always"} // or true
+	drop   = mutation{kind: "drop"}   // the statement is left out
+)
+
+// becomes replaces a piece of the line.
+func becomes(old, new string) mutation { return mutation{"text", old, new} }
+
+// mutants break the rules, one at a time. The marker "rule 5: trimmed" in a
+// comment says which line keeps the rule, wherever that is.
+var mutants = []struct {
+	rule string
+	mutation
+}{
+	{"1 a folder is found by its mark", becomes(`[c.company.ID]`, `[c.company.ID+1]`)},
+	{"1 only this tenant's marks count", becomes(`m.Tenant == v.tenant && `, ``)},
+	{"1 a key twice is nobody's", drop},
+	{"1 one spelling a key", becomes(`s[0] < '1'`, `s[0] < '0'`)},
+	{"2 an unknown token is an error", always},
+	{"2 an empty level is an error", becomes(`strings.Trim(level, ".") == ""`, `false`)},
+	{"2 groups are known by ids", becomes(`strconv.AppendInt(append(append(key, keyWord[s.token]...), ':'), int64(s.id), 10)`, `append(append(append(key, keyWord[s.token]...), ':'), s.text...)`)},
+	{"2 a group without companies follows its record", never},
+	{"2 a record's own name beats copies of it", never},
+	{"3 the lowest type id", becomes(`t.ID < typ.ID`, `t.ID > typ.ID`)},
+	{"3 the priority list first", never},
+	{"3 a type that is not selected does not place", becomes(`f.allows(t.ID) && `, ``)},
+	{"3 exclusion wins", never},
+	{"4 a missing token holds", never},
+	{"4 unless a group is named for it", becomes(`w.settings.Missing`, `"none"`)},
+	{"4 a held company has not departed", becomes(`!w.lists(id)`, `!out`)},
+	{"5 trimmed", becomes(`" "+r.Leading`, `" "`)},
+	{"5 control characters dropped", becomes(`unicode.IsControl(c) || `, ``)},
+	{"5 invisible characters dropped", becomes(` || invisible(c)`, ``)},
+	{"5 forbidden characters replaced", becomes(` || strings.ContainsRune(r.Forbidden, c)`, ``)},
+	{"5 never more than one level", becomes(`c == '\\' || `, ``)},
+	{"5 one Unicode form", becomes(`r.Form(s)`, `s`)},
+	{"5 cut to length", never},
+	{"5 the identifier is kept", drop},
+	{"5 no letter without its accents", becomes(`unicode.M`, `unicode.Zs`)},
+	{"5 special names are not used", becomes(` && (r.Special == nil || !r.Special(s))`, ``)},
+	{"5 what has nothing left is named by its identifier", never},
+	{"5 compared folded", becomes(`s.names.Fold(s.outcomes[i].name)`, `s.outcomes[i].name`)},
+	{"5 the lowest id keeps the name", becomes(`cmp.Compare(a.ID, b.ID)`, `cmp.Compare(b.ID, a.ID)`)},
+	{"5 a held company keeps its name", becomes(`s.bid(slot) != i`, `!o.stays && s.bid(slot) != i`)},
+	{"5 a change of case alone is a rename", becomes(`s.folders[f].Name == s.outcomes[i].name`, `s.names.Fold(s.folders[f].Name) == s.names.Fold(s.outcomes[i].name)`)},
+	{"5 a hold gives whoever wants the place another turn", drop},
+	{"5 a hold gives the children another turn", drop},
+	{"5 a name given up is offered to the next", drop},
+	{"5 whoever loses a name gets another turn", drop},
+	{"5 a held company keeps also a second name", drop},
+	{"6 unmanaged in the way holds", never},
+	{"6 unmanaged in the way of a folder that moves holds", never},
+	{"6 no adoption under another spelling", never},
+	{"6 no adoption of one of several folders", never},
+	{"6 no adoption that two claim", never},
+	{"6 no adoption that a company without a place may claim", never},
+	{"6 a foreign mark holds", never},
+	{"6 a torn mark holds", never},
+	{"7 the nearest step above comes first", becomes(`waitFor(i, s.above,`, `waitFor(i, "",`)},
+	{"7 not only the parent's step", becomes(`e = s.up(e) {`, `e = top {`)},
+	{"7 a place is vacated before it is taken", becomes(`waitFor(i, k,`, `waitFor(i, k[:0],`)},
+	{"7 applied in that order, parents", becomes(`last[s.above]`, `last[s.above[:0]]`)},
+	{"7 applied in that order, places", becomes(`leave[k]`, `leave[k[:0]]`)},
+	{"7 a temporary name is nobody's", becomes(`_, taken := o.settled.at[where]; taken || `, ``)},
+	{"7 never under itself", never},
+	{"7 equal inputs, equal plans, of several folders in the way", becomes(` || s.ours(f) == s.ours(o) && s.folders[o].ID < s.folders[f].ID`, ``)},
+	{"7 equal inputs, equal plans, held", drop},
+	{"7 equal inputs, equal plans, departed", drop},
+	{"7 a limited plan takes what must make way", drop},
+	{"7 a plan that was read cannot be applied", never},
+	{"8 drift is put back, and said", becomes(`d.drifted(i)`, `false`)},
+	{"8 or left", always},
+	{"8 what ConnectWise wants elsewhere is no drift", becomes(` || was.Parent != s.groupKey(i)`, ``)},
+	{"9 what has disappeared is held", never},
+	{"9 until a person says so", becomes(` || m.world.Recreate[k]`, ``)},
+	{"9 or has said so before a crash", becomes(`begun ||`, `begun && false ||`)},
+	{"10 departed folders keep their place", becomes(`return false`, `return true`)},
+	{"10 departed folders are reported", drop},
+	{"10 or archived", never},
+	{"11 no folder for two companies", always},
+	{"11 no two companies at one place", always},
+	{"11 what a person put there meanwhile is not marked", becomes(`found.Mark == Mark{} && !found.BadMark && found.Name == name`, `true`)},
+	{"12 who gains and who loses", becomes(`Gains: without(after, before)`, `Gains: without(before, after)`)},
+	{"12 a folder with permissions of its own keeps them", becomes(`f.Inherits && `, ``)},
+	{"12 a moved group brings its new audience", drop},
+	{"12 moves that widen access wait", never},
+	{"12 no approval encrypts", becomes(`p.encrypted &&`, `p.encrypted && !p.approvedBy(approved) &&`)},
+	{"13 no companies", never},
+	{"13 ids repeated", never},
+	{"13 count disagrees", never},
+	{"13 too many gone", never},
+	{"13 only above ten", becomes(`len(keys) <= guardFloor || `, ``)},
+	{"13 each kind by itself", becomes(`s.Op == guard.op`, `s.Op != OpCreate`)},
+	{"13 of the managed company folders", becomes(`float64(n)*100 > l.n*float64(total)`, `float64(n) > l.n`)},
+	{"13 exactly the approved plan", becomes(` && id == p.ID`, ``)},
+	{"13 no approval of nothing", becomes(`id != "" && `, ``)},
+	{"13 what is held makes others wait", never},
+	{"13 the first policy's reason is shown", always},
+	{"13 what the world holds beats every policy", drop},
+	{"13 the rest has the id of the whole", drop},
+	{"13 a changed layout waits for approval", always},
+	{"13 a move settles first", never},
+	{"15 a failed step skips what depends on it", never},
+	{"15 look before trying again", becomes(`a.look(ctx, parent, name)`, `Folder{}, error(nil)`)},
+	{"15 look also after a later refusal", becomes(`lost || unanswered`, `unanswered`)},
+	{"15 no sign-in, no further step", never},
+	{"15 back from a temporary name", becomes(`a.update(ctx, s.FolderID, s.fromParent, s.fromName)`, `error(nil)`)},
+	{"15 a stop lets the step under way finish", becomes(`context.WithoutCancel(ctx)`, `ctx`)},
+	{"15 a stop begins no further step", never},
+	{"15 no intent, no step", never},
+	{"16 an unmarked folder of ours is found", becomes(`m.begun(n.key)`, `noFolder`)},
+	{"16 unless two were to be made there", becomes(` || m.creates[was] > 1`, ``)},
+	{"16 and marked where it lies", becomes(` && !d.nodes[i].unfinished`, ``)},
+	{"16 before it goes elsewhere", never},
+	{"16 an intent stays open until its end is known", becomes(`Unsettled: true, `, ``)},
+	{"16 what was made and not marked is marked next time", becomes(` Unsettled: true,`, ``)},
+	{"16 a temporary name is no drift", becomes(`stranded(name, n.key)`, `stranded("", n.key)`)},
 }
 
-// TestMutants shows for every mutant that a test of this package fails. It runs
-// for minutes, and so only if CWVAULT_MUTATE is set; if that is other than 1,
-// only the rules that begin with it are broken.
+// apply returns a file with the marked line broken.
+func (m mutation) apply(file []byte, at marker) ([]byte, error) {
+	replace := func(start, end int, by string) []byte {
+		return bytes.Join([][]byte{file[:start], []byte(by), file[end:]}, nil)
+	}
+	if m.kind == "text" {
+		line := string(file[at.start:at.end])
+		if n := strings.Count(line, m.old); n != 1 {
+			return nil, fmt.Errorf("line %d has %q %d times, not once: %s", at.line, m.old, n, line)
+		}
+		return replace(at.start, at.end, strings.Replace(line, m.old, m.new, 1)), nil
+	}
+	set := token.NewFileSet()
+	parsed, err := parser.ParseFile(set, at.file, file, 0)
+	if err != nil {
+		return nil, err
+	}
+	var broken []byte
+	offset := func(p token.Pos) int { return set.Position(p).Offset }
+	condition := func(e ast.Expr) {
+		before := map[string]string{"never": "false && (", "always": "true || ("}[m.kind]
+		broken = replace(offset(e.Pos()), offset(e.End()), before+string(file[offset(e.Pos()):offset(e.End())])+")")
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if n == nil || broken != nil || set.Position(n.Pos()).Line != at.line {
+			return broken == nil
+		}
+		switch n := n.(type) {
+		case *ast.IfStmt:
+			if m.kind != "drop" {
+				condition(n.Cond)
+			}
+		case *ast.CaseClause:
+			if m.kind != "drop" && len(n.List) == 1 {
+				condition(n.List[0])
+			}
+		}
+		if s, ok := n.(ast.Stmt); ok && m.kind == "drop" {
+			broken = replace(offset(s.Pos()), offset(s.End()), "")
+		}
+		return broken == nil
+	})
+	if broken == nil {
+		return nil, fmt.Errorf("line %d: nothing there for %q", at.line, m.kind)
+	}
+	return broken, nil
+}
+
+// TestMutants shows for every rule that a test of its package fails when the
+// rule is broken, and writes down which in docs/RULES.md. It runs for minutes,
+// and so only if CWVAULT_MUTATE is set; if that is other than 1, only the rules
+// that begin with it are broken.
 func TestMutants(t *testing.T) {
 	only := os.Getenv("CWVAULT_MUTATE")
 	if only == "" {
@@ -168,9 +201,16 @@ func TestMutants(t *testing.T) {
 		only = ""
 	}
 	dir := copyModule(t)
-	if out, err := testCopy(t, dir); err != nil {
-		t.Fatalf("the tests fail before anything is broken: %v\n%s", err, out)
+	for _, pkg := range ruledDirs {
+		if test, out, err := testCopy(t, dir, pkg, ""); err != nil || test != "" {
+			t.Fatalf("%s: %s fails before anything is broken: %v\n%s", pkg, test, err, out)
+		}
 	}
+	at := map[string]marker{}
+	for _, m := range markers(t, dir) {
+		at[m.rule()] = m
+	}
+	failing := recordedTests(t)
 	tried := 0
 	for _, m := range mutants {
 		if !strings.HasPrefix(m.rule, only) {
@@ -178,16 +218,17 @@ func TestMutants(t *testing.T) {
 		}
 		tried++
 		t.Run(m.rule, func(t *testing.T) {
-			file := filepath.Join(dir, "sync", m.file)
+			where, ok := at[m.rule]
+			if !ok {
+				t.Fatal("no line of code is marked with this rule")
+			}
+			file := filepath.Join(dir, filepath.FromSlash(where.dir), where.file)
 			whole, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := strings.Count(string(whole), m.old); n != 1 {
-				t.Fatalf("%s has this %d times, not once:\n%s", m.file, n, m.old)
-			}
-			broken := strings.Replace(string(whole), m.old, m.new, 1)
-			if err := os.WriteFile(file, []byte(broken), 0o600); err != nil {
+			broken, err := m.apply(whole, where)
+			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
@@ -195,11 +236,18 @@ func TestMutants(t *testing.T) {
 					t.Fatal(err)
 				}
 			}()
-			switch out, err := testCopy(t, dir); {
-			case err == nil:
+			if err := os.WriteFile(file, broken, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			test, out, err := testCopy(t, dir, where.dir, failing[m.rule])
+			switch {
+			case err != nil:
+				t.Errorf("%v\n%s", err, out)
+			case test == "":
 				t.Error("no test fails")
-			case strings.Contains(out, "[build failed]"), strings.Contains(out, "[setup failed]"):
-				t.Errorf("it does not compile:\n%s", out)
+			default:
+				failing[m.rule] = test
+				t.Log(test)
 			}
 		})
 	}
@@ -207,44 +255,108 @@ func TestMutants(t *testing.T) {
 	if tried == 0 {
 		t.Errorf("no rule begins with %q", only)
 	}
+	if err := os.WriteFile(rulesDoc, rulesText(markers(t, ".."), failing), 0o600); err != nil {
+		t.Error(err)
+	}
 }
 
-// copyModule copies what the tests of this package need.
+// copyModule copies what the tests of these packages need.
 func copyModule(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, pattern := range []string{"go.mod", "go.sum", "sync/*.go", "vault/*.go"} {
-		files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(pattern)))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d files, error %v", pattern, len(files), err)
+	copyFile := func(name string) error {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			return err
 		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(to, text, 0o600)
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := copyFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tree := range []string{"sync", "vault"} {
+		err := filepath.WalkDir(filepath.Join("..", tree), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			name, err := filepath.Rel("..", path)
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			to := filepath.Join(dir, filepath.Dir(filepath.FromSlash(pattern)), filepath.Base(file))
-			if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(to, text, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			return copyFile(name)
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	return dir
 }
 
-// testCopy runs the tests that say what the core does; those of the layout, of
-// speed, and this one have no part in it.
-func testCopy(t *testing.T, dir string) (string, error) {
+var (
+	failedTest  = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+	runningTest = regexp.MustCompile(`(?m)^\t(Test\w+)`)
+)
+
+// apart returns the tests that have no part in this: of the layout of the whole
+// module, of speed, and of the rules themselves.
+func apart(t *testing.T) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	layout, err := os.ReadFile("imports_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"TestMutants", "TestRules", "TestPlanCosts"}
+	for _, m := range testFunction.FindAllStringSubmatch(string(layout), -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// testCopy returns a test of the package that fails, or "": first it tries the
+// one that did before, then all with few random worlds, then with many. The
+// error says that the package cannot be built.
+func testCopy(t *testing.T, dir, pkg, before string) (test, output string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-failfast", "-timeout=2m", "-skip=TestMutants|TestAdaptersAreApart|TestPlanCosts",
-		"./sync", "-rapid.checks=500", "-rapid.nofailfile", "-rapid.shrinktime=1s")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CWVAULT_MUTATE=")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	bin := filepath.Join(dir, "tests")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-o", bin, "./"+pkg)
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", string(out), fmt.Errorf("it does not compile: %w", err)
+	}
+	all := [][]string{{"-test.short"}}
+	if pkg == "sync" {
+		all = [][]string{{"-test.short", "-rapid.checks=250"}, {"-rapid.checks=500"}}
+	}
+	var tries [][]string
+	if before != "" {
+		tries = append(tries, append([]string{"-test.run=^" + before + "$"}, all[len(all)-1]...))
+	}
+	for _, args := range append(tries, all...) {
+		args = append(args, "-test.failfast", "-test.timeout=2m", "-test.skip="+strings.Join(apart(t), "|"))
+		if pkg == "sync" {
+			args = append(args, "-rapid.nofailfile", "-rapid.shrinktime=1s")
+		}
+		cmd := exec.CommandContext(ctx, bin, args...)
+		cmd.Dir = filepath.Join(dir, filepath.FromSlash(pkg))
+		cmd.Env = append(os.Environ(), "CWVAULT_MUTATE=")
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			continue
+		}
+		for _, re := range []*regexp.Regexp{failedTest, runningTest} {
+			if m := re.FindSubmatch(out); m != nil {
+				return string(m[1]), string(out), nil
+			}
+		}
+		return "", string(out), fmt.Errorf("the tests end without saying which failed: %w", err)
+	}
+	return "", "", nil
 }

@@ -51,7 +51,7 @@ func (r NameRules) Clean(s string) string {
 	// other way round. Two rounds settle every input known; the bound is there
 	// so that a faulty Form cannot hang us.
 	for range 4 {
-		formed := r.Form(s)
+		formed := r.Form(s) // rule 5: one Unicode form
 		next := r.trim(r.replace(formed))
 		if next != formed {
 			next = r.Form(next)
@@ -90,9 +90,9 @@ func (r NameRules) replace(s string) string {
 		case unicode.IsSpace(c):
 			space = true
 			continue
-		case unicode.IsControl(c) || invisible(c):
+		case unicode.IsControl(c) || invisible(c): // rule 5: control characters dropped; rule 5: invisible characters dropped
 			continue
-		case c == '\\' || strings.ContainsRune(r.Forbidden, c):
+		case c == '\\' || strings.ContainsRune(r.Forbidden, c): // rule 5: forbidden characters replaced; rule 5: never more than one level
 			c = replacement
 		}
 		if space && b.Len() > 0 {
@@ -105,7 +105,7 @@ func (r NameRules) replace(s string) string {
 }
 
 func (r NameRules) trim(s string) string {
-	return strings.TrimRight(strings.TrimLeft(s, " "+r.Leading), " "+r.Trailing)
+	return strings.TrimRight(strings.TrimLeft(s, " "+r.Leading), " "+r.Trailing) // rule 5: trimmed
 }
 
 // invisible reports characters that take no room on a screen, so that two
@@ -131,7 +131,7 @@ func (r NameRules) tooLong(s string) bool { return r.MaxLength > 0 && r.length(s
 
 // usable reports whether a clean name can be used as it is.
 func (r NameRules) usable(s string) bool {
-	return s != "" && !r.tooLong(s) && (r.Special == nil || !r.Special(s))
+	return s != "" && !r.tooLong(s) && (r.Special == nil || !r.Special(s)) // rule 5: special names are not used
 }
 
 // withSuffix appends suffix to name, cutting the name, never the suffix, to the
@@ -144,14 +144,14 @@ func (r NameRules) withSuffix(name, suffix string) string {
 	end := 0
 	for end < len(name) {
 		_, n := utf8.DecodeRuneInString(name[end:])
-		if r.tooLong(name[:end+n] + suffix) {
+		if r.tooLong(name[:end+n] + suffix) { // rule 5: cut to length
 			break
 		}
 		end += n
 	}
 	// Do not cut a letter from its accents: drop it with them.
 	for end > 0 {
-		if c, _ := utf8.DecodeRuneInString(name[end:]); !unicode.Is(unicode.M, c) {
+		if c, _ := utf8.DecodeRuneInString(name[end:]); !unicode.Is(unicode.M, c) { // rule 5: no letter without its accents
 			break
 		}
 		_, n := utf8.DecodeLastRuneInString(name[:end])
@@ -171,14 +171,14 @@ func (r NameRules) leafNames(s, identifier string, id int) []string {
 	switch {
 	case r.usable(base):
 		names = append(names, base)
-	case base == "" && r.usable(ident):
+	case base == "" && r.usable(ident): // rule 5: what has nothing left is named by its identifier
 		base, ident = ident, ""
 		names = append(names, base)
 	case base == "":
 		return []string{number, r.withSuffix("", "("+number+")")}
 	}
 	if ident != "" {
-		names = append(names, r.withSuffix(base, " ("+ident+")"))
+		names = append(names, r.withSuffix(base, " ("+ident+")")) // rule 5: the identifier is kept
 	}
 	return append(names, r.withSuffix(base, " ("+number+")"))
 }

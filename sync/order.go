@@ -64,9 +64,9 @@ func (o *orderer) link() {
 	}
 	for i := range o.steps {
 		s := &o.steps[i]
-		waitFor(i, s.above, func(s *pending) *[]int { return &s.finish })
+		waitFor(i, s.above, func(s *pending) *[]int { return &s.finish }) // rule 7: the nearest step above comes first
 		for _, k := range s.takesFrom {
-			waitFor(i, k, func(s *pending) *[]int { return &s.vacate })
+			waitFor(i, k, func(s *pending) *[]int { return &s.vacate }) // rule 7: a place is vacated before it is taken
 		}
 	}
 }
@@ -132,7 +132,7 @@ func linkAbove(s *settled, changes []change) {
 			continue
 		}
 		c.above = root
-		for e := s.up(element{c.node, s.nodes[c.node].folder}); e != top; e = s.up(e) {
+		for e := s.up(element{c.node, s.nodes[c.node].folder}); e != top; e = s.up(e) { // rule 7: not only the parent's step
 			if e.node != noNode && has[e.node] {
 				c.above = s.nodes[e.node].key
 				break
@@ -212,7 +212,7 @@ func (o *orderer) takeVia(s *pending) {
 		}
 		name := o.names.withSuffix(o.names.Clean(s.place.Name), suffix)
 		where := place{parent, o.names.Fold(name)}
-		if _, taken := o.settled.at[where]; taken || o.vias[where] || o.reserved(where) {
+		if _, taken := o.settled.at[where]; taken || o.vias[where] || o.reserved(where) { // rule 7: a temporary name is nobody's
 			continue
 		}
 		o.vias[where] = true

@@ -91,8 +91,8 @@ func (p Program) withAccess(audience map[string][]string) (Program, error) {
 		}
 		before, known := audience[d.inherited]
 		after, too := audience[d.inherits]
-		known = known || d.inherited == "" // then everybody counts as new
-		a := AccessChange{Gains: without(after, before), Loses: without(before, after)}
+		known = known || d.inherited == ""                                              // then everybody counts as new
+		a := AccessChange{Gains: without(after, before), Loses: without(before, after)} // rule 12: who gains and who loses
 		if known && too && len(a.Gains)+len(a.Loses) > 0 {
 			p.Steps[i].Access = &a
 		}

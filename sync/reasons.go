@@ -41,7 +41,7 @@ func (d *differ) changeReason(i nodeAt, op Op) string {
 	}
 	f := &d.folders[n.folder]
 	var why []string
-	drifted := d.drifted(i)
+	drifted := d.drifted(i) // rule 8: drift is put back, and said
 	switch {
 	case drifted:
 		why = append(why, "a person moved or renamed the folder; ConnectWise has not changed, so it is put back")

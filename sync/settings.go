@@ -97,7 +97,7 @@ func (l Limit) exceededBy(n, total int) bool {
 		return false
 	}
 	if l.percent {
-		return float64(n)*100 > l.n*float64(total)
+		return float64(n)*100 > l.n*float64(total) // rule 13: of the managed company folders
 	}
 	return float64(n) > l.n
 }

@@ -264,7 +264,7 @@ func (s *settler) choose(i nodeAt) {
 		s.slot[i] = slot
 		s.withdraw(was, s.now)
 	}
-	lost := s.bid(slot) != i
+	lost := s.bid(slot) != i // rule 5: a held company keeps its name
 	if !lost && !o.stays {
 		lost = !s.take(i, folded)
 	}
@@ -324,7 +324,7 @@ func (s *settler) chooseAgain(i nodeAt) {
 	}
 	switch {
 	case found && o.stays:
-		s.ask(s.turn(i, firstChoice)) // the name is its own from now on
+		s.ask(s.turn(i, firstChoice)) // the name is its own from now on; rule 5: a held company keeps also a second name
 	case !found && !o.stays && s.nodes[i].back != nil:
 		s.hold(i, HeldNameCollision, "its old place is taken")
 	case !found && !o.stays:
@@ -364,7 +364,7 @@ func (s *settler) checkAdoption(i nodeAt) {
 	}
 	contested := false
 	s.eachSlot(i, func(slot slotAt) { contested = contested || len(s.after[slot]) > 0 })
-	if contested {
+	if contested { // rule 6: no adoption that two claim
 		o.adopt = noFolder
 		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one has this name: whose it is cannot be told", o.name)
 	}
@@ -387,16 +387,16 @@ func (s *settler) eachSlot(i nodeAt, f func(slotAt)) {
 func (s *settler) bid(slot slotAt) nodeAt {
 	best, i := s.best[slot], s.now.node()
 	switch {
-	case best == noTurn:
+	case best == noTurn: // rule 11: no folder for two companies
 		s.best[slot] = s.now
 		return i
 	case best == s.now || best.node() == i && best < s.now:
 		return i
-	case s.now < best:
+	case s.now < best: // rule 11: no two companies at one place
 		s.best[slot] = s.now
 		s.after[slot] = slices.Insert(s.after[slot], 0, best)
 		s.drop(slot, s.now)
-		s.ask(best)
+		s.ask(best) // rule 5: whoever loses a name gets another turn
 		return i
 	}
 	if at, found := slices.BinarySearch(s.after[slot], s.now); !found {
@@ -427,7 +427,7 @@ func (s *settler) withdraw(slot slotAt, t turn) {
 	s.best[slot] = noTurn
 	if rest := s.after[slot]; len(rest) > 0 {
 		s.best[slot], s.after[slot] = rest[0], rest[1:]
-		s.ask(rest[0])
+		s.ask(rest[0]) // rule 5: a name given up is offered to the next
 	}
 }
 
@@ -487,7 +487,7 @@ func (s *settled) destination(i nodeAt) folderAt {
 // inPlace reports whether the node's folder is where it should be.
 func (s *settled) inPlace(i nodeAt) bool {
 	f := s.nodes[i].folder
-	return f >= 0 && s.parent[f] == s.destination(i) && s.folders[f].Name == s.outcomes[i].name
+	return f >= 0 && s.parent[f] == s.destination(i) && s.folders[f].Name == s.outcomes[i].name // rule 5: a change of case alone is a rename
 }
 
 // fold folds a node's name. Most folders have it already.
@@ -495,7 +495,7 @@ func (s *settled) fold(i nodeAt) string {
 	if f := s.nodes[i].folder; f >= 0 && s.folders[f].Name == s.outcomes[i].name {
 		return s.folded[f]
 	}
-	return s.names.Fold(s.outcomes[i].name)
+	return s.names.Fold(s.outcomes[i].name) // rule 5: compared folded
 }
 
 // cannotBeMade reports whether a group folder is not there and not to be made.

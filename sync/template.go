@@ -65,7 +65,7 @@ func ParseStructure(s string) (Structure, error) {
 	}
 	for _, level := range strings.Split(text, `\`) {
 		level = strings.TrimSpace(level)
-		if strings.Trim(level, ".") == "" { // "", "." and ".." would be no level at all, or another one
+		if strings.Trim(level, ".") == "" { // "", "." and ".." would be no level at all, or another one; rule 2: an empty level is an error
 			return Structure{}, fmt.Errorf("folder structure %q has an empty level", s)
 		}
 		parts, err := parseTemplate(level, levelTokens)
@@ -167,7 +167,7 @@ func isTokenByte(b byte) bool {
 
 func findToken(name string, valid []token) (token, error) {
 	for _, t := range valid {
-		if string(t) == name {
+		if string(t) == name { // rule 2: an unknown token is an error
 			return t, nil
 		}
 	}

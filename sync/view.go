@@ -95,7 +95,7 @@ func carry[K comparable](v *view, m map[K]folderAt, k K, f folderAt) {
 	if len(m) > before {
 		return
 	}
-	m[k] = several
+	m[k] = several // rule 1: a key twice is nobody's
 	key := v.folders[f].Mark.Key
 	if was != several {
 		v.copies[key] = append(v.copies[key], was)
@@ -133,7 +133,7 @@ func (v *view) checkLoops() error {
 // ours reports whether a folder carries a mark of this tenant.
 func (v *view) ours(f folderAt) bool {
 	m := &v.folders[f].Mark
-	return !v.folders[f].BadMark && m.Key != "" && m.Tenant == v.tenant && m.Key.Valid()
+	return !v.folders[f].BadMark && m.Key != "" && m.Tenant == v.tenant && m.Key.Valid() // rule 1: only this tenant's marks count
 }
 
 // carrier returns the folder that carries a key: noFolder, or several.

@@ -58,7 +58,7 @@ func (s segment) append(key []byte) []byte {
 	case tokenInitial:
 		return append(append(key, "initial:"...), s.text...)
 	}
-	return strconv.AppendInt(append(append(key, keyWord[s.token]...), ':'), int64(s.id), 10)
+	return strconv.AppendInt(append(append(key, keyWord[s.token]...), ':'), int64(s.id), 10) // rule 2: groups are known by ids
 }
 
 // refNames holds the present names of the records that tokens stand for.
@@ -93,7 +93,7 @@ func (n refNames) addAll(companies []*Company, st Structure) {
 		}
 		statuses.add(c.Status)
 	}
-	if st.uses(tokenParent) {
+	if st.uses(tokenParent) { // rule 2: a record's own name beats copies of it
 		for _, c := range companies {
 			n.of(tokenParent).add(Ref{c.ID, c.Name})
 		}
@@ -159,7 +159,7 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	for i := range src.Companies {
 		order[i] = &src.Companies[i]
 	}
-	slices.SortFunc(order, func(a, b *Company) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(order, func(a, b *Company) int { return cmp.Compare(a.ID, b.ID) }) // rule 5: the lowest id keeps the name
 	for i, c := range order {
 		w.listed[i] = c.ID
 	}
@@ -224,19 +224,19 @@ func (w *Wanted) hold(c *Company, code HoldCode, reason string) {
 // leaves the company out.
 func chooseType(types []Ref, f filter, priority []int) (typ Ref, ok bool) {
 	for _, t := range types {
-		if f.exclude[t.ID] {
+		if f.exclude[t.ID] { // rule 3: exclusion wins
 			return Ref{}, false
 		}
 	}
 	for _, id := range priority {
 		for _, t := range types {
-			if t.ID == id && f.allows(id) {
+			if t.ID == id && f.allows(id) { // rule 3: the priority list first
 				return t, true
 			}
 		}
 	}
 	for _, t := range types {
-		if f.allows(t.ID) && (typ.ID == 0 || t.ID < typ.ID) {
+		if f.allows(t.ID) && (typ.ID == 0 || t.ID < typ.ID) { // rule 3: the lowest type id; rule 3: a type that is not selected does not place
 			typ = t
 		}
 	}
@@ -303,7 +303,7 @@ func (b *groupBuilder) group(c *Company, typ Ref) (g int32, missing token) {
 				continue
 			}
 			s := b.segment(c, typ, p.token)
-			if s.id == 0 && s.text == "" && b.w.settings.Missing == "" {
+			if s.id == 0 && s.text == "" && b.w.settings.Missing == "" { // rule 4: a missing token holds
 				return 0, p.token
 			}
 			b.ids = append(b.ids, s)
@@ -366,7 +366,7 @@ func (w *Wanted) newGroup(key Key, parent int32, level []part, ids []segment) gr
 			name.WriteString(p.text)
 			continue
 		case ids[next].id == 0 && ids[next].text == "":
-			name.WriteString(w.settings.Missing)
+			name.WriteString(w.settings.Missing) // rule 4: unless a group is named for it
 		default:
 			name.WriteString(w.refs.name(ids[next]))
 		}
