@@ -37,7 +37,7 @@ type Status string
 const (
 	StatusDone    Status = "done"
 	StatusFailed  Status = "failed"
-	StatusSkipped Status = "skipped" // not tried: something it needs failed, or the run was stopped
+	StatusSkipped Status = "skipped" // not attempted: something it needs failed, or the run was stopped
 )
 
 // Result is the outcome of one step.
@@ -393,7 +393,7 @@ func (a *applier) again(call func() error) error {
 const maxTries = 4
 
 // create makes and marks a folder. After an answer that was lost it looks what
-// is there before it tries again, so that there are never two. It looks also
+// is there before it retries, so that there are never two. It looks also
 // when a later try is refused: perhaps because the first one has arrived by then.
 func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Result {
 	lost := false

@@ -385,7 +385,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestPlanJSON holds the form of DESIGN section 6.
+// TestPlanJSON holds the JSON form of a plan, which others read.
 func TestPlanJSON(t *testing.T) {
 	c := text{
 		companies: `

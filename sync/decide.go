@@ -43,8 +43,8 @@ func Decide(w Wanted, world World, audience Audience, policies ...Policy) (Progr
 	if len(hold) == 0 {
 		return whole, nil
 	}
-	for key, h := range world.Hold {
-		hold[key] = h // rule 13: what the world holds beats every policy
+	for key, h := range world.Hold { // rule 13: what the world holds beats every policy
+		hold[key] = h
 	}
 	world.Hold = hold
 	rest, err := MakePlan(w, world)

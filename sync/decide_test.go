@@ -208,8 +208,11 @@ func TestHoldCodes(t *testing.T) {
 	if diff := cmp.Diff(constants, sync.HoldCodes()); diff != "" || len(constants) < 16 {
 		t.Errorf("(-constants +HoldCodes):\n%s", diff)
 	}
-	var byItself []sync.HoldCode
+	var byItself, approvable []sync.HoldCode
 	for _, c := range sync.HoldCodes() {
+		if c.Approvable() {
+			approvable = append(approvable, c)
+		}
 		if !c.NeedsPerson() {
 			byItself = append(byItself, c)
 		}
@@ -220,7 +223,10 @@ func TestHoldCodes(t *testing.T) {
 	if diff := cmp.Diff([]sync.HoldCode{sync.HeldExcluded, sync.HeldPaused, sync.HeldFailedBefore, sync.HeldSettling}, byItself); diff != "" {
 		t.Errorf("need no person (-want +got):\n%s", diff)
 	}
-	if c := sync.HoldCode("of a later version"); c.ByGuard() || c.NeedsPerson() {
+	if diff := cmp.Diff([]sync.HoldCode{sync.HeldGuardMoves, sync.HeldGuardRenames, sync.HeldGuardArchives, sync.HeldAccessWidens, sync.HeldGuardLayout}, approvable); diff != "" {
+		t.Errorf("can be approved (-want +got):\n%s", diff)
+	}
+	if c := sync.HoldCode("of a later version"); c.ByGuard() || c.NeedsPerson() || c.Approvable() {
 		t.Error("an unknown code has traits")
 	}
 }

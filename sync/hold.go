@@ -39,9 +39,10 @@ const (
 type traits uint8
 
 const (
-	guard   traits = 1 << iota // a guard asks for approval; the run ends with its own exit code
-	person                     // nothing changes until a person acts
-	passing                    // expected to clear, by approval or by itself: others wait for the place
+	guard      traits = 1 << iota // a guard asks for approval; the run ends with its own exit code
+	person                        // nothing changes until a person acts
+	approvable                    // approving the plan can lift it
+	passing                       // expected to clear, by approval or by itself: others wait for the place
 )
 
 // holdTraits lists all hold codes, in the order of the documentation.
@@ -58,16 +59,16 @@ var holdTraits = []struct {
 	{HeldNameCollision, person},
 	{HeldFolderMissing, person},
 	{HeldForeignMark, person},
-	{HeldGuardMoves, guard | person | passing},
-	{HeldGuardRenames, guard | person | passing},
-	{HeldGuardArchives, guard | person | passing},
-	{HeldAccessWidens, person | passing},
+	{HeldGuardMoves, guard | person | approvable | passing},
+	{HeldGuardRenames, guard | person | approvable | passing},
+	{HeldGuardArchives, guard | person | approvable | passing},
+	{HeldAccessWidens, person | approvable | passing},
 	{HeldExcluded, 0},
 	{HeldPaused, 0},
 	{HeldFailedBefore, passing},
 	{HeldDuplicateMark, person},
 	{HeldCycle, person},
-	{HeldGuardLayout, guard | person | passing},
+	{HeldGuardLayout, guard | person | approvable | passing},
 	{HeldSettling, passing},
 }
 
@@ -96,9 +97,13 @@ func (c HoldCode) is(t traits) bool {
 func (c HoldCode) ByGuard() bool { return c.is(guard) }
 
 // NeedsPerson reports whether it stays held until a person acts. What is
-// excluded or paused was asked for; what failed before or has to settle is
-// tried again by itself.
+// excluded or paused was asked for. What failed before or has to settle is
+// retried without anybody's help.
 func (c HoldCode) NeedsPerson() bool { return c.is(person) }
+
+// Approvable reports whether approving a plan can lift such a hold.
+// [Held.Approvable] says whether it lifts this one.
+func (c HoldCode) Approvable() bool { return c.is(approvable) }
 
 // passing reports whether the hold is expected to clear, by approval or by
 // itself. Others then wait for the folder's place instead of taking another

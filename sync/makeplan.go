@@ -9,17 +9,17 @@ type World struct {
 	Vault  string // the vault's address, for the plan
 	Tree   Tree
 
-	// Known are the places where cwvault last put, or saw rightly placed, each
-	// managed folder. A folder that is elsewhere was moved by a person; one
-	// that is nowhere has disappeared. May be nil: nothing is known.
+	// Known is where each managed folder was last right. A folder that is
+	// elsewhere now was moved by a person. One that is nowhere has disappeared.
+	// Nil means that nothing is known.
 	Known map[Key]Place
-	// Unfinished are folders that an earlier run began to create without
-	// learning whether it did. An unmarked folder at such a place is ours.
+	// Unfinished are folders that an earlier run began to create, without
+	// learning whether that succeeded. An unmarked folder there is ours.
 	Unfinished map[Key]Place
 	// Recreate are folders that a person allows to be made again.
 	Recreate map[Key]bool
-	// Hold are folders that must stay as they are in this plan, and why:
-	// guards, pauses, failures.
+	// Hold are folders that must stay as they are in this plan, and why: they
+	// are paused or failed before. [Decide] adds what policies hold.
 	Hold map[Key]Held
 	// Only limits the plan to these companies and their group folders. Nil
 	// means all.

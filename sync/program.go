@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Program is a plan that [Apply] can make. Only [MakePlan], [Decide] and [Undo]
-// make one: a [Plan] that was read from JSON lacks what is not printed, and
-// stays a thing to look at.
+// Program is a plan that can be applied. Only [MakePlan], [Decide] and [Undo]
+// make one. A [Plan] read from JSON lacks what is not printed, so it can be
+// looked at but not applied.
 type Program struct {
 	Plan
 	// Whole is the plan before any policy held parts of it. It has the same ID.
@@ -44,8 +44,8 @@ type KnownPlace struct {
 // Place returns where the folder of a step will be, for a journal.
 func (p Program) Place(step int) Place { return p.details[step].place }
 
-// Learned returns the places of folders that are where they should be, as far as
-// [World.Known] did not have them so, by key. A journal remembers them.
+// Learned returns the places of folders that are right, where [World.Known] says
+// otherwise or nothing. A journal remembers them for the next run.
 func (p Program) Learned() []KnownPlace { return p.learned }
 
 // Managed is the number of company folders that existed before the plan; the

@@ -7,42 +7,47 @@ import (
 	"strconv"
 )
 
-// This file gives every node its name and holds those that cannot have a place.
+// Settling gives every node its name and holds those that cannot have a place.
 //
-// Nodes bid for places. A bid is made in a turn, and of all bids for a place
-// the one of the earliest turn has it. The order of turns is the order of
-// precedence: groups level by level, then the archive folder, then companies;
-// within such a level first choices, then the other names of those who lost
-// their first choice, then what both mean for adoption; and among equals the
-// node that comes first. Holding a folder keeps a place occupied that others
-// may have counted on, so they get another turn.
+// Nodes bid for places, in turns. Of all bids for a place, the one made in the
+// earliest turn has it. Turns follow the order of precedence: groups level by
+// level, then the archive folder, then companies. Within a level, first choices
+// come first, then the other names of nodes that lost their first choice, then
+// the question whether a node may adopt what others bid for. Among equals the
+// node that stands first, by id, has the earlier turn.
 //
-//   - It ends. Turns are taken in rounds. Within a round they are taken in
-//     ascending order and a turn only causes later ones, so each is taken at
-//     most once. Another round begins only after one that held a further node,
-//     and what is held stays held: there are at most len(nodes)+1 rounds.
-//   - The result is the only one. The order of turns does not depend on the
-//     order of the input nor on the order in which turns were asked for, and a
-//     turn whose answer cannot have changed may be taken again or left out.
-//     Answers depend on the bids for a place, on which folders stay at it and on
-//     the group's folder. So a turn is asked for again when the place goes to
-//     another bidder ([settler.bid], [settler.withdraw]), when a folder there is
-//     held ([settler.stay]) and when the group's folder changes
-//     ([settler.childrenAgain]).
-//   - No two folders get one place. There is one slot for each place, one bid
-//     has it, and only who has it takes it; and [settler.take] lets nobody take
-//     a place where another folder stays.
+// A folder that is held keeps its place. Whoever counted on that place gets
+// another turn.
 //
-// Each hold asks for a fixed number of turns, but for the children of a group
-// that cannot be made, which are held for good then: the work grows with the
-// number of nodes and holds, whatever the order in which they are found.
+// It ends. Turns are taken in rounds. Within a round they are taken in ascending
+// order, and a turn causes only later ones, so each is taken at most once. A
+// further round begins only after a round that held one more node, and held
+// nodes stay held. So there are at most len(nodes)+1 rounds. TestSettleEnds
+// checks that.
+//
+// The result is the only one. It does not depend on the order of the input, nor
+// on the order in which turns were asked for, because a round sorts them. Nor
+// does it depend on turns that were not needed. What a node gets in its turn
+// depends on three things only: which bid has the place, which folders stay
+// there, and the group's folder. Whenever one of them changes, whoever it
+// concerns is asked again: in bid and withdraw for the first, in stay for the
+// second, in childrenAgain for the third. TestSettleResultIsUnique compares with
+// settling that asks every node again in every round.
+//
+// No two folders get one place. There is one slot for each place, and one bid has
+// it. A node takes only a place for which it has the bid, and take refuses a
+// place where another folder stays. TestNoTwoFoldersGetOnePlace checks that.
+//
+// The work grows with the number of nodes and holds, whatever the order in which
+// holds are found: a hold asks for at most three turns, and for one of each child
+// of a group that cannot be made, which is then held too. TestSettleCost counts.
 
 // outcome is what was decided for a node.
 type outcome struct {
 	name  string   // the name chosen for it
 	note  string   // why that name, where that needs saying
 	stays bool     // it is held or left alone: its folder stays where it is, and without one none is made
-	await bool     // held, but not for long as far as can be told: others wait for its place
+	await bool     // held, and expected to be released: others wait for its place
 	adopt folderAt // an unmanaged folder to be marked as its own, or noFolder
 }
 

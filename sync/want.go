@@ -101,7 +101,7 @@ func (n refNames) addAll(companies []*Company, st Structure) {
 	for t, ref := range map[token]func(*Company) Ref{
 		tokenTerritory: func(c *Company) Ref { return c.Territory },
 		tokenMarket:    func(c *Company) Ref { return c.Market },
-		tokenParent:    func(c *Company) Ref { return c.Parent }, // known already, but for one that is deleted or out of our sight
+		tokenParent:    func(c *Company) Ref { return c.Parent }, // known already, unless it is deleted or cannot be seen
 	} {
 		if !st.uses(t) {
 			continue
@@ -129,83 +129,112 @@ func (n refNames) name(s segment) string {
 // Want works out which folder each company should have. Its result does not
 // depend on the order of anything in src. The error is a [*SettingsError].
 func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
-	w := Wanted{
-		out:      map[int]string{},
-		listed:   make([]int, len(src.Companies)),
-		settings: settings,
-		names:    names,
-		refs:     refNames{},
-	}
-	types, typesErr := newFilter("type", settings.Types, src.Types, names.Fold)
-	statuses, statusesErr := newFilter("status", settings.Statuses, src.Statuses, names.Fold)
-	priority, priorityErr := resolve("type", settings.TypePriority, src.Types, names.Fold)
-	var problems []string
-	for _, err := range []error{typesErr, statusesErr, priorityErr} {
-		if err != nil {
-			problems = append(problems, err.Error())
-		}
-	}
-	if problems != nil {
-		return Wanted{}, &SettingsError{problems}
-	}
-
-	for _, t := range src.Types {
-		w.refs.of(tokenType).add(t)
-	}
-	for _, st := range src.Statuses {
-		w.refs.of(tokenStatus).add(st)
+	w := Wanted{out: map[int]string{}, settings: settings, names: names, refs: refNames{}}
+	pick, err := newSelection(src, settings, names)
+	if err != nil {
+		return Wanted{}, err
 	}
 	order := make([]*Company, len(src.Companies))
 	for i := range src.Companies {
 		order[i] = &src.Companies[i]
 	}
 	slices.SortFunc(order, func(a, b *Company) int { return cmp.Compare(a.ID, b.ID) }) // rule 5: the lowest id keeps the name
+	w.listed = make([]int, len(order))
 	for i, c := range order {
 		w.listed[i] = c.ID
 	}
+	for _, t := range src.Types {
+		w.refs.of(tokenType).add(t)
+	}
+	for _, st := range src.Statuses {
+		w.refs.of(tokenStatus).add(st)
+	}
 	w.refs.addAll(order, settings.Structure)
 
-	excluded := make(map[string]bool, len(settings.Exclude))
-	for _, e := range settings.Exclude {
-		excluded[names.Fold(e)] = true
-	}
 	b := groupBuilder{w: &w, index: map[string]int32{}}
 	w.companies = make([]wanted, 0, len(order))
 	for _, c := range order {
-		if len(excluded) > 0 && (excluded[names.Fold(c.Identifier)] || excluded[strconv.Itoa(c.ID)]) {
-			w.out[c.ID] = "excluded by the settings"
-			w.hold(c, HeldExcluded, "excluded by the settings")
-			continue
-		}
-		if !statuses.allows(c.Status.ID) {
-			w.out[c.ID] = fmt.Sprintf("status %s is filtered out", w.refs.name(segment{token: tokenStatus, id: c.Status.ID}))
-			continue
-		}
-		typ, selected := chooseType(c.Types, types, priority)
-		if !selected {
-			w.out[c.ID] = "its types are filtered out"
-			continue
-		}
-		g, missing := b.group(c, typ)
-		if missing != "" {
-			w.hold(c, "no-"+HoldCode(keyWord[missing]), fmt.Sprintf("the company has no %s, and no group is named for that", keyWord[missing]))
-			continue
-		}
-		w.companies = append(w.companies, wanted{company: c, group: g, typ: typ, name: w.leafName(c)})
+		b.add(c, pick)
 	}
 	b.sort()
 	if settings.Adopt {
-		w.placeless = map[string]bool{}
-		placed := w.companies
-		for _, c := range order {
-			if len(placed) > 0 && placed[0].company == c {
-				placed = placed[1:]
-			} else {
-				w.placeless[names.Fold(w.leafName(c))] = true
-			}
-		}
+		w.notePlaceless(order)
 	}
 	return w, nil
+}
+
+// selection is which companies the settings select, and by which types.
+type selection struct {
+	types, statuses filter
+	priority        []int
+	excluded        map[string]bool // folded identifiers, and ids
+}
+
+// newSelection reads the settings. The error is a [*SettingsError].
+func newSelection(src Source, settings Settings, names NameRules) (selection, error) {
+	var s selection
+	var errs [3]error
+	s.types, errs[0] = newFilter("type", settings.Types, src.Types, names.Fold)
+	s.statuses, errs[1] = newFilter("status", settings.Statuses, src.Statuses, names.Fold)
+	s.priority, errs[2] = resolve("type", settings.TypePriority, src.Types, names.Fold)
+	var problems []string
+	for _, err := range errs {
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	if problems != nil {
+		return s, &SettingsError{problems}
+	}
+	s.excluded = make(map[string]bool, len(settings.Exclude))
+	for _, e := range settings.Exclude {
+		s.excluded[names.Fold(e)] = true
+	}
+	return s, nil
+}
+
+// excludes reports whether the settings name a company to be left out.
+func (s selection) excludes(c *Company, fold func(string) string) bool {
+	return len(s.excluded) > 0 && (s.excluded[fold(c.Identifier)] || s.excluded[strconv.Itoa(c.ID)])
+}
+
+// add gives a company its group, or says why it has none.
+func (b *groupBuilder) add(c *Company, pick selection) {
+	w := b.w
+	if pick.excludes(c, w.names.Fold) {
+		w.out[c.ID] = "excluded by the settings"
+		w.hold(c, HeldExcluded, "excluded by the settings")
+		return
+	}
+	if !pick.statuses.allows(c.Status.ID) {
+		w.out[c.ID] = fmt.Sprintf("status %s is filtered out", w.refs.name(segment{token: tokenStatus, id: c.Status.ID}))
+		return
+	}
+	typ, selected := chooseType(c.Types, pick.types, pick.priority)
+	if !selected {
+		w.out[c.ID] = "its types are filtered out"
+		return
+	}
+	g, missing := b.group(c, typ)
+	if missing != "" {
+		w.hold(c, "no-"+HoldCode(keyWord[missing]), fmt.Sprintf("the company has no %s, and no group is named for that", keyWord[missing]))
+		return
+	}
+	w.companies = append(w.companies, wanted{company: c, group: g, typ: typ, name: w.leafName(c)})
+}
+
+// notePlaceless notes the names of the companies that have no place. order is
+// all companies by id.
+func (w *Wanted) notePlaceless(order []*Company) {
+	w.placeless = map[string]bool{}
+	placed := w.companies
+	for _, c := range order {
+		if len(placed) > 0 && placed[0].company == c {
+			placed = placed[1:]
+		} else {
+			w.placeless[w.names.Fold(w.leafName(c))] = true
+		}
+	}
 }
 
 // lists reports whether ConnectWise lists a company of this id.

@@ -60,7 +60,7 @@ func (j *Journal) Conclude(ctx context.Context, run int64, l Lessons) error {
 		return err
 	}
 	now := j.now()
-	return j.fail("conclude a run", j.commit(ctx, &write{fenced: true, timeout: concludeTimeout, do: func(ctx context.Context, tx *sql.Tx) error {
+	return j.fail("conclude a run", j.commit(ctx, &write{fenced: true, timeout: concludeTimeout, do: func(ctx context.Context, tx *sql.Tx) error { // rule 14: no run is concluded without the lease
 		return conclude(ctx, tx, run, l, now)
 	}}))
 }

@@ -136,14 +136,14 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 		if err != nil {
 			return err
 		}
-		if left := j.left(r); left > 0 && !dead(r.owner) {
+		if left := j.left(r); left > 0 && !dead(r.owner) { // rule 14: a lease that is held is not taken; rule 14: unless its holder is dead
 			held = &HeldError{Owner: r.owner, Since: fromMillis(r.since), Expires: fromMillis(r.now).Add(min(left, j.life))}
-			if left > j.life { // the clock was set back
+			if left > j.life { // the clock was set back; rule 14: a clock that was set back does not keep it for ever
 				return j.writeLease(ctx, tx, r)
 			}
 			return nil
 		}
-		fence = r.fence + 1
+		fence = r.fence + 1 // rule 14: each holder has a number of its own
 		if _, err := tx.ExecContext(ctx, `UPDATE cwvault_lease SET fence = $1, host = $2, pid = $3, start = $4, boot = $5, space = $6, since = $7`,
 			fence, text(owner.Host), owner.PID, owner.Start, owner.Boot, owner.Space, r.now); err != nil {
 			return err
@@ -167,7 +167,7 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	former := j.lease
 	j.lease = l
 	j.mu.Unlock()
-	if former != nil { // expired, and nobody had noticed
+	if former != nil { // expired, and nobody had noticed; rule 14: whoever lost the lease without noticing is told
 		former.lose()
 	}
 	go l.keep(stop)
@@ -203,7 +203,7 @@ func (j *Journal) held() *Lease {
 // after the transaction was committed.
 func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err error) {
 	l := j.held()
-	if l == nil {
+	if l == nil { // rule 14: no lease, no write
 		return nil, ErrLost
 	}
 	select {
@@ -216,13 +216,13 @@ func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err 
 	if err != nil {
 		return nil, err
 	}
-	if r.fence != l.fence || r.expires == 0 {
+	if r.fence != l.fence || r.expires == 0 { // rule 14: another holder's number ends the own lease
 		l.lose()
 		return nil, fmt.Errorf("%w to %s", ErrLost, r.owner)
 	}
 	// An idle holder's lease has less than this left at each renewal. A busy
 	// holder renews with its writes, at most every 7.5 seconds.
-	if left := j.left(r); j.life*3/4 < left && left <= j.life {
+	if left := j.left(r); j.life*3/4 < left && left <= j.life { // rule 14: a busy holder renews the lease
 		return func() {}, nil
 	}
 	return func() { l.expiry.Reset(j.life - time.Since(started)) }, j.writeLease(ctx, tx, r)
@@ -242,7 +242,7 @@ func (l *Lease) keep(stop <-chan struct{}) {
 		case <-tick.C:
 			// An error other than a lost lease may be over at the next tick. If
 			// not, the lease expires.
-			_ = l.Check(context.Background())
+			_ = l.Check(context.Background()) // rule 14: an idle holder renews it too
 		}
 	}
 }

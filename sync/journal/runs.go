@@ -71,7 +71,7 @@ func (j *Journal) StartRun(ctx context.Context, r Run) (id int64, err error) {
 			return 0, err
 		}
 	}
-	err = j.commit(ctx, &write{fenced: true, do: func(ctx context.Context, tx *sql.Tx) error {
+	err = j.commit(ctx, &write{fenced: true, do: func(ctx context.Context, tx *sql.Tx) error { // rule 14: no run begins without the lease
 		if _, err := tx.ExecContext(ctx, `UPDATE cwvault_run SET outcome = $1 WHERE outcome = ''`, Interrupted); err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func (j *Journal) Begin(ctx context.Context, runID int64, seq int, s StepRecord)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return j.insertStep(ctx, true, runID, seq, s, "", "")
+	return j.insertStep(ctx, true, runID, seq, s, "", "") // rule 14: no intent is recorded without the lease
 }
 
 // End records the result of a step that was begun: its status, the folder that

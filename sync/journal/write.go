@@ -67,7 +67,7 @@ func (j *Journal) commit(ctx context.Context, w *write) error {
 // transact carries out the batch in one transaction. It reports whether the
 // error came from one of the writes, so that nothing has been committed.
 func (j *Journal) transact(ctx context.Context, batch []*write) (failed bool, err error) {
-	if j.removed() {
+	if j.removed() { // rule 14: nothing is written to a journal that was removed
 		if l := j.held(); l != nil {
 			l.lose()
 		}
@@ -86,7 +86,7 @@ func (j *Journal) transact(ctx context.Context, batch []*write) (failed bool, er
 	defer tx.Rollback() // after Commit it does nothing
 
 	keepUp := func() {}
-	if slices.ContainsFunc(batch, func(w *write) bool { return w.fenced }) {
+	if slices.ContainsFunc(batch, func(w *write) bool { return w.fenced }) { // rule 14: the holder is compared in the same transaction
 		if keepUp, err = j.fence(ctx, tx); err != nil {
 			return true, err
 		}
