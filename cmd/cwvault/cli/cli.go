@@ -158,13 +158,20 @@ func (a *app) open(writable bool) (*connection, error) {
 	c, err := s.Open(a.ctx, a.log, settings.Hooks{Events: bar, Progress: bar.read}, writable)
 	if err != nil {
 		bar.stop()
-		if writable {
-			s.TellUnopened(a.ctx, a.log, err)
-		}
-		return nil, err
+		return nil, &openError{s, err}
 	}
 	return &connection{c, bar}, nil
 }
+
+// openError says that a command could not connect, with settings that could be
+// read.
+type openError struct {
+	settings *settings.Settings
+	err      error
+}
+
+func (e *openError) Error() string { return e.err.Error() }
+func (e *openError) Unwrap() error { return e.err }
 
 // connection is a connection with a progress bar.
 type connection struct {

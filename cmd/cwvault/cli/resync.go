@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -40,6 +41,10 @@ func (cmd resyncCmd) Run(a *app) error {
 		return cmd.remote(a)
 	}
 	c, err := a.open(!cmd.DryRun)
+	var unopened *openError
+	if errors.As(err, &unopened) && !cmd.DryRun {
+		unopened.settings.TellUnopened(a.ctx, a.log, err)
+	}
 	if err != nil {
 		return err
 	}
