@@ -36,9 +36,11 @@ func (r *Runner) apply(ctx context.Context, lease *journal.Lease, e *Ending) err
 	if run.Plan, err = p.JSON(); err != nil {
 		return err
 	}
-	if e.Number, err = r.Journal.StartRun(ctx, run); err != nil {
+	number, err := r.Journal.StartRun(ctx, run)
+	if err != nil {
 		return err
 	}
+	e.Number = number
 	rec := &recorder{runner: r, run: e.Number, results: make([]report.StepResult, len(p.Steps))}
 	r.Events.Applied(e.Number, 0, len(p.Steps))
 	late, done := afterStop(ctx, StopGrace)
@@ -81,8 +83,10 @@ func outcomeOf(ctx context.Context, results sync.Report, cutOff bool) report.Out
 // when another run has the lease: that one has looked for itself.
 func (r *Runner) conclude(ctx context.Context, lease *journal.Lease, e *Ending, cutOff bool) {
 	ctx = context.WithoutCancel(ctx)
+	var wrong []error
 	partial := func(err error) {
-		e.Run.Outcome, e.Run.Error = report.Partial, err.Error()
+		wrong = append(wrong, err)
+		e.Run.Outcome, e.Run.Error = report.Partial, errors.Join(wrong...).Error()
 	}
 	if e.Lost = lostLease(ctx, lease); e.Lost != nil {
 		partial(e.Lost)
@@ -91,14 +95,14 @@ func (r *Runner) conclude(ctx context.Context, lease *journal.Lease, e *Ending, 
 		}
 		return
 	}
-	message := fmt.Sprintf("cwvault run %d: %s", e.Number, report.Past(e.Run.Counts))
+	message := fmt.Sprintf("cwvault run %d: %s", e.Number, report.Past(e.Run.Made()))
 	if err := r.Vault.Commit(ctx, message); err != nil {
 		partial(attempt("commit to the store", err))
 	}
 	if err := r.Journal.Conclude(ctx, e.Number, r.lessons(e, cutOff)); err != nil {
 		partial(err)
 		if err := r.Journal.FinishRun(ctx, e.Number, finish(e)); err != nil {
-			partial(errors.Join(errors.New(e.Run.Error), err))
+			partial(err)
 		}
 	}
 }
@@ -185,9 +189,11 @@ func failures(l *journal.Lessons, p *Proposal, results []sync.Result, cutOff boo
 }
 
 // pendingMoves remembers since when each move has been wanted. A part of the
-// plan says nothing of the other companies.
+// plan says nothing of the other companies. A migration that waits for approval
+// says nothing of any: it may never come, and then the moves that were pending
+// before it have waited all the time.
 func (r *Runner) pendingMoves(l *journal.Lessons, p *Proposal) {
-	if r.Settle == 0 {
+	if r.Settle == 0 || p.migrationHeld {
 		return
 	}
 	l.Pending = map[sync.Key]string{}

@@ -58,8 +58,10 @@ func (e Ending) Inconclusive() bool {
 }
 
 // Whole reports whether the run would have seen every problem there is, so that
-// those it did not see are gone.
-func (e Ending) Whole() bool { return !e.Inconclusive() && !e.Request.Partial() }
+// those it did not see are gone. One that takes back another has not looked.
+func (e Ending) Whole() bool {
+	return !e.Inconclusive() && !e.Request.Partial() && !IsUndo(e.Trigger)
+}
 
 // Tree returns the tree as the run left it: as it was read, with the steps that
 // were made.

@@ -46,13 +46,14 @@ func (r *Runner) holdingLease(ctx context.Context, wait time.Duration, f func(co
 const acquirePause = 500 * time.Millisecond
 
 // acquire takes the lease. While another run has it, it says once who that is
-// and waits; after wait the error is that of [journal.Journal.Acquire].
+// and waits; after wait the error is that of [journal.Journal.Acquire]. It does
+// not ask Clock how long it has waited: that one may be set, or stand still.
 func (r *Runner) acquire(ctx context.Context, wait time.Duration) (*journal.Lease, error) {
-	deadline := r.Clock().Add(wait)
+	deadline := time.Now().Add(wait)
 	for said := false; ; said = true {
 		lease, err := r.Journal.Acquire(ctx, journal.Self())
 		var held *journal.HeldError
-		left := deadline.Sub(r.Clock())
+		left := time.Until(deadline)
 		if !errors.As(err, &held) || left <= 0 {
 			return lease, err
 		}

@@ -30,6 +30,9 @@ type Proposal struct {
 	names     sync.NameRules
 	memory    journal.Memory
 	layout    string // what to remember as the layout
+	// migrationHeld says that all steps wait, because the layout has changed and
+	// nobody has approved that yet.
+	migrationHeld bool
 }
 
 // Situation is what report explains companies from, by the plan or by what is
@@ -62,8 +65,9 @@ func (r *Runner) Propose(ctx context.Context, req Request) (*Proposal, error) {
 	if p.Program, err = sync.Decide(p.Wanted, r.world(p, now), r.audience(ctx), r.policies(p, now)...); err != nil {
 		return nil, err
 	}
-	if p.layout = r.Layout; r.relaid(p) && req.Approve != p.ID && !p.Whole.Empty() {
-		p.layout = p.memory.Fingerprint.Layout // until the new one is approved
+	p.migrationHeld = r.relaid(p) && req.Approve != p.ID && !p.Whole.Empty()
+	if p.layout = r.Layout; p.migrationHeld || r.relaid(p) && req.Partial() {
+		p.layout = p.memory.Fingerprint.Layout // until the whole migration is approved, or there is none
 	}
 	if n := len(p.Learned()); n > 0 {
 		r.Log.Warn("learned the places of folders that the journal did not know; it is new, older than the vault, or a run was cut off", "folders", n)

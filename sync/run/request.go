@@ -68,9 +68,11 @@ func (r *Runner) FindCompany(ctx context.Context, who string) (int, error) {
 		return id, nil
 	}
 	src, err := r.Source.Source(ctx)
+	err = about(ConnectWise, "read companies", err)
+	r.told(ctx, ConnectWise, err)
 	r.Events.ReadAll()
 	if err != nil {
-		return 0, attempt("read companies", err)
+		return 0, err
 	}
 	return One(who, src.Companies, r.Vault.Names())
 }
@@ -176,14 +178,16 @@ func (p *SavedPlan) changes(now sync.Plan) (changes []string) {
 
 // admit refuses a plan that is not the one that was reviewed or approved.
 func (r *Runner) admit(ctx context.Context, p *Proposal, req Request) error {
+	if req.Saved != nil {
+		if err := req.Saved.check(p.Plan); err != nil { // first: it says what changed
+			return err
+		}
+	}
 	if req.Approve != "" && req.Approve != p.ID {
 		return stalef("the approval is for another plan; the plan is now %s. Nothing was applied", p.ID)
 	}
 	if req.Saved == nil {
 		return nil
-	}
-	if err := req.Saved.check(p.Plan); err != nil {
-		return err
 	}
 	// A saved plan is good for one run. It counts as used when that run is over,
 	// so that one that was cut off can be begun again.

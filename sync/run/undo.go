@@ -23,10 +23,14 @@ func (r *Runner) ProposeUndo(ctx context.Context, run int64) (*Proposal, error) 
 	if _, err := r.Journal.Run(ctx, run); err != nil {
 		return nil, err
 	}
-	p := &Proposal{Undoes: run}
+	p := &Proposal{Undoes: run, names: r.Vault.Names()}
 	var err error
-	if p.Tree, err = r.Vault.Tree(ctx); err != nil {
-		return nil, attempt("read folders", err)
+	p.Tree, err = r.Vault.Tree(ctx)
+	err = about(VaultServer, "read folders", err)
+	r.told(ctx, VaultServer, err)
+	r.Events.ReadAll()
+	if err != nil {
+		return nil, err
 	}
 	if p.memory, err = r.Journal.Recall(ctx); err != nil {
 		return nil, err
