@@ -19,9 +19,10 @@ type Ending struct {
 	Number int64
 	// Proposal is what was to be done; nil: the run ended before that was known.
 	Proposal *Proposal
-	// Run is what was done; nil: the run ended before its first step, and Err
-	// says why. With a Run, Err can only be that the lease was lost.
+	// Run is what was done; nil: the run ended before its first step.
 	Run *report.Run
+	// Err is why the run ended before its first step. With a Run, it can only be
+	// that the lease was lost.
 	Err error
 	// Lost says that another run took over, mostly while this one was paused.
 	Lost error

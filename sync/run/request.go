@@ -19,7 +19,7 @@ type Request struct {
 	Companies []string   // only these, by id or identifier
 	IDs       []int      // only these, by id, whether ConnectWise still lists them or not
 	Recreate  []sync.Key // missing folders that may be made again
-	Approve   string     // the id of the plan that guards let through, and no other
+	Approve   string     // the id of a plan: what waits for approval is done, in this plan and no other
 	Saved     *SavedPlan // apply only if the plan is still this one
 	Count     bool       // count the secrets that go along with each move
 	// Wait is how long to wait for the lease while another run has it.

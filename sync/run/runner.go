@@ -50,15 +50,18 @@ const (
 	VaultServer Server = "vault"
 )
 
-// Events hears of a run while it goes on. Its methods may be called from
-// several goroutines at once, and must return quickly.
+// Events hears of a run while it goes on, in this order: Read for each server
+// that was read, ReadAll, and if it comes to steps Applied for none, one, two and
+// so on, and ApplyEnded. The methods must return quickly. Read may be called from
+// several goroutines at once; Applied is called from several, one at a time.
 type Events interface {
 	// Read says how a reading of a server went. One that was cut off, by a signal
 	// or because the other server failed, is not reported.
 	Read(server Server, err error)
-	// ReadAll says that both sides have been read, well or not.
+	// ReadAll says that all that is needed has been read, well or not.
 	ReadAll()
-	// Applied counts steps that ended. The first call has done = 0.
+	// Applied counts the steps that have ended, whatever became of them. The
+	// first call has done = 0.
 	Applied(run int64, done, total int)
 	// ApplyEnded says that no further step is made.
 	ApplyEnded()
@@ -79,7 +82,8 @@ func (NoEvents) Applied(int64, int, int) {}
 // ApplyEnded implements [Events].
 func (NoEvents) ApplyEnded() {}
 
-// Clock tells the time. Tests give their own.
+// Clock tells the time that runs are dated with and that moves settle by. Tests
+// give their own. The journal has a clock of its own; both must agree.
 type Clock func() time.Time
 
 // Installation says what is kept in step with what. A journal belongs to one
