@@ -92,6 +92,9 @@ func (s *Service) watchStaleness(ctx context.Context, every time.Duration) {
 		}
 		told = st.Now
 		session, err := backend.Open(ctx, nil)
+		if err != nil {
+			session = nil
+		}
 		s.tell(ctx, backend, session, func(ctx context.Context, clerk *tickets.Clerk) {
 			if err != nil {
 				clerk.TellUnopened(ctx, err)

@@ -34,9 +34,10 @@ func (s *Service) run(ctx context.Context) error {
 	})(); err != nil {
 		e.Err = err
 	}
+	s.update(func(st *dashboard.State) { st.Progress = dashboard.Progress{} })
 	s.refreshRuns()
 	if err := sync.Recovered(func() error {
-		s.update(func(st *dashboard.State) { *st = After(*st, e) })
+		s.show(e)
 		return nil
 	})(); err != nil && e.Err == nil {
 		e.Err, e.Run = err, nil
@@ -51,6 +52,17 @@ func (s *Service) run(ctx context.Context) error {
 	err := s.logRun(e.Ending)
 	s.alert(ctx, backend, session, e.Ending)
 	return err
+}
+
+// show takes over what a run saw. To explain thousands of companies takes a
+// moment, and whoever looks meanwhile must not wait for it. Nothing else changes
+// the state between two runs.
+func (s *Service) show(e Seen) {
+	s.mu.Lock()
+	before := s.state
+	s.mu.Unlock()
+	after := After(before, e)
+	s.update(func(st *dashboard.State) { *st = after })
 }
 
 // resync makes the run of a batch. The session is the caller's to close; it is
@@ -69,7 +81,7 @@ func (s *Service) resync(ctx context.Context, backend Backend, b batch) (e Seen,
 	b.request.Wait = leaseWait
 	runner := session.Runner()
 	e = Seen{Ending: runner.Run(ctx, b.request, b.trigger)}
-	e.Proposal, e.View = e.Ending.Proposal, e.Ending.Proposal
+	e.View = e.Proposal
 	held := ""
 	if errors.Is(e.Err, journal.ErrHeld) {
 		held = e.Err.Error()

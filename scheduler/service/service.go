@@ -51,8 +51,9 @@ type Backend interface {
 	// Verify finds out whether a delivery is from ConnectWise, and which company
 	// it is about. A forged one is [api.ErrForged].
 	Verify(ctx context.Context, body []byte, signature string) (Event, error)
-	// Reload reads the settings again. Those that need a restart, or are wrong,
-	// are an error. The caller closes the backend before.
+	// Reload reads the settings again and returns a backend for them. Those that
+	// need a restart, or are wrong, are an error. The caller closes the one that
+	// it does not use any more.
 	Reload(ctx context.Context) (Backend, error)
 	Close()
 }

@@ -78,7 +78,11 @@ func lookOf(e Seen, before *dashboard.Look) *dashboard.Look {
 			tree = e.Tree()
 		}
 	}
-	l.Pending = pending(p, done, l.Blocked, before)
+	var others sync.Plan
+	if before != nil {
+		others = before.Pending
+	}
+	l.Pending = pending(p, done, l.Blocked, others)
 	l.Companies = report.Explain(p.Situation(tree, l.Pending))
 	for _, c := range l.Companies {
 		if c.FolderID != "" {
@@ -88,9 +92,9 @@ func lookOf(e Seen, before *dashboard.Look) *dashboard.Look {
 	return l
 }
 
-// pending is a plan without what was done. It notes the steps that a guard
-// holds in blocked.
-func pending(p *run.Proposal, done, blocked map[sync.Key]bool, before *dashboard.Look) sync.Plan {
+// pending is a plan without what was done; before is what was pending of others.
+// It notes the steps that a guard holds in blocked.
+func pending(p *run.Proposal, done, blocked map[sync.Key]bool, before sync.Plan) sync.Plan {
 	plan := p.Plan
 	plan.Steps = []sync.Step{}
 	unchanged := p.Counts.Unchanged
@@ -111,7 +115,7 @@ func pending(p *run.Proposal, done, blocked map[sync.Key]bool, before *dashboard
 	}
 	partial := p.Request.Partial()
 	if partial {
-		plan = withOthers(plan, before.Pending, p.Only)
+		plan = withOthers(plan, before, p.Only)
 	}
 	plan.Counts = report.CountSteps(plan)
 	plan.Counts.Unchanged = unchanged
