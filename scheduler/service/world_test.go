@@ -262,17 +262,21 @@ func (s *fakeSource) Source(context.Context) (sync.Source, error) {
 type fakeDesk struct {
 	mu        gosync.Mutex
 	summaries []string
+	xrefs     []string
 }
 
-func (d *fakeDesk) CreateTicket(_ context.Context, summary, _, _ string) (tickets.Ticket, error) {
+func (d *fakeDesk) CreateTicket(_ context.Context, summary, _, xref string) (tickets.Ticket, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.summaries = append(d.summaries, summary)
-	return tickets.Ticket{ID: len(d.summaries)}, nil
+	d.summaries, d.xrefs = append(d.summaries, summary), append(d.xrefs, xref)
+	return tickets.Ticket{ID: len(d.xrefs)}, nil
 }
 
-func (*fakeDesk) OpenTicket(context.Context, string) (tickets.Ticket, bool, error) {
-	return tickets.Ticket{}, false, nil
+func (d *fakeDesk) OpenTicket(_ context.Context, xref string) (tickets.Ticket, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.Index(d.xrefs, xref)
+	return tickets.Ticket{ID: i + 1}, i >= 0, nil
 }
 
 func (*fakeDesk) Ticket(_ context.Context, id int) (tickets.Ticket, bool, error) {
@@ -333,4 +337,16 @@ func (l *lockedBuffer) String() string {
 
 func logTo(l *lockedBuffer) hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Info, DisableTime: true})
+}
+
+// owner is another process, which lives.
+var owner = journal.Self()
+
+func mustName(t testing.TB, text string) sync.NameTemplate {
+	t.Helper()
+	name, err := sync.ParseNameTemplate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
