@@ -39,17 +39,19 @@ type section struct {
 // out.
 func sections(text string) []section {
 	var list []section
-	number := 0
+	number, begin, end := 0, 0, 0 // of the section's text
 	for raw := range strings.SplitAfterSeq(text, "\n") {
 		number++
 		line := strings.TrimRight(raw, " \t\r\n")
 		title, begins := strings.CutPrefix(line, "-- ")
 		title, ends := strings.CutSuffix(title, " --")
-		switch {
-		case begins && ends:
+		end += len(raw)
+		if begins && ends {
 			list = append(list, section{title: strings.TrimSpace(title), line: number})
-		case len(list) > 0:
-			list[len(list)-1].text += raw
+			begin = end
+		}
+		if len(list) > 0 {
+			list[len(list)-1].text = text[begin:end]
 		}
 	}
 	return list
