@@ -17,12 +17,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	gosync "sync"
 	"time"
 
+	"cwvault/cmd/cwsim/simworld"
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/sync"
+	"cwvault/sync/synctest"
 )
 
 // Exec runs a command of cwvault with an environment, writes its result to out,
@@ -61,10 +63,11 @@ func (e *ExitError) Error() string {
 // demo is a run of the demo. All that it shows are runs of the real commands.
 type demo struct {
 	Options
-	ctx   context.Context
-	world *world
-	env   []string
-	vault Vault
+	ctx         context.Context
+	connectwise *connectwisetest.Server
+	companies   []sync.Company // in it
+	vault       Vault
+	env         []string // for the commands
 	// secrets are what technicians put into company folders: whose each is, by
 	// its content.
 	secrets map[string]sync.Key
@@ -89,13 +92,14 @@ func Run(ctx context.Context, opt Options) error {
 		return fmt.Errorf("make the vault: %w", err)
 	}
 	defer d.vault.Close()
-	server, err := connectwisetest.New(connectwisetest.Options{})
-	if err != nil {
+	if d.connectwise, err = connectwisetest.New(connectwisetest.Options{}); err != nil {
 		return fmt.Errorf("start the built-in ConnectWise: %w", err)
 	}
-	defer server.Close()
-	d.world = newWorld(server)
-	d.env = d.settings(server)
+	defer d.connectwise.Close()
+	if err := d.bring(worldText); err != nil {
+		return err
+	}
+	d.env = d.settings()
 	if err := d.story(); err != nil {
 		return err
 	}
@@ -105,28 +109,34 @@ func Run(ctx context.Context, opt Options) error {
 	return nil
 }
 
-// settings are the environment for the commands that the demo runs.
-func (d *demo) settings(server *connectwisetest.Server) []string {
-	var env []string
-	for _, entry := range d.Environ { // keep NO_COLOR and the like, drop the operator's real settings
-		if !strings.HasPrefix(entry, "CWVAULT_") {
-			env = append(env, entry)
-		}
+// bring brings ConnectWise to a world.
+func (d *demo) bring(text string) error {
+	w, err := synctest.Parse(text)
+	if err != nil {
+		return err
 	}
+	d.companies = w.Companies
+	return simworld.ConnectWise(d.connectwise, w)
+}
+
+// settings are the environment for the commands that the demo runs.
+func (d *demo) settings() []string {
+	// Keep NO_COLOR and the like, drop the operator's real settings.
+	env := slices.DeleteFunc(slices.Clone(d.Environ), func(entry string) bool { return strings.HasPrefix(entry, "CWVAULT_") })
 	env = append(env, d.vault.Settings()...)
 	return append(env,
-		"CWVAULT_CONNECTWISE_URL="+server.URL(),
-		"CWVAULT_CONNECTWISE_COMPANY_ID="+server.Tenant(),
-		"CWVAULT_CONNECTWISE_PUBLIC_KEY="+server.PublicKey(),
-		"CWVAULT_CONNECTWISE_PRIVATE_KEY="+server.PrivateKey(),
-		"CWVAULT_CONNECTWISE_CLIENT_ID="+server.ClientID(),
+		"CWVAULT_CONNECTWISE_URL="+d.connectwise.URL(),
+		"CWVAULT_CONNECTWISE_COMPANY_ID="+d.connectwise.Tenant(),
+		"CWVAULT_CONNECTWISE_PUBLIC_KEY="+d.connectwise.PublicKey(),
+		"CWVAULT_CONNECTWISE_PRIVATE_KEY="+d.connectwise.PrivateKey(),
+		"CWVAULT_CONNECTWISE_CLIENT_ID="+d.connectwise.ClientID(),
 		"CWVAULT_STATE="+filepath.Join(d.Dir, "cwvault.db"),
 		"CWVAULT_LOG_LEVEL=warn",
 	)
 }
 
 func (d *demo) story() error {
-	d.say("A service provider has %d companies in ConnectWise (a built-in one, listening on this machine only)\nand %s. What would cwvault do?", len(d.world.ids), d.vault.Describe())
+	d.say("A service provider has %d companies in ConnectWise (a built-in one, listening on this machine only)\nand %s. What would cwvault do?", len(d.companies), d.vault.Describe())
 	if err := d.run("plan.txt", wantDone, "plan"); err != nil {
 		return err
 	}
@@ -139,8 +149,11 @@ func (d *demo) story() error {
 		return err
 	}
 	d.say("Technicians put %d secrets into the new folders. A month goes by in ConnectWise:", n)
-	for _, line := range d.world.month() {
-		d.print("  - %s\n", sync.Plain(line))
+	if err := d.bring(monthText); err != nil {
+		return err
+	}
+	for _, line := range month() {
+		d.print("  - %s\n", line)
 	}
 	d.say("What does that mean for the vault?")
 	if err := d.run("month-plan.txt", wantPending, "plan", "--detailed-exitcode"); err != nil {
@@ -239,51 +252,41 @@ func (d *demo) checkSecrets() (int, error) {
 // serve runs the service while companies keep changing.
 func (d *demo) serve() error {
 	env := append(d.env, "CWVAULT_SCHEDULE=@every 10s", "CWVAULT_LOG_LEVEL=info")
-	listen := defaultListen
-	for _, name := range []string{"CWVAULT_LISTEN", "CWVAULT_TOKEN"} { // of the operator's settings, those two are not about a ConnectWise or a vault
-		if value := d.getenv(name); value != "" {
-			env = append(env, name+"="+value)
-			if name == "CWVAULT_LISTEN" {
-				listen = value
-			}
+	listen := "127.0.0.1:8377"        // where the service listens unless told otherwise
+	for _, entry := range d.Environ { // of the operator's settings, these two are not about a ConnectWise or a vault
+		name, value, _ := strings.Cut(entry, "=")
+		if value == "" || name != "CWVAULT_LISTEN" && name != "CWVAULT_TOKEN" {
+			continue
+		}
+		env = append(env, entry)
+		if name == "CWVAULT_LISTEN" {
+			listen = value
 		}
 	}
 	d.say("cwvault goes on as a service, every 10 seconds; a company changes every 5. Look at http://%s/ and stop it with Ctrl-C.", sync.Plain(listen))
 	ctx, cancel := context.WithCancel(d.ctx)
-	defer cancel()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(5 * time.Second)
-		defer tick.Stop()
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				id := d.world.ids[(len(OddNames)+7*n)%len(d.world.ids)]
-				d.world.rename(id, d.world.names[id]+" "+strconv.Itoa(n+1))
-			}
-		}
-	}()
+	var changes gosync.WaitGroup
+	changes.Go(func() { d.keepChanging(ctx, 5*time.Second) })
 	code := d.Exec(ctx, []string{"serve"}, env, io.Discard)
 	cancel()
-	<-ended
+	changes.Wait()
 	if code != wantDone {
 		return &ExitError{"serve", code, wantDone}
 	}
 	return nil
 }
 
-// defaultListen is where the service listens unless told otherwise.
-const defaultListen = "127.0.0.1:8377"
-
-// getenv returns a variable of the operator's environment; the last one counts.
-func (d *demo) getenv(name string) string {
-	for _, entry := range slices.Backward(d.Environ) {
-		if k, v, _ := strings.Cut(entry, "="); k == name {
-			return v
+// keepChanging renames another company at each interval.
+func (d *demo) keepChanging(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c := d.companies[(len(OddNames)+7*n)%len(d.companies)]
+			d.connectwise.Rename(c.ID, fmt.Sprintf("%s %d", c.Name, n+1))
 		}
 	}
-	return ""
 }

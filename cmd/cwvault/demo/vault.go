@@ -11,10 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"cwvault/cmd/cwsim/simworld"
 	"cwvault/sync"
+	"cwvault/sync/synctest"
 	"cwvault/vault/secretserver/secretservertest"
 )
 
@@ -40,54 +41,67 @@ var secretNames = []string{"domain-admin", "firewall", "office365"}
 // Store is a password store on disk.
 type Store struct{ dir string }
 
-// NewStore makes a store with one folder of the operator's own, under git
-// where there is git.
+// NewStore makes a store with the folders of the world, under git where there
+// is git.
 func NewStore(ctx context.Context, dir string) (Store, error) {
 	d := Store{dir}
-	own := filepath.Join(dir, "Clients", "Our own office")
-	err := os.MkdirAll(own, 0o700)
+	w, err := synctest.Parse(worldText)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, ".gpg-id"), []byte("demo@example.invalid\n"), 0o600)
+		err = fill(dir, w.Vault)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(own, "alarm.gpg"), []byte(rand.Text()), 0o600)
+		err = os.WriteFile(filepath.Join(dir, ".gpg-id"), []byte("demo@example.invalid\n"), 0o600)
 	}
 	if err != nil {
 		return d, err
 	}
-	git, err := exec.LookPath("git")
-	if err != nil {
-		return d, nil // then it is a store without git, which is as good
-	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	for _, args := range [][]string{
 		{"init", "-q"}, {"config", "user.name", "cwvault demo"}, {"config", "user.email", "demo@example.invalid"},
 		{"config", "commit.gpgsign", "false"}, {"add", "."}, {"commit", "-q", "-m", "The store before cwvault"},
 	} {
-		if err := runGit(ctx, git, dir, args); err != nil {
-			return d, err
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).CombinedOutput()
+		if errors.Is(err, exec.ErrNotFound) {
+			return d, nil // a store without git is as good
+		}
+		if err != nil {
+			return d, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(out))
 		}
 	}
 	return d, nil
 }
 
-func runGit(ctx context.Context, git, dir string, args []string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	c := exec.CommandContext(ctx, git, args...)
-	c.Dir = dir
-	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(out))
+// fill makes a directory with drawn folders and their secrets. Whoever reads the
+// store reads all of it.
+func fill(dir string, in *synctest.Folder) error {
+	err := os.MkdirAll(dir, 0o700)
+	for _, name := range in.Secrets {
+		err = errors.Join(err, putSecret(dir, Secret{name, rand.Text()}))
 	}
-	return nil
+	for _, f := range in.Folders {
+		err = errors.Join(err, fill(filepath.Join(dir, f.Name), f))
+	}
+	return err
 }
 
+func putSecret(dir string, s Secret) error {
+	return os.WriteFile(filepath.Join(dir, s.Name+".gpg"), []byte(s.Content), 0o600)
+}
+
+// Dir returns the directory of the store.
+func (d Store) Dir() string { return d.dir }
+
+// Settings implements [Vault].
 func (d Store) Settings() []string { return []string{"CWVAULT_VAULT_URL=passwordstore:" + d.dir} }
 
+// Describe implements [Vault].
 func (d Store) Describe() string { return "a password store in " + d.dir }
 
 // Close implements [Vault].
 func (d Store) Close() {}
 
+// Look implements [Vault].
 func (d Store) Look() []string {
 	lines := []string{fmt.Sprintf("%-52s the folders", "ls "+filepath.Join(d.dir, "Clients")+"/*")}
 	if _, err := os.Stat(filepath.Join(d.dir, ".git")); err == nil {
@@ -96,7 +110,7 @@ func (d Store) Look() []string {
 	return lines
 }
 
-// companies calls f for every company folder of the store.
+// Companies calls f for every company folder of the store.
 func (d Store) Companies(f func(dir string, company sync.Key) error) error {
 	return filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || e.Name() != ".cwvault" {
@@ -117,10 +131,11 @@ func (d Store) Companies(f func(dir string, company sync.Key) error) error {
 	})
 }
 
+// Fill implements [Vault].
 func (d Store) Fill(secrets func(sync.Key) []Secret) error {
 	return d.Companies(func(dir string, company sync.Key) error {
 		for _, s := range secrets(company) {
-			if err := os.WriteFile(filepath.Join(dir, s.Name+".gpg"), []byte(s.Content), 0o600); err != nil {
+			if err := putSecret(dir, s); err != nil {
 				return err
 			}
 		}
@@ -128,25 +143,21 @@ func (d Store) Fill(secrets func(sync.Key) []Secret) error {
 	})
 }
 
+// Each implements [Vault].
 func (d Store) Each(f func(sync.Key, string) error) error {
 	return d.Companies(func(dir string, company sync.Key) error {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if !strings.HasSuffix(e.Name(), ".gpg") {
-				continue
-			}
-			b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-			if err == nil {
-				err = f(company, string(b))
+		files := os.DirFS(dir)
+		names, err := fs.Glob(files, "*.gpg")
+		for _, name := range names {
+			var content []byte
+			if content, err = fs.ReadFile(files, name); err == nil {
+				err = f(company, string(content))
 			}
 			if err != nil {
-				return err
+				break
 			}
 		}
-		return nil
+		return err
 	})
 }
 
@@ -159,38 +170,44 @@ type Server struct {
 // Account is the account that cwvault uses there.
 const Account = "svc-cwvault"
 
+// NewServer starts a Secret Server with the folders of the world.
 func NewServer() (Server, error) {
+	w, err := synctest.Parse(worldText)
+	if err != nil {
+		return Server{}, err
+	}
 	password := rand.Text()
 	s, err := secretservertest.New(secretservertest.Options{Username: Account, Password: password})
 	if err != nil {
 		return Server{}, err
 	}
-	clients := s.AddFolder(-1, "Clients")
-	s.Grant(clients, Account, "Owner", "List")
-	s.AddGroup("Helpdesk")
-	s.Grant(clients, "Helpdesk", "View", "View")
-	s.AddSecret(s.AddFolder(clients, "Our own office"), "alarm", "Password", map[string]string{"password": rand.Text()})
+	vault := simworld.SecretServer{Server: s, Account: Account, Value: func(string) string { return rand.Text() }}
+	if err := vault.Fill(w.Vault); err != nil {
+		s.Close()
+		return Server{}, err
+	}
 	return Server{s, password}, nil
 }
 
+// Settings implements [Vault].
 func (d Server) Settings() []string {
 	return []string{"CWVAULT_VAULT_URL=" + d.URL(), "CWVAULT_VAULT_USERNAME=" + Account, "CWVAULT_VAULT_PASSWORD=" + d.Password}
 }
 
+// Describe implements [Vault].
 func (d Server) Describe() string {
 	return "a Secret Server (built-in as well, at " + d.URL() + ")"
 }
 
+// Look implements [Vault].
 func (d Server) Look() []string { return nil }
 
-// companies returns the company of every folder that has one, by folder.
+// Companies returns the company of every folder that has one, by folder.
 func (d Server) Companies() map[int]sync.Key {
+	vault := simworld.SecretServer{Server: d.Server}
 	keys := map[int]sync.Key{}
 	for _, f := range d.Folders() {
-		m, err := sync.ParseMark(f.Metadata["ConnectWise/Folder key"])
-		if err != nil {
-			continue
-		}
+		m, _ := vault.MarkOf(f)
 		if _, ok := m.Key.CompanyID(); ok {
 			keys[f.ID] = m.Key
 		}
@@ -198,6 +215,7 @@ func (d Server) Companies() map[int]sync.Key {
 	return keys
 }
 
+// Fill implements [Vault].
 func (d Server) Fill(secrets func(sync.Key) []Secret) error {
 	for id, company := range d.Companies() {
 		for _, s := range secrets(company) {
@@ -207,6 +225,7 @@ func (d Server) Fill(secrets func(sync.Key) []Secret) error {
 	return nil
 }
 
+// Each implements [Vault].
 func (d Server) Each(f func(sync.Key, string) error) error {
 	companies := d.Companies()
 	if len(companies) == 0 {
@@ -221,6 +240,3 @@ func (d Server) Each(f func(sync.Key, string) error) error {
 	}
 	return nil
 }
-
-// Dir returns the directory of the store.
-func (d Store) Dir() string { return d.dir }
