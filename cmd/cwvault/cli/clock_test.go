@@ -51,9 +51,11 @@ func (s *site) jump(ahead time.Duration) {
 // runs, with moves that wait to settle, a step that rests after failures, and a
 // lease of a machine that was lost.
 func TestClockJumps(t *testing.T) {
+	t.Parallel()
 	const year = 400 * 24 * time.Hour
 	for _, ahead := range []time.Duration{year, -year} {
 		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
 			s := newVaultSite(t)
 			s.killCompanies()
 			s.inProcess(exitOK, "resync")

@@ -245,6 +245,7 @@ func TestStoreKilled(t *testing.T) {
 // TestStoreLeftovers sees that what a killed run left half made is in nobody's
 // way, and is gone when it is old enough to be nobody's work.
 func TestStoreLeftovers(t *testing.T) {
+	t.Parallel()
 	s := newStoreStory(t, false)
 	s.must(exitOK, "resync")
 	s.fill()

@@ -310,6 +310,7 @@ func (r *recording) checkFinished() {
 // TestCrashAtEveryRequest stops a run at every request to Secret Server, before
 // and after the server did the work, and lets the next run finish it.
 func TestCrashAtEveryRequest(t *testing.T) {
+	t.Parallel()
 	for _, done := range []bool{false, true} {
 		t.Run(map[bool]string{false: "before the work", true: "after the work"}[done], func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 // TestDemo runs the whole demo on each vault. It checks itself: every command
 // in it must end as foretold, and every secret is looked up at the end.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	for _, vault := range []string{"passwordstore", "secretserver"} {
 		t.Run(vault, func(t *testing.T) {
 			t.Parallel()

@@ -147,12 +147,8 @@ func TestPausedForTooLong(t *testing.T) {
 			t.Errorf("%s: the second run does not name the first (%d):\n%s", p.name, p.cmd.Process.Pid, out)
 		}
 	}
-	if completely() {
-		time.Sleep(31 * time.Second)
-	} else {
-		for _, p := range runs { // a suspended machine's timers do not run either
-			p.inJournal(`UPDATE cwvault_lease SET expires = 1, uptime = 1`)
-		}
+	for _, p := range runs { // a suspended machine's timers do not run either
+		p.inJournal(`UPDATE cwvault_lease SET expires = 1, uptime = 1`)
 	}
 
 	for _, p := range runs {
@@ -176,6 +172,29 @@ func TestPausedForTooLong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPausedUntilItExpires lets a lease expire by itself, a short one: another
+// run waits for that, and the one that was stopped finds its lease lost.
+func TestPausedUntilItExpires(t *testing.T) {
+	t.Parallel()
+	const life = 2 * time.Second
+	s := newVaultSite(t)
+	s.env = append(s.env, "CWVAULT_WORKERS=1", testLease+"="+life.String())
+	s.killCompanies()
+	p := s.pause(2, http.MethodPost, "/v1/folders", "")
+	p.answer()
+	var out bytes.Buffer
+	other := Process{Args: []string{"resync", "--wait", "1m"}, Environ: s.env, Stdout: &out, Stderr: &out, Times: settings.Times{LeaseLife: life}}
+	if code := Run(t.Context(), other); code != exitOK {
+		t.Fatalf("the run that waits: exit code %d\n%s", code, &out)
+	}
+	code, changes := p.wake()
+	if code != exitLease || len(changes) > 0 {
+		t.Errorf("exit code %d, want %d; changes after the pause: %q\n%s", code, exitLease, changes, &p.out)
+	}
+	s.inProcess(exitOK, "plan", "--detailed-exitcode")
+	s.check(killFirst)
 }
 
 // answered waits until Secret Server has answered all requests.

@@ -23,12 +23,23 @@ import (
 	"cwvault/vault/secretserver/secretservertest"
 )
 
-// runAsCwvault makes the test binary behave as cwvault itself.
-const runAsCwvault = "CWVAULT_TEST_RUN"
+const (
+	// runAsCwvault makes the test binary behave as cwvault itself.
+	runAsCwvault = "CWVAULT_TEST_RUN"
+	// testLease is how long its leases last, so that no test waits for a real one.
+	testLease = "CWVAULT_TEST_LEASE"
+)
 
 func cwvaultMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := cwvault(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	p := Process{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}
+	if text := os.Getenv(testLease); text != "" {
+		var err error
+		if p.Times.LeaseLife, err = time.ParseDuration(text); err != nil {
+			panic(err)
+		}
+	}
+	code := Run(ctx, p)
 	stop()
 	os.Exit(code)
 }
@@ -127,12 +138,15 @@ func (s *site) marks() map[string]string {
 // TestTwoAtOnce holds one run up in ConnectWise and starts another, which has
 // to say who is there and leave.
 func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.world.add(1, "Acme", "Customer", "Active")
-	entered := make(chan struct{}, 10)
-	remove := s.world.AddFault(connectwisetest.Fault{
+	entered, released := make(chan struct{}, 10), make(chan struct{})
+	release := gosync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	s.world.AddFault(connectwisetest.Fault{
 		Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
-		Before: func() { entered <- struct{}{} }, Delay: 3 * time.Second,
+		Before: func() { entered <- struct{}{}; <-released },
 	})
 	var out bytes.Buffer
 	first := s.command(&out, "resync")
@@ -144,7 +158,7 @@ func TestTwoAtOnce(t *testing.T) {
 	if !strings.Contains(text, fmt.Sprintf("process %d", first.Process.Pid)) {
 		t.Errorf("the second run does not name the first (%d):\n%s", first.Process.Pid, text)
 	}
-	remove()
+	release()
 	if err := first.Wait(); err != nil {
 		t.Errorf("the first run: %v\n%s", err, out.String())
 	}
@@ -156,6 +170,7 @@ func TestTwoAtOnce(t *testing.T) {
 // TestServe runs the service: it works at once and on schedule, survives a
 // failed run, answers for its health, and ends on SIGTERM.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.world.add(1, "Acme", "Customer", "Active")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -220,6 +235,7 @@ func TestServe(t *testing.T) {
 // TestReadsTogether sees that companies and folders are read at the same time:
 // each side answers only when the other has been asked.
 func TestReadsTogether(t *testing.T) {
+	t.Parallel()
 	s := newVaultSite(t)
 	s.world.add(1, "Acme", "Customer", "Active")
 	companies, folders := make(chan struct{}), make(chan struct{})

@@ -18,6 +18,7 @@ import (
 // client, core, journal and vault. After each run a second plan is empty, and
 // every secret is looked up behind cwvault's back.
 func TestRandomEdits(t *testing.T) {
+	t.Parallel()
 	seeds, rounds := 4, 5
 	if testing.Short() {
 		seeds = 1

@@ -134,6 +134,7 @@ func TestRemoteSettings(t *testing.T) {
 // TestRemoteMeetsService asks a real service: the run is shown as if it had
 // been made here.
 func TestRemoteMeetsService(t *testing.T) {
+	t.Parallel()
 	site := newSite(t)
 	site.world.add(1, "Acme", "Customer", "Active")
 	s := serveHere(t, site.env)
@@ -174,6 +175,7 @@ func TestRemoteMeetsService(t *testing.T) {
 
 // TestRemoteSurvivesRestart starts the service anew while a run is followed.
 func TestRemoteSurvivesRestart(t *testing.T) {
+	t.Parallel()
 	site := newSite(t)
 	site.world.add(1, "Acme", "Customer", "Active")
 	l, err := net.Listen("tcp", "127.0.0.1:0")

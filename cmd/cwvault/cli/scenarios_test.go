@@ -54,6 +54,7 @@ type proof struct{ dir, test, what string }
 
 // TestScenarios plays every scenario on the vaults where it applies.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	all := readScenarios(t)
 	for _, sc := range all {
 		for _, p := range sc.proofs {

@@ -197,6 +197,7 @@ func (s *vaultSite) killAt(n int, done bool) bool {
 // TestBadSecretServer is a run against a server that expires tokens, fails,
 // cuts connections and loses answers all the time.
 func TestBadSecretServer(t *testing.T) {
+	t.Parallel()
 	s := newVaultSite(t)
 	server, err := secretservertest.New(secretservertest.Options{Username: demo.Account, Password: "x-y-z", TokenCalls: 20})
 	if err != nil {
@@ -241,6 +242,7 @@ func TestBadSecretServer(t *testing.T) {
 
 // TestCallsPerRun asserts what a run costs Secret Server.
 func TestCallsPerRun(t *testing.T) {
+	t.Parallel()
 	s := newVaultSite(t)
 	const companies = 150
 	for i := range companies {

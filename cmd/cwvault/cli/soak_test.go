@@ -21,12 +21,18 @@ import (
 	"cwvault/scheduler/api"
 )
 
-// TestServiceSoak reads the pages and the API ten thousand times while run
-// follows run. No request fails, and nothing is left over afterwards.
+// measuring reports whether time and memory are judged. A machine that has other
+// things to do at the same time proves nothing, so .ci/run asks for this in a
+// step of its own.
+func measuring() bool { return os.Getenv("CWVAULT_TEST_MEASURE") == "1" }
+
+// TestServiceSoak reads the pages and the API while run follows run. No request
+// fails. Where it is measured there are ten thousand requests, and nothing is
+// left over afterwards.
 func TestServiceSoak(t *testing.T) {
-	requests, companies := 10_000, 500
-	if raceEnabled {
-		requests, companies = 400, 150
+	requests, companies := 200, 50
+	if measuring() {
+		requests, companies = 10_000, 500
 	}
 	site := newSite(t)
 	for i := range companies {
@@ -67,7 +73,11 @@ func TestServiceSoak(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return runtime.NumGoroutine(), m.HeapAlloc
 	}
-	goroutines, heap := settle()
+	var goroutines int
+	var heap uint64
+	if measuring() {
+		goroutines, heap = settle()
+	}
 
 	var next, failed atomic.Int64
 	took := make([]time.Duration, requests)
@@ -109,6 +119,9 @@ func TestServiceSoak(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("%d requests during %d runs: %d failed; median %v, p99 %v, longest %v", requests, runs, failed.Load(),
 		took[requests/2].Round(10*time.Microsecond), took[requests*99/100].Round(10*time.Microsecond), took[requests-1].Round(10*time.Microsecond))
+	if !measuring() {
+		return
+	}
 	if runs < 3 {
 		t.Errorf("only %d runs meanwhile", runs)
 	}
@@ -126,8 +139,8 @@ func TestServiceSoak(t *testing.T) {
 // the goal is less than 40 MiB. The program is this test, which has some more in
 // it than cwvault itself.
 func TestServiceMemory(t *testing.T) {
-	if runtime.GOOS != "linux" || raceEnabled {
-		t.Skip("the race detector multiplies memory, and /proc is on Linux only; .ci/run runs this without the detector")
+	if runtime.GOOS != "linux" || raceEnabled || !measuring() {
+		t.Skip("measures memory; .ci/run runs it with CWVAULT_TEST_MEASURE=1, without the race detector")
 	}
 	const companies = 10_000
 	site := newVaultSite(t)

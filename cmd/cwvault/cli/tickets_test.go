@@ -124,6 +124,7 @@ func TestTicketSteps(t *testing.T) {
 
 // A guard's ticket has the command that lets the plan through.
 func TestTicketGuard(t *testing.T) {
+	t.Parallel()
 	s := newTicketSite(t)
 	s.env = append(s.env, "CWVAULT_MAX_RENAMES=5%")
 	for i := range 300 {
@@ -149,6 +150,7 @@ func TestTicketGuard(t *testing.T) {
 
 // What is taken back before each run is a problem from the third time on.
 func TestTicketRepeat(t *testing.T) {
+	t.Parallel()
 	s := newTicketSite(t)
 	s.world.add(2, "Two", "Customer", "Active")
 	s.run(exitOK, "resync")
@@ -197,6 +199,7 @@ func TestTicketRepeat(t *testing.T) {
 
 // The service raises tickets after its runs, and notes that they are solved.
 func TestTicketServe(t *testing.T) {
+	t.Parallel()
 	s := newTicketSite(t)
 	s.world.add(2, "Two", "none", "Active")
 	s.env = append(s.env, "CWVAULT_SCHEDULE=@every 1s", "CWVAULT_LISTEN=off")
@@ -242,6 +245,7 @@ func TestTicketServe(t *testing.T) {
 // TestTicketTroubles lets the tickets go wrong in all ways. The run is the same
 // as without them.
 func TestTicketTroubles(t *testing.T) {
+	t.Parallel()
 	for name, trouble := range map[string]struct {
 		fault   connectwisetest.Fault
 		role    connectwisetest.Role
@@ -294,6 +298,7 @@ func TestTicketTroubles(t *testing.T) {
 // A create whose answer is lost, and which cannot be looked for at once, is
 // found by the next run.
 func TestTicketAnswerLost(t *testing.T) {
+	t.Parallel()
 	s := newTicketSite(t)
 	s.world.add(2, "Two", "none", "Active")
 	s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodPost, "/service/tickets"), CutAfter: -1, Times: 1})

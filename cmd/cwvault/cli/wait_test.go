@@ -13,6 +13,7 @@ import (
 // TestTakesItsTurn holds one run up in ConnectWise and starts another, which
 // waits until the first is over and then finds its work done.
 func TestTakesItsTurn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.world.add(1, "Acme", "Customer", "Active")
 	entered := make(chan struct{}, 10)
