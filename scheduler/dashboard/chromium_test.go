@@ -13,10 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -74,7 +76,7 @@ func (b *chromium) open(t *testing.T, h http.Handler) *tab {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithTargetID(b.hidden(t)))
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
@@ -98,6 +100,7 @@ func (b *chromium) open(t *testing.T, h http.Handler) *tab {
 	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
 		t.Fatal(err)
 	}
+	p.look(1280, 900, "light")
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -108,6 +111,24 @@ func (b *chromium) open(t *testing.T, h http.Handler) *tab {
 		}
 	})
 	return p
+}
+
+// hidden makes a page in a profile of its own and in no window: the frame of a
+// window is made of pages too, which cost more than all that is looked at here.
+func (b *chromium) hidden(t *testing.T) target.ID {
+	t.Helper()
+	browser := chromedp.FromContext(b.ctx).Browser
+	yes := true
+	profile, err := cdp.Call(b.ctx, browser, target.CreateBrowserContext, target.CreateBrowserContextParams{DisposeOnDetach: &yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := cdp.Call(b.ctx, browser, target.CreateTarget, target.CreateTargetParams{
+		URL: "about:blank", BrowserContextID: profile.BrowserContextID, Hidden: &yes, Background: &yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.TargetID
 }
 
 // hasten makes the page wait for 50 ms at most, however long it means to. What it
