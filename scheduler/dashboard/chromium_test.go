@@ -76,7 +76,11 @@ func (b *chromium) open(t *testing.T, h http.Handler) *tab {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithTargetID(b.hidden(t)))
+	place := chromedp.WithNewBrowserContext()
+	if b.shots == "" { // what is in no window cannot be drawn
+		place = chromedp.WithTargetID(b.hidden(t))
+	}
+	ctx, cancel := chromedp.NewContext(b.ctx, place)
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
