@@ -17,36 +17,36 @@ type Vault interface {
 	Find(ctx context.Context, parentID, name string) (Folder, error)
 }
 
-// Recorder is told of every step before and after it is made, with the place
-// that its folder gets. Apply may call it from several goroutines at once.
+// Recorder records every step before and after it is made, with the place that
+// its folder gets. Apply may call it from several goroutines at once.
 type Recorder interface {
-	// Begin is called before anything is written for the step with that index
-	// in the plan. On an error the step is not made: without a record of the
-	// intent a crash could leave a folder that nobody knows of.
+	// Begin is called before anything is written for a step. index is the step's
+	// in the plan. If Begin fails, the step is not made: without a record of the
+	// intent a crash could leave a folder that no later run recognizes.
 	Begin(ctx context.Context, index int, s Step, to Place) error
-	// End is called once for every step, also for those that never began
-	// because they were skipped. Its error fails the step in the report, though
-	// what was written stays written.
+	// End is called once for every step, also for skipped ones that never began.
+	// If End fails, the report shows the step as failed, although the vault has
+	// changed.
 	End(ctx context.Context, index int, s Step, to Place, r Result) error
 }
 
 // Status is how a step ended.
 type Status string
 
-// The ends of a step.
+// The statuses of a step.
 const (
 	StatusDone    Status = "done"
 	StatusFailed  Status = "failed"
-	StatusSkipped Status = "skipped" // not attempted: something it needs failed, or the run was stopped
+	StatusSkipped Status = "skipped" // not attempted: a step it depends on failed, or the run was stopped
 )
 
 // Result is the outcome of one step.
 type Result struct {
 	Status   Status
-	FolderID string // of a folder that was made
+	FolderID string // of the folder
 	Err      error  // why it failed or was skipped
-	// Unsettled: it is not known whether the folder was made, or it was made
-	// but has no mark. The intent must be kept for the next run.
+	// Unsettled: nobody knows whether the folder was made, or it was made but
+	// has no mark. The intent must be kept for the next run.
 	Unsettled bool
 }
 
@@ -55,7 +55,7 @@ type Report struct {
 	Results []Result
 }
 
-// Count returns how many steps ended so.
+// Count returns how many steps have this status.
 func (r Report) Count(s Status) int {
 	n := 0
 	for _, result := range r.Results {
@@ -69,16 +69,16 @@ func (r Report) Count(s Status) int {
 // errStopped is why steps are skipped when the run is stopped.
 var errStopped = errors.New("the run was stopped before this step")
 
-// Apply makes the steps of a program, up to workers at once, each after the ones
-// that it depends on. A failed step skips what depends on it and nothing else.
-// When ctx ends, steps under way are finished and no further one begins.
-// Apply returns when nothing is under way any more; it does not fail itself.
+// Apply makes the steps of a program, up to workers at once, each after the steps
+// it depends on. When a step fails, Apply skips the steps that depend on it and
+// makes all others. When ctx ends, Apply finishes the steps under way, begins no
+// further one, and returns. It never fails as a whole: the results say what did.
 func Apply(ctx context.Context, v Vault, p Program, workers int, rec Recorder) Report {
 	a := &applier{
 		vault: v, rec: rec, tenant: p.Tenant, steps: make([]action, len(p.Steps)),
 		ids: map[Key]string{}, results: make([]Result, len(p.Steps)),
 	}
-	if len(p.details) != len(p.Steps) { // somebody put it together from parts; rule 7: a plan that was read cannot be applied
+	if len(p.details) != len(p.Steps) { // built by hand; rule 7: a plan that was read cannot be applied
 		for i := range a.results {
 			a.results[i] = Result{Status: StatusFailed, Err: errNotMade}
 		}
@@ -92,7 +92,7 @@ func Apply(ctx context.Context, v Vault, p Program, workers int, rec Recorder) R
 	return Report{a.results}
 }
 
-// action is a step with all that is needed to make it.
+// action is a step with the details that Apply needs.
 type action struct {
 	Step
 	detail
@@ -101,11 +101,11 @@ type action struct {
 // task is one write: a step, or the first half of a step that goes via a
 // temporary name.
 type task struct {
-	step  int
-	via   bool  // take the temporary name
-	waits int   // tasks to be done before
-	next  []int // tasks that wait for this one
-	skip  error // set when one of those failed
+	step    int
+	via     bool  // the first half: it takes the temporary name
+	waitFor int   // how many tasks must end before this one begins
+	next    []int // tasks that wait for this one
+	skip    error // set when a task that it waits for failed
 }
 
 type applier struct {
@@ -116,12 +116,12 @@ type applier struct {
 	tasks  []task
 
 	mu      gosync.Mutex
-	ids     map[Key]string // of folders made by this plan
+	ids     map[Key]string // folders of the steps done so far
 	results []Result
-	stop    error // set when no further step can succeed
+	stop    error // why no further step can succeed
 }
 
-// buildTasks derives what waits for what from the steps themselves.
+// buildTasks makes the tasks and links those that wait for each other.
 func (a *applier) buildTasks() {
 	last := make(map[Key]int, len(a.steps))  // the task that finishes the step of a key
 	leave := make(map[Key]int, len(a.steps)) // the task that vacates its place
@@ -136,7 +136,7 @@ func (a *applier) buildTasks() {
 	after := func(t, before int, ok bool) {
 		if ok && t != before {
 			a.tasks[before].next = append(a.tasks[before].next, t)
-			a.tasks[t].waits++
+			a.tasks[t].waitFor++
 		}
 	}
 	for _, s := range a.steps {
@@ -157,8 +157,8 @@ func (a *applier) buildTasks() {
 func (a *applier) run(ctx context.Context, workers int) {
 	ready := &intHeap{}
 	for t := range a.tasks {
-		if a.tasks[t].waits == 0 {
-			*ready = append(*ready, t) // ascending: a heap
+		if a.tasks[t].waitFor == 0 {
+			*ready = append(*ready, t) // ascending, so it is a heap
 		}
 	}
 	work := make(chan int)
@@ -178,7 +178,7 @@ func (a *applier) run(ctx context.Context, workers int) {
 		}()
 	}
 	for underWay := 0; ready.Len() > 0 || underWay > 0; {
-		// Hand out in plan order; a nil channel is never chosen.
+		// Tasks begin in plan order. A nil channel is never chosen.
 		var hand chan int
 		next := 0
 		if ready.Len() > 0 {
@@ -195,7 +195,7 @@ func (a *applier) run(ctx context.Context, workers int) {
 				if o.err != nil && t.skip == nil { // rule 15: a failed step skips what depends on it
 					t.skip = o.err
 				}
-				if t.waits--; t.waits == 0 {
+				if t.waitFor--; t.waitFor == 0 {
 					heap.Push(ready, n)
 				}
 			}
@@ -205,8 +205,7 @@ func (a *applier) run(ctx context.Context, workers int) {
 	group.Wait()
 }
 
-// try makes one task. A panic is a step that failed, of which nobody knows how
-// far it came.
+// try runs one task. A panic fails the step; nobody knows how far it came.
 func (a *applier) try(ctx context.Context, t int) error {
 	err := Recovered(func() error { return a.do(ctx, t) })()
 	var panicked *PanicError
@@ -220,21 +219,20 @@ func (a *applier) try(ctx context.Context, t int) error {
 	return waitedFor(a.steps[step])
 }
 
-// do makes one task. Its error is the reason why the tasks that wait for it are
-// skipped.
+// do runs one task. Its error says why the tasks that wait for it are skipped.
 func (a *applier) do(ctx context.Context, t int) error {
 	tk := &a.tasks[t]
 	s := a.steps[tk.step]
 	secondHalf := s.Via != "" && !tk.via
-	// A step under way is finished even when the run is stopped: half a step
-	// is worse than one more call. Vaults bound their calls in time themselves.
+	// A stop does not interrupt a step under way: half a step is worse than one
+	// more call. Vaults limit how long their calls take.
 	whole := context.WithoutCancel(ctx) // rule 15: a stop lets the step under way finish
 
-	if err := a.mayGoOn(ctx, tk, secondHalf); err != nil {
+	if err := a.mayBegin(ctx, tk, secondHalf); err != nil {
 		switch {
 		case secondHalf && a.ended(tk.step): // its first half failed and was recorded
 		case secondHalf:
-			a.end(whole, tk.step, a.goBack(whole, s, err))
+			a.end(whole, tk.step, a.restoreName(whole, s, err))
 		default:
 			a.end(whole, tk.step, Result{Status: StatusSkipped, Err: err})
 		}
@@ -267,8 +265,8 @@ func waitedFor(s action) error {
 	return fmt.Errorf("it waits for the %s of %s, which failed", s.Op, s.Key)
 }
 
-// mayGoOn returns why a task must not be tried.
-func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error {
+// mayBegin returns why a task must not begin, or nil.
+func (a *applier) mayBegin(ctx context.Context, tk *task, secondHalf bool) error {
 	if tk.skip != nil {
 		return tk.skip
 	}
@@ -283,9 +281,9 @@ func (a *applier) mayGoOn(ctx context.Context, tk *task, secondHalf bool) error 
 	return nil
 }
 
-// goBack gives a folder that took a temporary name its old one again, because
-// the place that it was to have did not become free.
-func (a *applier) goBack(ctx context.Context, s action, why error) Result {
+// restoreName takes back a temporary name: the folder gets its old name again,
+// because its new place did not become free.
+func (a *applier) restoreName(ctx context.Context, s action, why error) Result {
 	if err := a.update(ctx, s.FolderID, s.fromParent, s.fromName); err != nil { // rule 15: back from a temporary name
 		return Result{Status: StatusFailed, Err: fmt.Errorf("%w; it has its temporary name until the next run, because going back failed: %w", why, err)}
 	}
@@ -307,7 +305,7 @@ func (a *applier) end(ctx context.Context, step int, r Result) error {
 		a.mu.Unlock()
 	}
 	if err := a.rec.End(ctx, step, s.Step, s.place, r); err != nil && r.Err == nil {
-		// What was written stays, and is found again by its mark.
+		// The change stays. The next run finds the folder by its mark.
 		r.Status, r.Err = StatusFailed, fmt.Errorf("done, but not recorded: %w", err)
 	}
 	a.mu.Lock()
@@ -319,7 +317,7 @@ func (a *applier) end(ctx context.Context, step int, r Result) error {
 	return r.Err
 }
 
-// make does what a step says.
+// make makes the change of a step.
 func (a *applier) make(ctx context.Context, s action) Result {
 	mark := Mark{Tenant: a.tenant, Key: s.Key}
 	switch {
@@ -327,7 +325,7 @@ func (a *applier) make(ctx context.Context, s action) Result {
 		f, err := a.vault.CreateRoot(ctx)
 		return result(f.ID, err)
 	case s.Op == OpAdopt:
-		return result(s.FolderID, a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }))
+		return result(s.FolderID, a.retry(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }))
 	}
 	parent, err := a.parent(s)
 	if err != nil {
@@ -339,12 +337,12 @@ func (a *applier) make(ctx context.Context, s action) Result {
 	return result(s.FolderID, a.move(ctx, s, parent, s.place.Name))
 }
 
-// move gives a step's folder a new place. One without a mark gets that first:
-// elsewhere nobody would know it again.
+// move gives a step's folder a new place. A folder without a mark gets its mark
+// first: at another place no run would recognize it.
 func (a *applier) move(ctx context.Context, s action, parent, name string) error {
 	if s.mark { // rule 16: before it goes elsewhere
 		mark := Mark{Tenant: a.tenant, Key: s.Key}
-		if err := a.again(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }); err != nil {
+		if err := a.retry(func() error { return a.vault.Mark(ctx, s.FolderID, mark) }); err != nil {
 			return err
 		}
 	}
@@ -358,7 +356,7 @@ func result(id string, err error) Result {
 	return Result{Status: StatusDone, FolderID: id}
 }
 
-// parent returns the id of the folder in which a step's place is.
+// parent returns the id of the folder that will hold a step's folder.
 func (a *applier) parent(s action) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -371,17 +369,18 @@ func (a *applier) parent(s action) (string, error) {
 	return s.parentID, nil
 }
 
-// update renames or moves. That can be repeated safely: the second time it
-// finds the folder in its place.
+// update renames or moves a folder. A retry is safe: it finds the folder in its
+// place.
 func (a *applier) update(ctx context.Context, id, parent, name string) error {
-	return a.again(func() error {
+	return a.retry(func() error {
 		_, err := a.vault.Update(ctx, id, parent, name)
 		return err
 	})
 }
 
-// again repeats a call that is safe to repeat when its answer was lost.
-func (a *applier) again(call func() error) error {
+// retry makes a call, again if the answer was lost. The call must be safe to
+// repeat.
+func (a *applier) retry(call func() error) error {
 	err := call()
 	for tries := 1; tries < maxTries && errors.Is(err, ErrUnanswered); tries++ {
 		err = call()
@@ -389,12 +388,12 @@ func (a *applier) again(call func() error) error {
 	return err
 }
 
-// maxTries is how often a step is tried when answers get lost.
+// maxTries is how often a call is made when answers get lost.
 const maxTries = 4
 
-// create makes and marks a folder. After an answer that was lost it looks what
-// is there before it retries, so that there are never two. It looks also
-// when a later try is refused: perhaps because the first one has arrived by then.
+// create makes and marks a folder. When an answer was lost, it looks before it
+// retries, so that there are never two folders. It also looks when a retry is
+// refused: the first call may have succeeded meanwhile.
 func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Result {
 	lost := false
 	for tries := 1; ; tries++ {
@@ -409,7 +408,7 @@ func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Re
 		case !lost:
 			return Result{Status: StatusFailed, Err: err}
 		}
-		found, lookErr := a.look(ctx, parent, name) // rule 15: look before trying again
+		found, lookErr := a.look(ctx, parent, name) // rule 15: look before a retry
 		switch {
 		case lookErr != nil:
 			return Result{Status: StatusFailed, Unsettled: true, Err: fmt.Errorf("%w; looking for it: %w", err, lookErr)}
@@ -425,10 +424,10 @@ func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Re
 	}
 }
 
-// look finds what is at a place. Nothing there is no error.
+// look returns the folder at a place, or the zero Folder.
 func (a *applier) look(ctx context.Context, parent, name string) (Folder, error) {
 	var f Folder
-	err := a.again(func() (err error) {
+	err := a.retry(func() (err error) {
 		f, err = a.vault.Find(ctx, parent, name)
 		return err
 	})
@@ -440,7 +439,7 @@ func (a *applier) look(ctx context.Context, parent, name string) (Folder, error)
 
 // markNew marks a folder that was just made.
 func (a *applier) markNew(ctx context.Context, id string, mark Mark) Result {
-	if err := a.again(func() error { return a.vault.Mark(ctx, id, mark) }); err != nil {
+	if err := a.retry(func() error { return a.vault.Mark(ctx, id, mark) }); err != nil {
 		return Result{Status: StatusFailed, FolderID: id, Unsettled: true, // rule 16: what was made and not marked is marked next time
 			Err: fmt.Errorf("made, but not marked; the next run marks it: %w", err)}
 	}

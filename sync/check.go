@@ -9,10 +9,10 @@ type LastGood struct {
 	Companies int // how many ConnectWise listed, before any filter
 }
 
-// SourceError says that what was read from ConnectWise must not be acted upon.
+// SourceError says why a run must not act on a list of companies.
 type SourceError struct {
 	Problem string
-	Dropped bool // there are too many fewer than in the last good run
+	Dropped bool // far fewer companies than in the last good run
 }
 
 func (e *SourceError) Error() string { return "companies not to be trusted: " + e.Problem }
@@ -20,9 +20,9 @@ func (e *SourceError) Error() string { return "companies not to be trusted: " + 
 // Unwrap makes it an [ErrIncomplete].
 func (e *SourceError) Unwrap() error { return ErrIncomplete }
 
-// CheckSource is the guard before everything else: it refuses companies that
-// cannot be the whole truth. last is nil when no run went well before. The
-// error is a [*SourceError].
+// CheckSource is the first guard: it refuses a list of companies that cannot be
+// complete. last is nil when no run went well before. The error is a
+// [*SourceError].
 func CheckSource(src Source, last *LastGood, maxDrop Limit) error {
 	n := len(src.Companies)
 	if n == 0 { // rule 13: no companies

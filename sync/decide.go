@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-// Audience returns, for each folder id, who can see what inherits from that
-// folder. Of folders that it leaves out nothing is said. It may ask the vault.
+// Audience returns, for each folder id, who can see the folders that inherit from
+// that folder. The audience of a folder that it leaves out is unknown. It may ask
+// the vault.
 type Audience func(folders []string) (map[string][]string, error)
 
-// Policy looks at a whole plan and returns the steps that must not be made
-// now, and why. It is pure.
+// Policy reads a whole plan and returns the steps that must wait, and why. It is
+// pure.
 type Policy func(whole Program) map[Key]Held
 
-// Decide makes a plan, asks the policies, and where they hold anything plans
-// again with that held: a folder that stays keeps its place occupied, so others
-// may have to stay too. The program keeps the id of the whole plan, which is
-// what a person approves, and the whole plan itself.
+// Decide makes a plan and asks the policies. If they hold anything, it plans again
+// with those steps held: a folder that stays keeps its place occupied, so others
+// may have to stay too. The program keeps the whole plan and its id, which is
+// what a person approves.
 //
-// Where several policies hold a folder, the first one's reason is shown. What
-// [World.Hold] holds beats them all. Without audience, or where it says
-// nothing, moves are not judged by access.
+// If several policies hold a folder, the plan shows the first one's reason.
+// [World.Hold] comes before all policies. Where audience is nil or says nothing,
+// [Access] judges no moves.
 func Decide(w Wanted, world World, audience Audience, policies ...Policy) (Program, error) {
 	whole, err := MakePlan(w, world)
 	if err != nil {
@@ -70,12 +71,11 @@ func addMissing(hold, more map[Key]Held) {
 // approvedBy reports whether an approval is for this plan and no other.
 func (p Plan) approvedBy(id string) bool { return id != "" && id == p.ID } // rule 13: exactly the approved plan; rule 13: no approval of nothing
 
-// guardFloor is the number of folders of one kind up to which no change guard
-// asks.
+// guardFloor is the number of changes of one kind that never need approval.
 const guardFloor = 10
 
-// Guards holds the moves, renames and archivings of which there are more than
-// [Settings.Limits] allow, each kind by itself, unless that plan is approved.
+// Guards holds all moves, all renames or all archivings if there are more of them
+// than [Settings.Limits] allow, unless that plan is approved.
 func Guards(settings Settings, approved string) Policy {
 	limits := settings.Limits
 	return func(p Program) map[Key]Held {
@@ -111,11 +111,11 @@ func Guards(settings Settings, approved string) Policy {
 	}
 }
 
-// Access holds moves because of what they do to access. With [Settings.Access]
-// at [AccessHold] these are the moves that give somebody new access, unless that
-// plan is approved. In a vault that [World.Encrypted] describes these are all
-// moves that change who can read a folder, unless it is [AccessPreserve]:
-// no approval encrypts.
+// Access holds moves that change access. If [Settings.Access] is [AccessHold], it
+// holds the moves that give somebody new access, unless that plan is approved. In
+// a vault with [World.Encrypted] it holds every move that changes who can read a
+// folder, approved or not, unless the setting is [AccessPreserve]: an approval
+// cannot encrypt.
 func Access(settings Settings, approved string) Policy {
 	mode := settings.Access
 	return func(p Program) map[Key]Held {
@@ -135,9 +135,9 @@ func Access(settings Settings, approved string) Policy {
 	}
 }
 
-// Layout holds every step when the settings that lay the tree out have changed
-// since the last run, unless that plan is approved. It belongs before other
-// policies.
+// Layout holds every step if the settings that lay the tree out have changed
+// since the last run, unless that plan is approved. It should come before other
+// policies, so that its reason is the one shown.
 func Layout(changed bool, approved string) Policy {
 	return func(p Program) map[Key]Held {
 		hold := map[Key]Held{}
@@ -156,7 +156,7 @@ func Layout(changed bool, approved string) Policy {
 	}
 }
 
-// Since is a place that a company's folder has been wanted at for some time.
+// Since says since when ConnectWise has wanted a company's folder at a place.
 type Since struct {
 	To   string // the full path
 	Time time.Time
@@ -185,8 +185,8 @@ func Settle(dwell time.Duration, since map[Key]Since, now time.Time, approved st
 	}
 }
 
-// CompanyMoves returns the plan's moves of company folders: what [Settle] looks
-// at, so that a journal can remember since when each has been wanted.
+// CompanyMoves returns the plan's moves of company folders, the ones that
+// [Settle] may hold. A journal remembers since when each has been wanted.
 func (p Plan) CompanyMoves() []Step {
 	var moves []Step
 	for _, s := range p.Steps {

@@ -2,18 +2,18 @@ package sync
 
 import "slices"
 
-// change is a step before it has its turn in the plan.
+// change is a step before the steps are put in order.
 type change struct {
 	Step
 	detail
 	node nodeAt // noNode for the root
 }
 
-// differ compares what was settled with the vault.
+// differ compares the settled tree with the vault.
 type differ struct {
 	*settled
 	paths  map[nodeAt]string // of groups, after the plan
-	needed []bool            // which groups have something in them
+	needed []bool            // groups that hold something after the plan
 }
 
 func newDiffer(s *settled) *differ {
@@ -38,11 +38,11 @@ func (d *differ) diff() []change {
 	return changes
 }
 
-// right reports whether nothing must change for a node.
+// right reports whether a node needs no change.
 func (d *differ) right(i nodeAt) bool { return d.inPlace(i) && !d.nodes[i].unfinished } // rule 16: and marked where it lies
 
-// idle reports whether a node is a group folder that nothing needs and that is
-// not there.
+// idle reports whether a node is a group folder that does not exist and that
+// nothing needs.
 func (d *differ) idle(i nodeAt) bool {
 	return d.isGroup(i) && !d.needed[i] && d.nodes[i].folder < 0
 }
@@ -62,7 +62,7 @@ func (d *differ) unchanged() int {
 	return count
 }
 
-// learned returns the places of folders that are right and not known to be.
+// learned returns the places of folders that are right but not known yet.
 func (d *differ) learned() []KnownPlace {
 	var list []KnownPlace
 	for i := range d.nodes {
@@ -78,8 +78,9 @@ func (d *differ) learned() []KnownPlace {
 	return list
 }
 
-// neededGroups marks the groups above every folder that goes to its place or
-// would if they could be made. Groups above nothing are not made.
+// neededGroups marks the groups above every folder that is in its place, goes
+// there, or would go there if those groups could be made. Other groups are not
+// made.
 func (d *differ) neededGroups() []bool {
 	needed := make([]bool, len(d.nodes))
 	for i := range d.nodes {
@@ -95,7 +96,7 @@ func (d *differ) neededGroups() []bool {
 }
 
 // blockedByGroup reports whether a node is held only because a group above it
-// is: then that group's own reason must be shown.
+// is held. Then the plan must show that group's own reason.
 func (d *differ) blockedByGroup(i nodeAt) bool {
 	g := d.nodes[i].group
 	return g >= 0 && d.cannotBeMade(g)
@@ -166,7 +167,7 @@ func (d *differ) inheritsFrom(i nodeAt) string {
 	id := ""
 	for e := d.up(element{i, d.nodes[i].folder}); e != top; e = d.up(e) {
 		if e.folder < 0 {
-			continue // it will inherit from the one above
+			continue // it will inherit from the folder above
 		}
 		f := &d.folders[e.folder]
 		if id == "" {
@@ -185,8 +186,8 @@ func (d *differ) inheritsFrom(i nodeAt) string {
 	return id
 }
 
-// takenBy returns the folders that are at a node's place now. All of them will
-// leave it: [settler.occupant] saw to that.
+// takenBy returns the folders that are at a node's place now. All of them leave
+// it in this plan, because [settler.occupant] finds those that stay.
 func (d *differ) takenBy(i nodeAt) []Key {
 	var keys []Key
 	for o := d.thereAt(i, d.fold(i)); o >= 0; o = d.next[o] {
@@ -210,7 +211,7 @@ func (d *differ) nodePath(i nodeAt) string {
 	return d.groupPath(n.group) + `\` + o.name
 }
 
-// groupPath is nodePath for groups, remembered.
+// groupPath is nodePath for groups, cached.
 func (d *differ) groupPath(g nodeAt) string {
 	path, ok := d.paths[g]
 	if !ok {
@@ -237,7 +238,7 @@ func (d *differ) selected(k Key) bool {
 }
 
 // only keeps the steps of the selected companies, of the groups above them, and
-// of whatever has to make way for them.
+// of the folders that must leave a place they need.
 func (d *differ) only(steps []change) []change {
 	if d.world.Only == nil {
 		return steps
@@ -274,7 +275,7 @@ func (d *differ) only(steps []change) []change {
 	return kept
 }
 
-// allHeld returns what the companies and the vault hold, by key.
+// allHeld returns what [Want] and settling held, by key.
 func (d *differ) allHeld() []Held {
 	list := []Held{}
 	for _, h := range d.w.held {

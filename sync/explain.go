@@ -2,16 +2,16 @@ package sync
 
 import "slices"
 
-// Choice is why a company belongs where it does.
+// Choice says which folder a company should have, and why.
 type Choice struct {
 	Company Company
 	Type    Ref    // the one of the company's types that places it; zero when none does
 	Path    string // of the group folder that should hold its folder, below the root
-	Out     string // why the company is left out; empty when it is not
+	Out     string // why the company is left out; empty if it is not
 }
 
-// Explain returns what was decided for a company from what ConnectWise says
-// alone. ok is false when ConnectWise does not list it.
+// Explain returns what the companies alone decide for one company, before the
+// vault is read. ok is false if ConnectWise does not list it.
 func (w Wanted) Explain(company int) (c Choice, ok bool) {
 	if !w.lists(company) {
 		return Choice{}, false

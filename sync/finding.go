@@ -1,15 +1,15 @@
 package sync
 
-// Finding is one thing that a check looked at. Without Fix and Err it is good;
-// with Fix alone it is a warning; with Err a run would fail, for that reason.
+// Finding is the result of one check. Without Fix and Err all is well. With Fix
+// alone it is a warning. With Err a run would fail for that reason.
 type Finding struct {
-	Subject string // what was looked at, in one or two words
-	Text    string // what was found
-	Fix     string // what to do about it; empty: nothing, or Text says it
+	Subject string // what was checked, in one or two words
+	Text    string // the result
+	Fix     string // what to do; empty: nothing, or Text says it
 	Err     error
 }
 
-// Level is what a [Finding] amounts to.
+// Level is how serious a [Finding] is.
 type Level string
 
 // The levels of findings, as `cwvault check` prints them.
@@ -19,7 +19,7 @@ const (
 	LevelFail Level = "Fail"
 )
 
-// Level returns what the finding amounts to.
+// Level returns how serious the finding is.
 func (f Finding) Level() Level {
 	switch {
 	case f.Err != nil:

@@ -10,8 +10,8 @@ import (
 // folder, "group/type:1/status:4" for a group folder.
 type Key string
 
-// RootKey names the root itself where a step has to speak of it. No folder is
-// ever marked with it.
+// RootKey is the key of the step that creates the root. No folder carries it in
+// its mark.
 const RootKey Key = "root"
 
 // CompanyKey returns the key of the folder of the company with this id.
@@ -36,15 +36,16 @@ func (k Key) Valid() bool {
 	return company || k.IsGroup()
 }
 
-// Mark is what cwvault writes on a folder in the vault itself, so that the
-// vault is its own ledger. The zero Mark means that the folder has none.
+// Mark is what cwvault writes on each of its folders, in the vault itself, so
+// that the vault alone says which folder belongs to whom. The zero Mark means
+// that a folder has none.
 type Mark struct {
 	Tenant string // the ConnectWise login company id, such as "acmeinc"
 	Key    Key
 }
 
-// String returns the mark as one line of text, "acmeinc company/250": the form
-// in which a vault keeps it that can keep only text.
+// String returns the mark as one line of text, "acmeinc company/250". Vaults that
+// can only store text store this.
 func (m Mark) String() string {
 	if m == (Mark{}) {
 		return ""
@@ -52,8 +53,8 @@ func (m Mark) String() string {
 	return m.Tenant + " " + string(m.Key)
 }
 
-// ParseMark is the inverse of [Mark.String]. It refuses what String would not
-// have written.
+// ParseMark is the inverse of [Mark.String]. It refuses text that String does not
+// write.
 func ParseMark(s string) (Mark, error) {
 	tenant, key, ok := strings.Cut(s, " ")
 	m := Mark{Tenant: tenant, Key: Key(key)}
@@ -69,20 +70,19 @@ type Folder struct {
 	ParentID string // id of the folder that holds it
 	Name     string
 	Mark     Mark
-	// BadMark is set when the folder carries something where the mark should
-	// be that cannot be read as one. Such a folder is treated like another
-	// installation's: never changed.
+	// BadMark: the folder carries something in place of a mark, but it cannot be
+	// read. Such a folder is never changed, like another installation's.
 	BadMark bool
-	// Inherits tells whether the folder has its parent's permissions, so that
-	// its audience changes when it moves.
+	// Inherits: the folder has its parent's permissions, so its audience changes
+	// when it moves.
 	Inherits bool
 }
 
 // Tree is one complete reading of the vault: the root and every folder below
 // it that the account can see, in any order.
 type Tree struct {
-	// Root is the folder under which everything is kept. Its ID is empty when
-	// it does not exist yet.
+	// Root is the folder that holds all others. Its ID is empty if it does not
+	// exist yet.
 	Root Folder
 	// RootPath is the root's full path with backslashes, such as \Clients.
 	RootPath string

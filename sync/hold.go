@@ -23,26 +23,26 @@ const (
 	HeldExcluded        HoldCode = "excluded"
 	HeldPaused          HoldCode = "paused"
 	HeldFailedBefore    HoldCode = "failed-before"
-	// HeldDuplicateMark: several folders carry the same mark, for example
-	// because somebody copied one, and nothing tells which is the real one.
+	// HeldDuplicateMark: several folders carry the same mark, for example because
+	// somebody copied one. Nothing tells which folder is the real one.
 	HeldDuplicateMark HoldCode = "duplicate-mark"
 	// HeldCycle: the folder would have to move into a folder inside itself.
 	HeldCycle HoldCode = "cycle"
-	// HeldGuardLayout: the settings that lay the tree out have changed, and
-	// such a migration is made only when a person approves its plan.
+	// HeldGuardLayout: the settings that lay the tree out have changed. A person
+	// must approve the plan of the migration.
 	HeldGuardLayout HoldCode = "guard-layout"
 	// HeldSettling: the new place has not been wanted for long enough.
 	HeldSettling HoldCode = "settling"
 )
 
-// traits is what is known of a hold code.
+// traits are the properties of a hold code.
 type traits uint8
 
 const (
 	guard      traits = 1 << iota // a guard asks for approval; the run ends with its own exit code
 	person                        // nothing changes until a person acts
 	approvable                    // approving the plan can lift it
-	passing                       // expected to clear, by approval or by itself: others wait for the place
+	passing                       // expected to clear, by approval or by itself: others wait for the place instead of taking another name
 )
 
 // holdTraits lists all hold codes, in the order of the documentation.
@@ -81,8 +81,8 @@ func HoldCodes() []HoldCode {
 	return codes
 }
 
-// is reports whether the code has a trait. A code that is not known, of a later
-// version's plan, has none.
+// is reports whether the code has a trait. An unknown code, from the plan of a
+// later version, has none.
 func (c HoldCode) is(t traits) bool {
 	for _, h := range holdTraits {
 		if h.code == c {
@@ -92,13 +92,13 @@ func (c HoldCode) is(t traits) bool {
 	return false
 }
 
-// ByGuard reports whether a guard holds it: a person has to decide, and the run
-// ends with its own exit code.
+// ByGuard reports whether a guard holds it: a person must decide, and the run
+// ends with an exit code of its own.
 func (c HoldCode) ByGuard() bool { return c.is(guard) }
 
-// NeedsPerson reports whether it stays held until a person acts. What is
-// excluded or paused was asked for. What failed before or has to settle is
-// retried without anybody's help.
+// NeedsPerson reports whether it stays held until a person acts. Excluded and
+// paused folders do not count: a person wanted them held. Later runs retry what
+// failed and make moves that have settled, without anybody's help.
 func (c HoldCode) NeedsPerson() bool { return c.is(person) }
 
 // Approvable reports whether approving a plan can lift such a hold.
@@ -117,8 +117,7 @@ type Held struct {
 	Company *PlanCompany `json:"company,omitempty"`
 	Path    string       `json:"path,omitempty"` // where the folder is, or where it should be
 	Reason  string       `json:"reason"`
-	// Approvable: it waits for a person to approve the plan, and an approved
-	// plan does it.
+	// Approvable: an approval of the plan lifts this hold.
 	Approvable bool `json:"-"`
 }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// stay fixes a node as it is. Whoever counted on its place, or goes into the
-// folder that is not made now, is asked again.
+// stay keeps a node where it is. Nodes that counted on its place get another
+// turn, and so do nodes in a group that is now not made.
 func (s *settler) stay(i nodeAt) {
 	o := &s.outcomes[i]
 	if o.stays {
@@ -25,7 +25,7 @@ func (s *settler) stay(i nodeAt) {
 	}
 }
 
-// childrenAgain asks for another turn of all nodes in a group.
+// childrenAgain gives all nodes in a group another turn.
 func (s *settler) childrenAgain(g nodeAt) {
 	if !s.isGroup(g) {
 		return
@@ -52,7 +52,7 @@ func (s *settler) hold(i nodeAt, code HoldCode, format string, args ...any) {
 	}
 }
 
-// holdLike holds a node because of another hold: what lifts that one lifts this.
+// holdLike holds a node because of another hold. What lifts the other lifts this.
 func (s *settler) holdLike(i nodeAt, cause Held, reason string) {
 	s.hold(i, cause.Code, "%s", reason)
 	s.outcomes[i].await = cause.Code.passing()
@@ -62,8 +62,8 @@ func (s *settler) holdLike(i nodeAt, cause Held, reason string) {
 	s.held[key] = h
 }
 
-// take gives a node the place that it has the bid for, or holds it because of
-// what stays there. It returns false if the node must look for another name.
+// take gives a node the place that its bid has won, or holds the node because a
+// folder stays there. It returns false if the node must find another name.
 func (s *settler) take(i nodeAt, folded string) bool {
 	if s.inPlace(i) {
 		return true
@@ -73,8 +73,8 @@ func (s *settler) take(i nodeAt, folded string) bool {
 }
 
 // occupant returns the folder that stays at the node's place, or noFolder, and
-// whether others do too. Of several it prefers one that is not ours: that asks
-// for a person.
+// whether others stay there too. Of several it prefers one that is not ours,
+// because that needs a person.
 func (s *settler) occupant(i nodeAt, folded string) (f folderAt, others bool) {
 	f = noFolder
 	for o := s.thereAt(i, folded); o >= 0; o = s.next[o] {
@@ -90,8 +90,8 @@ func (s *settler) occupant(i nodeAt, folded string) (f folderAt, others bool) {
 	return f, others
 }
 
-// resolve decides what the folder at a node's place means: the node is held, or
-// adopts it, or (false) must look for another name.
+// resolve decides about a folder that stays at a node's place: the node adopts it
+// or is held. It returns false if the node must find another name.
 func (s *settler) resolve(i nodeAt, there folderAt, others bool) bool {
 	n, o, f := &s.nodes[i], &s.outcomes[i], &s.folders[there]
 	switch {
@@ -136,8 +136,8 @@ func (s *settler) keepDrift() {
 	}
 }
 
-// drifted reports whether a person moved or renamed the node's folder: it is
-// not where it was put, while ConnectWise still wants it there.
+// drifted reports whether a person moved or renamed the node's folder: it is not
+// where cwvault put it, and ConnectWise still wants it there.
 func (s *settled) drifted(i nodeAt) bool {
 	n, o := &s.nodes[i], &s.outcomes[i]
 	was, known := s.world.Known[n.key]
@@ -147,11 +147,11 @@ func (s *settled) drifted(i nodeAt) bool {
 	if name := s.folders[n.folder].Name; name != was.Name && stranded(name, n.key) { // rule 16: a temporary name is no drift
 		return false
 	}
-	if was.Name == o.name || was.Parent == archiveKey { // where a folder keeps any name that it has
+	if was.Name == o.name || was.Parent == archiveKey { // an archived folder keeps any name
 		return true
 	}
-	// It may be wanted under another of its names only because a person put
-	// something else at its place.
+	// A person may have put something else at its place. Then it is wanted under
+	// another of its names, and ConnectWise has not changed.
 	f := &s.folders[n.folder]
 	here := Place{Parent: RootKey, Name: f.Name}
 	if parent := s.parent[n.folder]; parent != rootParent {
@@ -163,7 +163,7 @@ func (s *settled) drifted(i nodeAt) bool {
 	return here != was && (was.Name == s.firstName(i) || slices.Contains(s.otherNames(i), was.Name))
 }
 
-// viaTag tells the temporary names of a key's folder from others.
+// viaTag is the part of a temporary name that says whose it is.
 func viaTag(k Key) string {
 	if id, ok := k.CompanyID(); ok {
 		return fmt.Sprintf("moving #%d", id)
@@ -171,15 +171,15 @@ func viaTag(k Key) string {
 	return "moving"
 }
 
-// stranded reports whether a folder's name is a temporary one, because an
-// earlier run ended before it could give it its own.
+// stranded reports whether a folder still has a temporary name, because an
+// earlier run ended too soon.
 func stranded(name string, k Key) bool {
 	_, tail, _ := strings.Cut(name, " ("+viaTag(k))
 	return strings.HasPrefix(tail, ")") || strings.HasPrefix(tail, ", ")
 }
 
-// element is a folder on the way from a folder to the root as it will be after
-// the plan. It has a node, a folder, or both; at the top it has neither.
+// element is a folder on the path to the root as it will be after the plan. It
+// has a node, a folder, or both; the top has neither.
 type element struct {
 	node   nodeAt
 	folder folderAt
@@ -187,7 +187,7 @@ type element struct {
 
 var top = element{noNode, noFolder}
 
-// up returns the element that will hold e.
+// up returns the element that holds e after the plan.
 func (s *settled) up(e element) element {
 	if e.node != noNode && !(s.outcomes[e.node].stays && e.folder >= 0) {
 		g := s.nodes[e.node].group
@@ -214,10 +214,9 @@ func (s *settled) number(e element) int {
 	return len(s.nodes) + int(e.folder)
 }
 
-// holdCycles holds folders that would have to move into a folder which stays
-// inside themselves. Whether the way from a folder reaches the top does not
-// change when a folder is held from which it does not: so each way is followed
-// once.
+// holdCycles holds folders that would move into a folder inside themselves, so
+// their path would never reach the top. Holding such a folder does not change
+// which other paths reach it. So each path is followed once.
 func (s *settler) holdCycles() {
 	reaches := make([]bool, len(s.nodes)+len(s.folders))
 	seen := make([]nodeAt, len(reaches)) // on the way of which node, and 1

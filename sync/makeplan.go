@@ -2,16 +2,16 @@ package sync
 
 import "fmt"
 
-// World is what the planner knows beside the companies: the vault as it was
-// read, what the journal remembers, and what was decided about this run.
+// World is what the planner knows besides the companies: the tree of the vault,
+// what the journal remembers, and the decisions about this run.
 type World struct {
 	Tenant string // the ConnectWise login company id; marks carry it
 	Vault  string // the vault's address, for the plan
 	Tree   Tree
 
-	// Known is where each managed folder was last right. A folder that is
-	// elsewhere now was moved by a person. One that is nowhere has disappeared.
-	// Nil means that nothing is known.
+	// Known is where each managed folder was last right. If it is elsewhere now,
+	// a person moved it. If it is nowhere, it has disappeared. Nil means that
+	// nothing is known.
 	Known map[Key]Place
 	// Unfinished are folders that an earlier run began to create, without
 	// learning whether that succeeded. An unmarked folder there is ours.
@@ -37,11 +37,11 @@ type Place struct {
 }
 
 // MakePlan compares the wanted tree with the vault and returns the steps that
-// turn the one into the other. It is pure: equal arguments, in any order, give
-// a byte-equal plan. The error says that the reading of the vault contradicts
-// itself (two folders with one id, a folder inside itself).
+// turn the vault into the wanted tree. It is pure: equal arguments, in any order,
+// give a byte-equal plan. It fails if the vault's tree contradicts itself (two
+// folders with one id, a folder inside itself).
 //
-// A plan is made in four stages, each of which reads what the one before made:
+// It works in stages. Each reads the result of the one before:
 //
 //	index   the tree           -> view     where each folder is, who carries a key
 //	match   wanted and view    -> matched  a node for each folder that should be somewhere
@@ -56,7 +56,7 @@ func MakePlan(w Wanted, world World) (Program, error) {
 	return planOf(settle(match(w, world, v)))
 }
 
-// planOf is the last two stages.
+// planOf runs the last two stages.
 func planOf(s *settled) (Program, error) {
 	d := newDiffer(s)
 	p := d.program(d.only(d.diff()))
@@ -68,7 +68,7 @@ func planOf(s *settled) (Program, error) {
 	return p.signed()
 }
 
-// program is a program that makes these changes.
+// program returns a program that makes these changes.
 func (d *differ) program(changes []change) Program {
 	p := Program{encrypted: d.world.Encrypted, Plan: Plan{
 		Schema: PlanSchema, Tenant: d.tenant, Vault: d.world.Vault, Root: d.tree.RootPath,

@@ -13,25 +13,25 @@ type nodeAt int32
 // noNode is no node; as the group of a node it is the root.
 const noNode nodeAt = -1
 
-// node is a folder that should be somewhere: what is wanted, beside the folder
-// that is there for it.
+// node is a folder that should exist: what is wanted, and the folder in the vault
+// if there is one.
 type node struct {
 	key        Key
-	group      nodeAt   // the group folder that should hold it; noNode: the root
+	group      nodeAt   // the group that should hold it; noNode: the root
 	folder     folderAt // the folder that carries its key, or noFolder
 	wanted     *wanted  // nil for groups and archived companies
 	unfinished bool     // an earlier run made the folder and did not mark it
 
-	back   *goingBack // of an undo
-	anchor bool       // of an undo: it only stays where it is, and wants no name
+	back   *goingBack // in an undo
+	anchor bool       // in an undo: a folder that others go back into; it stays as it is
 }
 
-// goingBack is what an undo wants of a node: its old name and no other.
+// goingBack is what an undo wants of a node: its old name, no other, and why.
 type goingBack struct{ name, why string }
 
-// matched is what is wanted, matched with the vault. The nodes stand in the
-// order of precedence in which they choose names: groups by level and ids, the
-// archive folder, companies by id, archived companies by id.
+// matched is the wanted tree, matched with the vault. The nodes are in the order
+// in which they choose names: groups by level and ids, the archive folder,
+// companies by id, archived companies by id.
 type matched struct {
 	*view
 	w     Wanted
@@ -41,13 +41,13 @@ type matched struct {
 	groups    []group         // of the first nodes
 	archive   nodeAt          // the archive folder, or noNode
 	owner     []nodeAt        // the node of each folder, or noNode
-	departs   []folderAt      // our folders of companies that are not kept any more, by company id
-	creates   map[Place]int   // how many earlier runs left unfinished at each place
-	heldFirst map[nodeAt]Held // what is held whatever else happens
-	visits    int             // how many nodes and folders were looked at, for tests of the cost
+	departs   []folderAt      // folders of departed companies, by company id
+	creates   map[Place]int   // how many folders earlier runs left unfinished at each place
+	heldFirst map[nodeAt]Held // what is held before settling begins
+	visits    int             // how many nodes and folders were visited, for tests of the cost
 }
 
-// match makes a node for every folder that should be somewhere.
+// match makes a node for every folder that should exist.
 func match(w Wanted, world World, v *view) *matched {
 	m := &matched{
 		view: v, w: w, world: world, archive: noNode,
@@ -93,7 +93,7 @@ func match(w Wanted, world World, v *view) *matched {
 	return m
 }
 
-// mustHold is why a node is held whatever else happens.
+// mustHold returns why a node is held whatever else happens.
 func (m *matched) mustHold(n *node) Held {
 	h, asked := m.world.Hold[n.key]
 	m.visits += 1 + len(m.copies[n.key])
@@ -132,12 +132,12 @@ func (m *matched) add(n node) {
 	m.nodes = append(m.nodes, n)
 }
 
-// begun returns the folder that an earlier run was making for a key when it
-// ended, or noFolder: it has no mark, and it is where the journal says that a
-// folder was about to be made. The company may have moved on since.
+// begun returns the folder that an earlier run made for a key but did not mark,
+// or noFolder. It is where the journal says that the run was about to make one.
+// ConnectWise may want the company elsewhere by now.
 func (m *matched) begun(k Key) folderAt {
 	was, ok := m.world.Unfinished[k]
-	if !ok || m.creates[was] > 1 { // two were to be made there: whose it is cannot be told; rule 16: unless two were to be made there
+	if !ok || m.creates[was] > 1 { // either key could be its owner; rule 16: unless two were to be made there
 		return noFolder
 	}
 	if m.carrier(k) != noFolder {
@@ -161,9 +161,9 @@ func (m *matched) begun(k Key) folderAt {
 	return noFolder
 }
 
-// allGroups returns the groups that companies need, and those that exist in the
-// vault without a company now but whose records are known: a status renamed in
-// ConnectWise is renamed in the vault also where nobody has it just now.
+// allGroups returns the groups that companies need, and those in the vault that no
+// company needs but whose records are known. So the folder of a renamed status is
+// renamed even if no company has that status now.
 func (m *matched) allGroups() []group {
 	groups := slices.Clone(m.w.groups)
 	have := make(map[Key]bool, len(m.w.groups))
@@ -231,8 +231,8 @@ func (w *Wanted) known(ids []segment) bool {
 	return true
 }
 
-// departed returns the company folders whose company is not kept any more, by
-// company id. A held company has not departed.
+// departed returns the folders of departed companies, by company id. A held
+// company has not departed.
 func (m *matched) departed() []folderAt {
 	var list []folderAt
 	for i := range m.folders {
@@ -249,7 +249,8 @@ func (m *matched) departed() []folderAt {
 	return list
 }
 
-// departed reports whether no company of this id is kept any more.
+// departed reports whether ConnectWise no longer lists the company, or the
+// settings leave it out.
 func (w *Wanted) departed(id int) bool {
 	_, out := w.out[id]
 	return out || !w.lists(id) // rule 4: a held company has not departed
@@ -272,14 +273,14 @@ func (m *matched) known(k Key) bool {
 	return ok
 }
 
-// mayRecreate reports whether a person allowed to make a folder again, now or
-// in an earlier run that did not come to its end.
+// mayRecreate reports whether a person allowed cwvault to make a folder again, now
+// or for an earlier run that did not finish.
 func (m *matched) mayRecreate(k Key) bool {
 	_, begun := m.world.Unfinished[k]
 	return begun || m.world.Recreate[k] // rule 9: until a person says so; rule 9: or has said so before a crash
 }
 
-// firstName is the name that a node has unless another one has it.
+// firstName is the name that a node has unless another node has it.
 func (m *matched) firstName(i nodeAt) string {
 	n := &m.nodes[i]
 	switch {

@@ -139,7 +139,7 @@ var mutants = []struct {
 	{"14 no intent is recorded without the lease", becomes(`ctx, true,`, `ctx, false,`)},
 	{"14 no run is concluded without the lease", becomes(`fenced: true`, `fenced: false`)},
 	{"15 a failed step skips what depends on it", never},
-	{"15 look before trying again", becomes(`a.look(ctx, parent, name)`, `Folder{}, error(nil)`)},
+	{"15 look before a retry", becomes(`a.look(ctx, parent, name)`, `Folder{}, error(nil)`)},
 	{"15 look also after a later refusal", becomes(`lost || unanswered`, `unanswered`)},
 	{"15 no sign-in, no further step", never},
 	{"15 back from a temporary name", becomes(`a.update(ctx, s.FolderID, s.fromParent, s.fromName)`, `error(nil)`)},

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// NameRules says which folder names a vault can hold. Every vault states its
-// own; see package vault for the parts they share.
+// NameRules says which folder names a vault can store. Every vault states its
+// own rules; package vault has the parts they share.
 type NameRules struct {
 	// MaxLength is the length of the longest possible name, as Length counts
 	// it. Zero means no limit.
@@ -16,40 +16,39 @@ type NameRules struct {
 	// Length measures a name in the vault's own unit (bytes, UTF-16 units).
 	// Nil counts Unicode code points.
 	Length func(name string) int
-	// Forbidden holds the characters that cannot stand in a name. They are
-	// replaced by '-'. The backslash and control characters are always
-	// forbidden and need not be listed.
+	// Forbidden holds characters that a name must not contain. They become '-'.
+	// The backslash and control characters are always forbidden and need not be
+	// listed.
 	Forbidden string
-	// Leading and Trailing hold characters with which no name may begin or
-	// end. They are dropped there. White space is always dropped.
+	// Leading and Trailing hold characters with which no name may begin or end.
+	// They are dropped there. White space is always dropped there.
 	Leading, Trailing string
-	// Special reports names that mean something to the vault (".git",
-	// "CON") though all of their characters are allowed. Nil: none do. A name
-	// made longer by " (IDENTIFIER)" must not be special.
+	// Special reports names that the vault reserves (".git", "CON") although
+	// their characters are allowed. Nil: none. A name with " (IDENTIFIER)"
+	// appended must not be special.
 	Special func(name string) bool
-	// Fold maps names that people take for the same name to the same string:
-	// it ignores case, width and Unicode form. It must be idempotent. Must
-	// not be nil.
+	// Fold maps names that look the same to people to the same string: it ignores
+	// case, width and Unicode form. It must be idempotent. Must not be nil.
 	Fold func(name string) string
-	// Form brings a name to the Unicode form in which it is written. It must
-	// be idempotent. Must not be nil.
+	// Form converts a name to the Unicode form in which it is written. It must be
+	// idempotent. Must not be nil.
 	Form func(name string) string
 }
 
-// replacement stands where a forbidden character stood.
+// replacement replaces a forbidden character.
 const replacement = '-'
 
-// Clean returns the name nearest to s that the vault can hold, leaving length
-// and special names aside: trimmed, white space made single, control and
-// invisible characters dropped, forbidden ones replaced. It is empty when
-// nothing is left. It is idempotent.
+// Clean returns the name nearest to s that the vault can store, except for length
+// and special names: it trims, collapses white space, drops control and invisible
+// characters, and replaces forbidden ones. The result is empty if nothing is left.
+// Clean is idempotent.
 func (r NameRules) Clean(s string) string {
 	if r.isClean(s) {
 		return s
 	}
-	// Dropping a character can bring together what Form composes, and the
-	// other way round. Two rounds settle every input known; the bound is there
-	// so that a faulty Form cannot hang us.
+	// Dropping a character can join characters that Form then composes, and the
+	// other way round. Two rounds are enough for every known input; the limit
+	// keeps a faulty Form from looping forever.
 	for range 4 {
 		formed := r.Form(s) // rule 5: one Unicode form
 		next := r.trim(r.replace(formed))
@@ -108,10 +107,10 @@ func (r NameRules) trim(s string) string {
 	return strings.TrimRight(strings.TrimLeft(s, " "+r.Leading), " "+r.Trailing) // rule 5: trimmed
 }
 
-// invisible reports characters that take no room on a screen, so that two
-// names differing only by them look the same: format characters (zero-width,
-// bidirectional controls, the byte order mark), and those that Unicode lists
-// as ignorable by default.
+// invisible reports characters that show nothing on a screen. Two names that
+// differ only by them look the same. They are format characters (zero-width,
+// bidirectional controls, the byte order mark) and those that Unicode lists as
+// ignorable by default.
 func invisible(c rune) bool {
 	if c < 0x80 {
 		return false
@@ -134,13 +133,13 @@ func (r NameRules) usable(s string) bool {
 	return s != "" && !r.tooLong(s) && (r.Special == nil || !r.Special(s)) // rule 5: special names are not used
 }
 
-// withSuffix appends suffix to name, cutting the name, never the suffix, to the
-// vault's length.
+// withSuffix appends suffix to name and shortens the name, never the suffix, to
+// fit the vault.
 func (r NameRules) withSuffix(name, suffix string) string {
 	if !r.tooLong(name + suffix) {
 		return r.Clean(name + suffix)
 	}
-	// From the front: a name may be far longer than any limit.
+	// Count from the front: a name may be far longer than any limit.
 	end := 0
 	for end < len(name) {
 		_, n := utf8.DecodeRuneInString(name[end:])
@@ -149,7 +148,7 @@ func (r NameRules) withSuffix(name, suffix string) string {
 		}
 		end += n
 	}
-	// Do not cut a letter from its accents: drop it with them.
+	// Do not separate a letter from its accents.
 	for end > 0 {
 		if c, _ := utf8.DecodeRuneInString(name[end:]); !unicode.Is(unicode.M, c) { // rule 5: no letter without its accents
 			break

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// pending is a change on its way into the order of the plan.
+// pending is a change that is not in the plan yet.
 type pending struct {
 	change
-	waits  int   // how many steps must come before it
-	finish []int // steps that wait until it is done
-	vacate []int // steps that wait until it has left its place
-	left   bool  // it has left its place
-	done   bool
+	waitFor int   // how many steps must come before it
+	finish  []int // steps that wait until it is done
+	vacate  []int // steps that wait until it has left its place
+	left    bool  // it has left its place
+	done    bool
 }
 
 // orderer puts changes in order.
@@ -23,7 +23,7 @@ type orderer struct {
 	*settled
 	steps   []pending
 	at      map[Key]int // the step of each key
-	ready   intHeap     // steps that wait for nothing
+	ready   intHeap     // steps that wait for no other
 	vias    map[place]bool
 	adopter map[folderAt]nodeAt
 
@@ -31,10 +31,9 @@ type orderer struct {
 	details []detail
 }
 
-// order sorts the changes so that each can be made when its turn comes: parents
-// before children, places vacated before they are taken, and otherwise by path.
-// Where steps wait for each other in a circle, one of them first takes a
-// temporary name.
+// order sorts the changes so that each can be made in turn: parents before
+// children, places vacated before they are taken, and otherwise by path. If steps
+// wait for each other in a circle, one of them first takes a temporary name.
 func order(s *settled, changes []change) ([]Step, []detail) {
 	linkAbove(s, changes)
 	slices.SortFunc(changes, func(a, b change) int {
@@ -53,13 +52,13 @@ func order(s *settled, changes []change) ([]Step, []detail) {
 	return o.ordered, o.details
 }
 
-// link notes which steps wait for which.
+// link records which steps wait for which.
 func (o *orderer) link() {
 	waitFor := func(i int, k Key, list func(*pending) *[]int) {
 		if j, ok := o.at[k]; ok && j != i {
 			l := list(&o.steps[j])
 			*l = append(*l, i)
-			o.steps[i].waits++
+			o.steps[i].waitFor++
 		}
 	}
 	for i := range o.steps {
@@ -74,7 +73,7 @@ func (o *orderer) link() {
 // run emits one step after the other.
 func (o *orderer) run() {
 	for i := range o.steps {
-		if o.steps[i].waits == 0 {
+		if o.steps[i].waitFor == 0 {
 			heap.Push(&o.ready, i)
 		}
 	}
@@ -100,22 +99,22 @@ func (o *orderer) run() {
 	}
 }
 
-// emit puts a step into the plan, after which its place is free.
+// emit adds a step to the plan. Then its old place is free.
 func (o *orderer) emit(s *pending) {
 	o.ordered, o.details = append(o.ordered, s.Step), append(o.details, s.detail)
 	o.release(s.vacate)
 }
 
-// release lets steps wait for one step less.
+// release tells steps that one step fewer must come before them.
 func (o *orderer) release(waiting []int) {
 	for _, i := range waiting {
-		if o.steps[i].waits--; o.steps[i].waits == 0 {
+		if o.steps[i].waitFor--; o.steps[i].waitFor == 0 {
 			heap.Push(&o.ready, i)
 		}
 	}
 }
 
-// linkAbove notes for each change the nearest one among the folders above it.
+// linkAbove finds for each change the nearest change among the folders above it.
 func linkAbove(s *settled, changes []change) {
 	has := make([]bool, len(s.nodes))
 	root := Key("")
@@ -141,14 +140,14 @@ func linkAbove(s *settled, changes []change) {
 	}
 }
 
-// breakCircle follows what steps wait for from a stuck one until it comes round
-// and returns the step of the circle that shall take a temporary name. Parents
-// alone cannot form a circle, so at least one step in it waits for another's
-// place; of those that hold such a place the first company by key is taken.
+// breakCircle starts at a stuck step, follows what each step waits for until it
+// has found the circle, and returns the step that takes a temporary name. Parents
+// alone cannot form a circle, so at least one step waits for another's place. Of
+// the steps that occupy such a place it returns the first company by key.
 func (o *orderer) breakCircle(from int) int {
 	seen := map[int]int{}
 	var way []int
-	var forPlace []bool // whether each waits for the next one's place
+	var forPlace []bool // whether each waits for the place of the next
 	i := from
 	for {
 		if _, again := seen[i]; again {
@@ -164,7 +163,7 @@ func (o *orderer) breakCircle(from int) int {
 		if !forPlace[k] {
 			continue
 		}
-		holder := i // the last one on the way waits for the first of the circle
+		holder := i // the last step waits for the first of the circle
 		if k+1 < len(way) {
 			holder = way[k+1]
 		}
@@ -178,7 +177,7 @@ func (o *orderer) breakCircle(from int) int {
 	return best
 }
 
-// blocker returns a step that step i waits for, and whether for its place.
+// blocker returns a step that step i waits for, and whether i waits for its place.
 func (o *orderer) blocker(i int) (j int, forPlace bool) {
 	for _, k := range o.steps[i].takesFrom {
 		if j, ok := o.at[k]; ok && !o.steps[j].done && !o.steps[j].left {
@@ -191,7 +190,7 @@ func (o *orderer) blocker(i int) (j int, forPlace bool) {
 	panic("cwvault: internal error: a step waits for nothing")
 }
 
-// viaBefore prefers companies to groups, which people see more of.
+// viaBefore prefers companies to groups: more people look at group folders.
 func viaBefore(a, b Key) bool {
 	_, x := a.CompanyID()
 	_, y := b.CompanyID()

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// Plain makes text from elsewhere harmless for a terminal, a log or a reader:
-// what is not a printing character or a simple space is written as \u and its
-// number, so that no control sequence, direction override, line end or invisible
-// character gets through. It does not make text safe for HTML or Markdown.
+// Plain makes foreign text safe to print on a terminal or in a log: it writes
+// every character that is neither printable nor a plain space as \u and its
+// number. So no control sequence, direction override, line end or invisible
+// character remains. It does not make text safe for HTML or Markdown.
 func Plain(s string) string {
 	if strings.IndexFunc(s, notPlain) < 0 && utf8.ValidString(s) {
 		return s
@@ -31,8 +31,8 @@ func Plain(s string) string {
 	return b.String()
 }
 
-// PlainJSON does the same to JSON, where such characters can only stand inside
-// strings, and \u is how JSON itself writes them: it means what it meant.
+// PlainJSON does the same to JSON. There such characters occur only inside
+// strings, and \u is JSON's own notation, so the meaning stays the same.
 func PlainJSON(text []byte) []byte {
 	if bytes.IndexFunc(text, func(r rune) bool { return r != '\n' && notPlain(r) }) < 0 {
 		return text

@@ -11,13 +11,13 @@ import (
 // PlanSchema names the JSON form of a [Plan].
 const PlanSchema = "cwvault.plan/1"
 
-// Plan says what must change in a vault, and what must not though it might
-// seem so. It is for reading: it can be printed, stored as JSON and read back,
-// and compared. [Apply] takes the [Program] that it belongs to.
+// Plan says what must change in a vault, and what is held and why. It is for
+// reading: it can be printed, compared, stored as JSON and read back. [Apply]
+// needs the [Program] that it belongs to.
 type Plan struct {
 	Schema string `json:"schema"`
-	// ID is the SHA-256 of the whole plan, as it was before policies held parts
-	// of it, in hex. Whole plans with the same id propose the same changes.
+	// ID is the SHA-256 of the whole plan, before policies held parts of it, in
+	// hex. Whole plans with the same id propose the same changes.
 	ID       string     `json:"id"`
 	Tenant   string     `json:"tenant"`
 	Vault    string     `json:"vault"`
@@ -58,12 +58,12 @@ type Step struct {
 	FolderID string       `json:"folderId,omitempty"` // empty for a folder to be created
 	From     string       `json:"from,omitempty"`     // full path before the plan
 	To       string       `json:"to"`                 // full path after the whole plan
-	// Via is the temporary path that breaks a cycle of names: the folder is
-	// renamed to it at once and gets its final place when that is free.
+	// Via is a temporary path that breaks a circle of names: the folder gets it
+	// at once, and its final place when that is free.
 	Via    string `json:"via,omitempty"`
 	Reason string `json:"reason"`
-	// Secrets is how many secrets go along, where the vault can tell. It is at
-	// least that many: the account may not see all. Not part of the plan's id.
+	// Secrets is how many secrets are in the folder, if the vault can count them.
+	// There may be more: the account may not see all. The plan's id leaves it out.
 	Secrets *int          `json:"secrets,omitempty"`
 	Access  *AccessChange `json:"access,omitempty"`
 }
@@ -77,15 +77,15 @@ type PlanCompany struct {
 
 func planCompany(c *Company) *PlanCompany { return &PlanCompany{c.ID, c.Identifier, c.Name} }
 
-// AccessChange is the change of audience that a move brings: who can see the folder
-// afterwards but not before, and the other way round.
+// AccessChange says how a move changes the audience of a folder: who can see it
+// only afterwards, and who only before.
 type AccessChange struct {
 	Gains []string `json:"gains"`
 	Loses []string `json:"loses"`
 }
 
-// Departed is a managed company folder whose company is gone from the list of
-// companies that cwvault keeps. It stays where it is.
+// Departed is a managed folder of a company that ConnectWise no longer lists, or
+// that the settings leave out. It stays where it is.
 type Departed struct {
 	Key      Key    `json:"key"`
 	FolderID string `json:"folderId"`
@@ -93,8 +93,8 @@ type Departed struct {
 	Reason   string `json:"reason"`
 }
 
-// Counts sums a plan up. Unchanged counts the managed folders, of groups and
-// companies, that are wanted and already right.
+// Counts summarizes a plan. Unchanged counts the managed folders of groups and
+// companies that are wanted and already right.
 type Counts struct {
 	Create    int `json:"create"`
 	Adopt     int `json:"adopt"`
@@ -106,7 +106,7 @@ type Counts struct {
 	Unchanged int `json:"unchanged"`
 }
 
-// count fills in p.Counts but for Unchanged.
+// count sets p.Counts except for Unchanged.
 func (p *Plan) count() {
 	p.Counts = Counts{Held: len(p.Held), Departed: len(p.Departed), Unchanged: p.Counts.Unchanged}
 	for _, s := range p.Steps {
@@ -140,15 +140,15 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Signed returns the plan with the id that its content gives it. A part of a plan
-// needs an id of its own.
+// Signed returns the plan with the id of its content. A part of a plan needs an id
+// of its own.
 func (p Plan) Signed() (Plan, error) {
 	err := p.sign()
 	return p, err
 }
 
-// sign sets the plan's id from its content. Counts of secrets do not enter:
-// they change without the plan changing.
+// sign sets the plan's id from its content. It leaves out the counts of secrets,
+// which change although the plan does not.
 func (p *Plan) sign() error {
 	q := *p
 	q.ID = ""

@@ -7,11 +7,11 @@ import (
 
 // Problem is one setting that is wrong.
 type Problem struct {
-	// Setting names it: a field of an adapter's Config, or the variable that
-	// the field is set from. Whoever reads variables maps one to the other.
+	// Setting names it: a field of an adapter's Config, or the variable that sets
+	// the field. The code that reads variables maps one to the other.
 	Setting string
 	Text    string // what is wrong with it, such as "is empty"
-	Fix     string // what to do about it; empty: Text says it
+	Fix     string // what to do; empty: Text says it
 }
 
 // Error returns "Setting: Text; Fix", without the parts that are empty.
@@ -29,22 +29,21 @@ func (p Problem) Error() string {
 // Unwrap returns [ErrConfigured].
 func (p Problem) Unwrap() error { return ErrConfigured }
 
-// Problems are all settings that are wrong, as an error of the kind
-// [ErrConfigured].
+// Problems are all settings that are wrong, as an error of kind [ErrConfigured].
 type Problems []Problem
 
-// Add notes a problem.
+// Add adds a problem.
 func (p *Problems) Add(setting, text, fix string) { *p = append(*p, Problem{setting, text, fix}) }
 
-// Note notes what is wrong with a setting, if anything is. The text and the fix
-// are those of err if it is a [Problem], else the text is the error's.
+// Note adds err as a problem of a setting, unless err is nil. If err is a
+// [Problem], its text and fix are kept.
 func (p *Problems) Note(setting string, err error) {
 	if err == nil {
 		return
 	}
 	problem := Problem{Text: err.Error()}
-	if told, ok := errors.AsType[Problem](err); ok {
-		problem = told
+	if known, ok := errors.AsType[Problem](err); ok {
+		problem = known
 	}
 	problem.Setting = setting
 	*p = append(*p, problem)
@@ -58,8 +57,8 @@ func (p Problems) Err() error {
 	return p
 }
 
-// Named returns the problems with the settings renamed, for whoever set a field
-// from a variable. A setting that is not in names keeps its name.
+// Named returns the problems with their settings renamed, for example from fields
+// to the variables that set them. A setting that is not in names keeps its name.
 func (p Problems) Named(names map[string]string) Problems {
 	named := make(Problems, len(p))
 	for i, problem := range p {

@@ -7,11 +7,11 @@ import (
 )
 
 // Program is a plan that can be applied. Only [MakePlan], [Decide] and [Undo]
-// make one. A [Plan] read from JSON lacks what is not printed, so it can be
-// looked at but not applied.
+// make one. A [Plan] read from JSON lacks details that are not printed, so it can
+// be read but not applied.
 type Program struct {
 	Plan
-	// Whole is the plan before any policy held parts of it. It has the same ID.
+	// Whole is the plan before policies held parts of it. It has the same ID.
 	Whole Plan `json:"-"`
 
 	details   []detail // of each step
@@ -20,18 +20,18 @@ type Program struct {
 	encrypted bool // [World.Encrypted]
 }
 
-// detail is what Apply needs of a step and no reader does.
+// detail is what Apply needs of a step but no reader does.
 type detail struct {
 	place      Place  // where the folder will be
 	viaName    string // last element of Via
-	parentID   string // of the folder that holds it; empty when a step of this plan makes that
+	parentID   string // of the folder that will hold it; empty if a step of this plan makes that
 	fromParent string // id of the parent before
 	fromName   string
-	inherited  string // id of the folder whose audience it has; empty: one that cannot be seen
-	inherits   string // id of the folder whose present audience the folder gets; empty: it keeps its own
-	above      Key    // of the nearest step among the folders above; it comes first
+	inherited  string // id of the folder whose audience it has now; empty: the account cannot see that folder
+	inherits   string // id of the folder whose audience it gets; empty: it keeps its own
+	above      Key    // of the nearest step among the folders above, which comes first
 	mark       bool   // the folder has no mark yet and gets it first
-	takesFrom  []Key  // folders whose places this step needs vacated
+	takesFrom  []Key  // folders that must leave this step's place first
 }
 
 // KnownPlace is the place of a managed folder.
@@ -44,23 +44,23 @@ type KnownPlace struct {
 // Place returns where the folder of a step will be, for a journal.
 func (p Program) Place(step int) Place { return p.details[step].place }
 
-// Learned returns the places of folders that are right, where [World.Known] says
-// otherwise or nothing. A journal remembers them for the next run.
+// Learned returns the places of folders that are right but that [World.Known] does
+// not have. A journal remembers them for the next run.
 func (p Program) Learned() []KnownPlace { return p.learned }
 
-// Managed is the number of company folders that existed before the plan; the
-// percentages of [Limits] are of it.
+// Managed is the number of company folders that existed before the plan. The
+// percentages of [Limits] refer to it.
 func (p Program) Managed() int { return p.managed }
 
 // errNotMade is why a program cannot be applied.
 var errNotMade = errors.New("this is no program of MakePlan, Decide or Undo")
 
-// UnmarshalJSON refuses: a [Plan] can be read from JSON, and not applied.
+// UnmarshalJSON always fails: only a [Plan] can be read from JSON.
 func (*Program) UnmarshalJSON([]byte) error { return errNotMade }
 
-// audienceFolders returns the ids of the folders whose audience must be known
-// to tell what the plan's moves do to access, sorted. They are enough also for
-// the plan that is left when policies hold some of the steps.
+// audienceFolders returns the sorted ids of the folders whose audience decides how
+// the plan's moves change access. They also suffice for the plan that remains if
+// policies hold some of the steps.
 func (p Program) audienceFolders() []string {
 	ids := map[string]bool{}
 	for i := range p.Steps {
@@ -73,15 +73,15 @@ func (p Program) audienceFolders() []string {
 			ids[d.inherited] = true
 		}
 		if d.parentID != "" {
-			ids[d.parentID] = true // the one that counts when it does not move itself
+			ids[d.parentID] = true // counts if that folder is held
 		}
 	}
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// withAccess returns the program with the change of audience that each move
-// brings, and the id that this gives. audience holds who can see what inherits
-// from each of the audienceFolders.
+// withAccess returns the program with the change of access of each move, and its
+// new id. audience says who can see the folders that inherit from each of the
+// audienceFolders.
 func (p Program) withAccess(audience map[string][]string) (Program, error) {
 	p.Steps = slices.Clone(p.Steps)
 	for i := range p.Steps {
@@ -91,7 +91,7 @@ func (p Program) withAccess(audience map[string][]string) (Program, error) {
 		}
 		before, known := audience[d.inherited]
 		after, too := audience[d.inherits]
-		known = known || d.inherited == ""                                              // then everybody counts as new
+		known = known || d.inherited == ""                                              // if the account cannot see it, everybody counts as new
 		a := AccessChange{Gains: without(after, before), Loses: without(before, after)} // rule 12: who gains and who loses
 		if known && too && len(a.Gains)+len(a.Loses) > 0 {
 			p.Steps[i].Access = &a
@@ -100,7 +100,7 @@ func (p Program) withAccess(audience map[string][]string) (Program, error) {
 	return p.signed()
 }
 
-// signed returns the program under the id of its whole plan, which it is.
+// signed returns the program as a whole plan, with its id.
 func (p Program) signed() (Program, error) {
 	err := p.sign()
 	p.Whole = p.Plan

@@ -5,20 +5,21 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic that was made an error, so that it ends a run and not
-// the process, in which other runs are to follow.
+// PanicError is a recovered panic. It ends the run but not the process, so later
+// runs can follow.
 type PanicError struct {
 	Value any
-	Stack []byte // where it happened, for a report of the mistake
+	Stack []byte // for a bug report
 }
 
-// Error says that the program is wrong, not its user.
+// Error says that the mistake is in cwvault.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("a mistake in cwvault itself: panic: %v", e.Value)
 }
 
-// Recovered returns f with a panic made a [*PanicError]. Who starts a goroutine
-// uses it: a panic can only be caught in its own goroutine.
+// Recovered returns a function that calls f and turns a panic into a
+// [*PanicError]. Every goroutine needs its own: a panic can only be recovered in
+// the goroutine where it happens.
 func Recovered(f func() error) func() error {
 	return func() (err error) {
 		defer func() {

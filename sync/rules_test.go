@@ -35,7 +35,7 @@ var chapters = map[int][2]string{
 	12: {"Access", "The plan says who gains and who loses access by a move; moves that the settings or the vault do not allow are held."},
 	13: {"Guards", "A reading that cannot be the whole truth is refused; too many changes of one kind wait until a person approves exactly that plan."},
 	14: {"One writer", "Only who holds the lease writes, and who has lost it learns so before the next change."},
-	15: {"Failure of one is not failure of all", "A failed step skips what depends on it and nothing else; after a lost answer cwvault looks before it tries again."},
+	15: {"Failure of one is not failure of all", "A failed step skips what depends on it and nothing else; after a lost answer cwvault looks before it retries."},
 	16: {"A second run", "A second run plans nothing, and after a crash the next run finishes the work with no duplicate and nothing lost."},
 }
 

@@ -8,27 +8,25 @@ import (
 	"strings"
 )
 
-// Settings are what the operator decides about the tree. Lists name records by
+// Settings are the operator's decisions about the tree. Lists name records by
 // their ConnectWise name or id.
 type Settings struct {
 	Structure Structure
 	Name      NameTemplate
 
-	// Types and Statuses select companies. An entry with a leading "!"
-	// excludes, and exclusion wins; when there is an entry without, a company
-	// must match one of those. A type that is not selected is also not chosen
-	// as the type of a company with several.
+	// Types and Statuses select companies. An entry with a leading "!" excludes,
+	// and exclusion wins. If there are entries without "!", a company must match
+	// one of them. A type that is not selected never places a company.
 	Types, Statuses []string
 	// Exclude lists company identifiers or ids that are left out.
 	Exclude []string
-	// TypePriority lists the types that are chosen first for companies with
-	// several.
+	// TypePriority lists the types that come first for companies with several.
 	TypePriority []string
-	// Missing is the group folder for companies without a type, status or
-	// other token. Empty means that they are held.
+	// Missing is the name of the group folder for companies without a type,
+	// status or other token. Empty means that they are held.
 	Missing string
 
-	Adopt   bool   // mark an unmanaged folder that sits exactly where one should be
+	Adopt   bool   // mark an unmanaged folder that is exactly where a folder should be
 	Archive string // name of the archive folder; empty: departed companies stay
 	// KeepDrift leaves folders where a person put them.
 	KeepDrift bool
@@ -36,7 +34,7 @@ type Settings struct {
 	Limits    Limits
 }
 
-// AccessMode says what becomes of a folder's permissions when it moves.
+// AccessMode says what happens to a folder's permissions when it moves.
 type AccessMode string
 
 const (
@@ -46,13 +44,13 @@ const (
 	AccessPreserve AccessMode = "preserve"
 	// AccessHold holds moves that give somebody new access.
 	AccessHold AccessMode = "hold"
-	// AccessHoldAny holds every move that changes the audience. It is for
-	// vaults where the audience is a matter of encryption, which cwvault cannot
-	// do for others.
+	// AccessHoldAny holds every move that changes the audience. It is for vaults
+	// that encrypt for their audience, because cwvault cannot encrypt for others.
 	AccessHoldAny AccessMode = "hold-any"
 )
 
-// Limits are the guards of one run.
+// Limits say how many changes one run may make without approval, and how many
+// companies may disappear.
 type Limits struct {
 	Moves, Renames, Archives Limit // of managed company folders, each kind on its own
 	SourceDrop               Limit // of the companies of the last good run
@@ -102,8 +100,8 @@ func (l Limit) exceededBy(n, total int) bool {
 	return float64(n) > l.n
 }
 
-// SettingsError says that the settings do not fit the ConnectWise they are
-// used with, for example because they name a type that does not exist.
+// SettingsError says why the settings do not fit this ConnectWise, for example
+// because they name a type that does not exist.
 type SettingsError struct{ Problems []string }
 
 func (e *SettingsError) Error() string { return strings.Join(e.Problems, "; ") }
@@ -113,7 +111,7 @@ func (e *SettingsError) Unwrap() error { return ErrConfigured }
 
 // filter selects records by id.
 type filter struct {
-	include, exclude map[int]bool // include nil: all that are not excluded
+	include, exclude map[int]bool // nil include: all that are not excluded
 }
 
 func (f filter) allows(id int) bool { return !f.exclude[id] && (f.include == nil || f.include[id]) }
@@ -174,7 +172,7 @@ func unknownError(what string, entries []string, records []Ref) error {
 	return fmt.Errorf("unknown %s %s; ConnectWise has %s", what, strings.Join(entries, ", "), refList(records))
 }
 
-// refList lists records for an error message, by name, not endlessly.
+// refList lists records by name for an error message, up to a limit.
 func refList(records []Ref) string {
 	const most = 30
 	names := make([]string, len(records))

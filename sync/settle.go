@@ -9,15 +9,15 @@ import (
 
 // Settling gives every node its name and holds those that cannot have a place.
 //
-// Nodes bid for places, in turns. Of all bids for a place, the one made in the
-// earliest turn has it. Turns follow the order of precedence: groups level by
-// level, then the archive folder, then companies. Within a level, first choices
-// come first, then the other names of nodes that lost their first choice, then
-// the question whether a node may adopt what others bid for. Among equals the
-// node that stands first, by id, has the earlier turn.
+// Nodes bid for places, in turns. Of all bids for a place, the one from the
+// earliest turn wins. Turns follow the order of precedence: groups level by level,
+// then the archive folder, then companies. Within a level, nodes bid for their
+// first choice, then the losers bid for other names, then nodes learn whether they
+// may adopt a folder that others bid for too. Among equals the lower id has the
+// earlier turn.
 //
-// A folder that is held keeps its place. Whoever counted on that place gets
-// another turn.
+// A held folder keeps its place. Nodes that counted on that place get another
+// turn.
 //
 // It ends. Turns are taken in rounds. Within a round they are taken in ascending
 // order, and a turn causes only later ones, so each is taken at most once. A
@@ -25,30 +25,31 @@ import (
 // nodes stay held. So there are at most len(nodes)+1 rounds. TestSettleEnds
 // checks that.
 //
-// The result is the only one. It does not depend on the order of the input, nor
-// on the order in which turns were asked for, because a round sorts them. Nor
-// does it depend on turns that were not needed. What a node gets in its turn
-// depends on three things only: which bid has the place, which folders stay
-// there, and the group's folder. Whenever one of them changes, whoever it
-// concerns is asked again: in bid and withdraw for the first, in stay for the
-// second, in childrenAgain for the third. TestSettleResultIsUnique compares with
-// settling that asks every node again in every round.
+// The result is unique. It does not depend on the order of the input, nor on the
+// order in which turns were requested, because a round sorts them. Nor do
+// needless turns change it. What a node gets in its turn depends on three things
+// only: which bid has the place, which folders stay there, and the group's folder.
+// Whenever one of them changes, the nodes it concerns get another turn: in bid and
+// withdraw for the first, in stay for the second, in childrenAgain for the third.
+// TestSettleResultIsUnique compares the result with settling that gives every node
+// another turn in every round.
 //
-// No two folders get one place. There is one slot for each place, and one bid has
-// it. A node takes only a place for which it has the bid, and take refuses a
-// place where another folder stays. TestNoTwoFoldersGetOnePlace checks that.
+// No two folders get the same place. Each place has one slot, and one bid has the
+// slot. A node takes only a place that its bid has won, and take refuses a place
+// where another folder stays. TestNoTwoFoldersGetOnePlace checks that.
 //
-// The work grows with the number of nodes and holds, whatever the order in which
-// holds are found: a hold asks for at most three turns, and for one of each child
-// of a group that cannot be made, which is then held too. TestSettleCost counts.
+// The work grows with the number of nodes and holds, in whatever order holds are
+// found: a hold requests at most three turns. If it is a group that cannot be made,
+// it also requests one for each child, which is then held too. TestSettleCost
+// counts.
 
-// outcome is what was decided for a node.
+// outcome is the decision about a node.
 type outcome struct {
 	name  string   // the name chosen for it
-	note  string   // why that name, where that needs saying
-	stays bool     // it is held or left alone: its folder stays where it is, and without one none is made
-	await bool     // held, and expected to be released: others wait for its place
-	adopt folderAt // an unmanaged folder to be marked as its own, or noFolder
+	note  string   // why not its first choice; empty if it has that
+	stays bool     // held or left alone: its folder stays where it is; if it has none, none is made
+	await bool     // the hold is expected to clear: others wait for its place
+	adopt folderAt // the unmanaged folder that it adopts, or noFolder
 }
 
 // settled is a name for each node, and what is held.
@@ -57,9 +58,9 @@ type settled struct {
 	outcomes []outcome
 	held     map[Key]Held
 
-	best  []turn            // the bid that has each slot, or noTurn
+	best  []turn            // the winning bid of each slot, or noTurn
 	empty map[spot]slotAt   // slots of places where no folder is now
-	after map[slotAt][]turn // the other bids for a slot, in order
+	after map[slotAt][]turn // the other bids for each slot, in order
 }
 
 // spot is a name in the folder of a group.
@@ -68,39 +69,39 @@ type spot struct {
 	folded string
 }
 
-// slotAt stands for a place that can be had: the index of the first folder that
-// is there now, or above those a number for a place where none is.
+// slotAt stands for a place: the index of the first folder that is there now, or a
+// higher number if there is none.
 type slotAt int32
 
-// turn is when a node is looked at: by level, phase and node.
+// turn is when a node acts: by level, phase and node.
 type turn uint64
 
 const noTurn = ^turn(0)
 
-// phase is what a node is looked at for.
+// phase is what a node does in a turn.
 type phase uint8
 
 const (
 	firstChoice phase = iota // it bids for its first name
-	otherChoice              // it has lost that and bids for others
-	adoption                 // whether it may adopt, when others bid for its place
+	otherChoice              // it has lost that and bids for its other names
+	adoption                 // it learns whether it may adopt a folder although others bid for its place
 )
 
 func (t turn) node() nodeAt { return nodeAt(uint32(t)) }
 func (t turn) phase() phase { return phase(t >> 32 & 3) }
 func (t turn) level() turn  { return t >> 34 }
 
-// settler is the work of settling.
+// settler settles the nodes of one plan.
 type settler struct {
 	*settled
 	level    []turn   // of each group
-	slot     []slotAt // that each node's first choice is for, or noSlot
+	slot     []slotAt // of each node's first choice, or noSlot
 	losers   map[nodeAt]loser
 	children map[nodeAt][]nodeAt // made when first needed
 
 	now      turn     // the turn under way; noTurn between rounds
-	ahead    turnHeap // turns of this round
-	later    []turn   // turns of the next one
+	ahead    turnHeap // turns requested for this round
+	later    []turn   // turns requested for the next round
 	heldMore bool     // this round held something
 	rounds   int
 
@@ -111,11 +112,11 @@ const noSlot slotAt = -1
 
 // loser is a node that did not get its first choice.
 type loser struct {
-	note  string   // why, unless another bid has the place
-	slots []slotAt // that its other bids are for
+	note  string   // why; empty if another bid has the place
+	slots []slotAt // of its other bids
 }
 
-// settle decides for all nodes.
+// settle decides about all nodes.
 func settle(m *matched) *settled {
 	return newSettler(m).settle()
 }
@@ -191,7 +192,7 @@ func (s *settler) settle() *settled {
 	return s.settled
 }
 
-// round takes the turns that were asked for, in order.
+// round takes the requested turns in order.
 func (s *settler) round() {
 	s.heldMore = false
 	s.rounds++
@@ -209,7 +210,7 @@ func (s *settler) round() {
 			s.now = heap.Pop(&s.ahead).(turn)
 		}
 		if s.now == last {
-			continue // it was asked for twice
+			continue // requested twice
 		}
 		last = s.now
 		s.visits++
@@ -225,8 +226,8 @@ func (s *settler) round() {
 	s.now = noTurn
 }
 
-// ask asks for a turn: in this round if it is still to come, otherwise in the
-// next, if there is one.
+// ask requests a turn: in this round if it is not over yet, otherwise in the next
+// round, if there is one.
 func (s *settler) ask(t turn) {
 	if s.now != noTurn && t > s.now {
 		heap.Push(&s.ahead, t)
@@ -249,9 +250,9 @@ func (h *turnHeap) Pop() any {
 	return x
 }
 
-// choose gives a node its first choice, if it can have that. A held node does
-// not move, but it still reserves its name. Otherwise another company could take
-// the name, and a person who looks for this one would open the wrong folder.
+// choose gives a node its first choice, if possible. A held node does not move, but
+// it still reserves its name. Otherwise another company could take the name, and a
+// person looking for this company would open the wrong folder.
 func (s *settler) choose(i nodeAt) {
 	n, o := &s.nodes[i], &s.outcomes[i]
 	adopted := o.adopt
@@ -284,8 +285,8 @@ func (s *settler) choose(i nodeAt) {
 	s.adopted(i, adopted)
 }
 
-// lose notes that a node needs another name and asks for the turn in which it
-// gets one.
+// lose records that a node needs another name and requests the turn in which it
+// chooses one.
 func (s *settler) lose(i nodeAt) {
 	l := s.losers[i]
 	l.note = s.outcomes[i].note
@@ -338,7 +339,7 @@ func (s *settler) chooseAgain(i nodeAt) {
 	s.adopted(i, adopted)
 }
 
-// adopted sees to what follows when a node adopts, or no longer does.
+// adopted requests the turns that follow when a node begins or ceases to adopt.
 func (s *settler) adopted(i nodeAt, before folderAt) {
 	o := &s.outcomes[i]
 	if o.adopt != before {
@@ -354,14 +355,13 @@ func (s *settler) adopted(i nodeAt, before folderAt) {
 	})
 }
 
-// adoptionTurn is when it is seen that a rival keeps a node from adopting: once
-// all of the rival's level have chosen.
+// adoptionTurn is the turn in which a rival prevents a node from adopting: after
+// all nodes on the rival's level have chosen.
 func (s *settler) adoptionTurn(rival turn, i nodeAt) turn {
 	return rival.level()<<34 | turn(adoption)<<32 | turn(uint32(i))
 }
 
-// checkAdoption holds a node that would adopt a folder while others bid for its
-// place.
+// checkAdoption holds a node that would adopt a folder if others bid for its place.
 func (s *settler) checkAdoption(i nodeAt) {
 	o := &s.outcomes[i]
 	if o.adopt < 0 {
@@ -375,7 +375,7 @@ func (s *settler) checkAdoption(i nodeAt) {
 	}
 }
 
-// eachSlot calls f for the slots that a node has.
+// eachSlot calls f for the slots that a node bids for.
 func (s *settler) eachSlot(i nodeAt, f func(slotAt)) {
 	has := func(slot slotAt) bool { return slot != noSlot && s.best[slot] != noTurn && s.best[slot].node() == i }
 	if slot := s.slot[i]; has(slot) {
@@ -388,7 +388,7 @@ func (s *settler) eachSlot(i nodeAt, f func(slotAt)) {
 	}
 }
 
-// bid bids for a slot in this turn and returns who has it.
+// bid bids for a slot in this turn and returns the node that has it then.
 func (s *settler) bid(slot slotAt) nodeAt {
 	best, i := s.best[slot], s.now.node()
 	switch {
@@ -413,14 +413,14 @@ func (s *settler) bid(slot slotAt) nodeAt {
 	return best.node()
 }
 
-// drop removes a bid that does not have its slot.
+// drop removes a bid that has lost.
 func (s *settler) drop(slot slotAt, t turn) {
 	if at, found := slices.BinarySearch(s.after[slot], t); found {
 		s.after[slot] = slices.Delete(s.after[slot], at, at+1)
 	}
 }
 
-// withdraw takes back a bid. The next one has the slot then.
+// withdraw takes back a bid. The next bid gets the slot.
 func (s *settler) withdraw(slot slotAt, t turn) {
 	if slot == noSlot {
 		return
@@ -436,7 +436,7 @@ func (s *settler) withdraw(slot slotAt, t turn) {
 	}
 }
 
-// nameAt is the name with which a bid was made that has its slot.
+// nameAt returns the name of a winning bid.
 func (s *settled) nameAt(t turn) string {
 	if i := t.node(); t.phase() == firstChoice && !s.outcomes[i].stays {
 		return s.firstName(i)
@@ -462,7 +462,7 @@ func (s *settled) slotFor(i nodeAt, folded string) slotAt {
 // thereAt returns the first folder that is at a node's place now, or noFolder.
 func (s *settled) thereAt(i nodeAt, folded string) folderAt {
 	if own := s.nodes[i].folder; own >= 0 && !s.shares[own] && s.inPlace(i) {
-		return own // the quick way, for nearly all
+		return own // the fast path, for nearly all nodes
 	}
 	if parent := s.destination(i); parent != newParent {
 		if there, ok := s.at[place{parent, folded}]; ok {
@@ -472,7 +472,7 @@ func (s *settled) thereAt(i nodeAt, folded string) folderAt {
 	return noFolder
 }
 
-// destination is the folder in which a node's place is: that of its group.
+// destination returns the folder that will hold a node's folder.
 func (s *settled) destination(i nodeAt) folderAt {
 	g := s.nodes[i].group
 	switch {
@@ -495,7 +495,7 @@ func (s *settled) inPlace(i nodeAt) bool {
 	return f >= 0 && s.parent[f] == s.destination(i) && s.folders[f].Name == s.outcomes[i].name // rule 5: a change of case alone is a rename
 }
 
-// fold folds a node's name. Most folders have it already.
+// fold returns a node's name, folded. For most folders the view has it already.
 func (s *settled) fold(i nodeAt) string {
 	if f := s.nodes[i].folder; f >= 0 && s.folders[f].Name == s.outcomes[i].name {
 		return s.folded[f]
@@ -503,10 +503,10 @@ func (s *settled) fold(i nodeAt) string {
 	return s.names.Fold(s.outcomes[i].name) // rule 5: compared folded
 }
 
-// cannotBeMade reports whether a group folder is not there and not to be made.
+// cannotBeMade reports whether a group folder does not exist and is not made.
 func (s *settled) cannotBeMade(g nodeAt) bool { return s.outcomes[g].stays && s.nodes[g].folder < 0 }
 
-// otherNames are the names that a node may have when the first is taken.
+// otherNames returns the names that a node may have if its first choice is taken.
 func (s *settled) otherNames(i nodeAt) []string {
 	n := &s.nodes[i]
 	switch {

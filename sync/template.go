@@ -28,7 +28,7 @@ var (
 	leafTokens  = []token{tokenName, tokenIdentifier, tokenID}
 )
 
-// keyWord is the word by which a token stands in a group folder's key.
+// keyWord is the word for a token in the key of a group folder.
 var keyWord = map[token]string{
 	tokenType:      "type",
 	tokenStatus:    "status",

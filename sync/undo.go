@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Done is a rename or move of the past, as a journal remembers it.
+// Done is a past rename or move, as a journal remembers it.
 type Done struct {
 	Key      Key
 	From, To string // full paths before and after the run that made it
 }
 
-// Undo returns the program that takes back what one run renamed and moved: each
-// folder that is still where the run put it goes back to where it was. Where
-// that cannot be, because the folder was changed since or its old place is
-// taken, it is held. why becomes the reason of every step.
+// Undo returns the program that undoes the renames and moves of one run. A folder
+// that is still where the run put it goes back to its old place. If it has changed
+// since, or its old place is taken, it is held. why becomes the reason of every
+// step.
 func Undo(world World, names NameRules, done []Done, why string) (Program, error) {
 	v, err := index(world.Tree, world.Tenant, names)
 	if err != nil {
@@ -36,8 +36,8 @@ func Undo(world World, names NameRules, done []Done, why string) (Program, error
 	return p.signed()
 }
 
-// matchDone makes a node for every folder that shall go back, in their order,
-// and for every folder that they go back into.
+// matchDone makes a node for every folder that goes back, in the order of done,
+// and for every folder into which they go back.
 func matchDone(v *view, world World, done []Done, why string) *matched {
 	m := &matched{
 		view: v, w: Wanted{names: v.names}, world: world, archive: noNode,
@@ -107,7 +107,7 @@ func oldPaths(v *view, done []Done) map[string]folderAt {
 	return at
 }
 
-// anchor returns the node that stands for a folder to go back into.
+// anchor returns the node for a folder into which others go back.
 func (m *matched) anchor(f folderAt) nodeAt {
 	if f < 0 {
 		return noNode

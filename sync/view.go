@@ -9,13 +9,13 @@ import (
 // folderAt is a folder of the vault, by its index in the [Tree].
 type folderAt int32
 
-// What stands in the place of a folder. All are negative.
+// These take the place of an index where there is none. All are negative.
 const (
 	rootParent   folderAt = -1 // the root itself
 	hiddenParent folderAt = -2 // a folder that the account cannot see
-	newParent    folderAt = -3 // a folder that is not there yet
+	newParent    folderAt = -3 // a folder that does not exist yet
 	noFolder     folderAt = -4
-	several      folderAt = -5 // more than one, so none
+	several      folderAt = -5 // more than one folder
 )
 
 // place is a name in a folder of the vault.
@@ -24,7 +24,7 @@ type place struct {
 	folded string
 }
 
-// view is the vault's tree, indexed. Nothing writes to it once it is made.
+// view is the vault's tree, indexed. It is read-only once made.
 type view struct {
 	tree   Tree
 	tenant string
@@ -35,15 +35,14 @@ type view struct {
 	folded  []string           // its folded name
 	at      map[place]folderAt // the first of the folders at each place
 	next    []folderAt         // another folder at the same place, or noFolder
-	shares  []bool             // whether there is one
+	shares  []bool             // whether another folder is at the same place
 
 	groupFolders   map[Key]folderAt // our folders by key, or several
 	companyFolders map[int]folderAt // and by company id
 	copies         map[Key][]folderAt
 }
 
-// index reads a tree into a view. The error says that the reading contradicts
-// itself.
+// index makes a view of a tree. It fails if the tree contradicts itself.
 func index(tree Tree, tenant string, names NameRules) (*view, error) {
 	n := len(tree.Folders)
 	v := &view{
@@ -87,7 +86,7 @@ func index(tree Tree, tenant string, names NameRules) (*view, error) {
 	return v, v.checkLoops()
 }
 
-// carry notes that a folder carries the key that m has as k.
+// carry records in m that a folder carries the key k.
 func carry[K comparable](v *view, m map[K]folderAt, k K, f folderAt) {
 	before := len(m)
 	was := m[k]
@@ -168,7 +167,7 @@ func (v *view) path(f folderAt) string {
 	return v.path(v.parent[f]) + `\` + v.folders[f].Name
 }
 
-// duplicates is the reason for a hold of a key that several folders carry.
+// duplicates returns the reason of a hold whose key several folders carry.
 func (v *view) duplicates(k Key) string {
 	paths := make([]string, 0, len(v.copies[k]))
 	for _, f := range v.copies[k] {
@@ -178,7 +177,7 @@ func (v *view) duplicates(k Key) string {
 	return "several folders carry its mark: " + strings.Join(paths, ", ")
 }
 
-// managed counts the company folders of which the company is known.
+// managed counts the company folders with a unique key.
 func (v *view) managed() int {
 	n := 0
 	for _, f := range v.companyFolders {

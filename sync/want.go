@@ -9,15 +9,15 @@ import (
 	"unicode"
 )
 
-// Wanted is the tree that the companies ask for, before it meets the vault.
+// Wanted is the tree that the companies need. The vault does not enter into it.
 type Wanted struct {
 	groups    []group  // parents before children, siblings by id
 	companies []wanted // by company id
 	held      []Held
 	out       map[int]string // companies filtered out, and why
 	listed    []int          // ids of all companies listed, in order
-	// placeless holds the folded names of listed companies that have no place:
-	// an unmanaged folder of such a name may be theirs.
+	// placeless holds the folded names of listed companies without a place. An
+	// unmanaged folder of such a name may be theirs.
 	placeless map[string]bool
 	settings  Settings
 	names     NameRules
@@ -29,7 +29,7 @@ type group struct {
 	key    Key
 	parent int32 // index into groups; -1 is the root
 	name   string
-	alt    string // its name when another group has the same
+	alt    string // its name if another group has the first one
 	ids    []segment
 }
 
@@ -37,15 +37,15 @@ type group struct {
 type wanted struct {
 	company *Company
 	group   int32
-	typ     Ref    // the chosen type
-	name    string // the first of its names
+	typ     Ref    // the type that places it
+	name    string // its first choice
 }
 
 // segment is what one token contributes to a group's key.
 type segment struct {
 	token token
-	id    int    // of the record; 0 where the company has none
-	text  string // for initials, and for levels without any token
+	id    int    // of the record; 0 if the company has none
+	text  string // for initials, and for levels without a token
 }
 
 func (s segment) String() string { return string(s.append(nil)) }
@@ -61,7 +61,7 @@ func (s segment) append(key []byte) []byte {
 	return strconv.AppendInt(append(append(key, keyWord[s.token]...), ':'), int64(s.id), 10) // rule 2: groups are known by ids
 }
 
-// refNames holds the present names of the records that tokens stand for.
+// refNames holds the current names of the records that tokens stand for.
 type refNames map[token]recordNames
 
 // of returns the names of one kind of records.
@@ -75,21 +75,21 @@ func (n refNames) of(t token) recordNames {
 // recordNames holds names by the record's id.
 type recordNames map[int]string
 
-// add notes the name of a record unless an earlier one is known.
+// add adds the name of a record unless one is known already.
 func (n recordNames) add(r Ref) {
 	if _, known := n[r.ID]; !known && r.ID != 0 {
 		n[r.ID] = r.Name
 	}
 }
 
-// addAll notes the names that companies, which stand in order of id, have for
-// the records that the structure's tokens stand for. A record's own name beats
-// the copies of it in references to it.
+// addAll adds the names that the companies, in order of id, give to the records
+// that the structure's tokens stand for. A record's own name comes before the
+// copies in references to it.
 func (n refNames) addAll(companies []*Company, st Structure) {
 	types, statuses := n.of(tokenType), n.of(tokenStatus)
 	for _, c := range companies {
 		for _, t := range c.Types {
-			types.add(t) // known already, but for a type that is gone from the table
+			types.add(t) // known already, unless the type is gone from the table
 		}
 		statuses.add(c.Status)
 	}
@@ -112,7 +112,7 @@ func (n refNames) addAll(companies []*Company, st Structure) {
 	}
 }
 
-// name returns what a token stands for, in words for a reason.
+// name returns the name of what a segment stands for, for a reason.
 func (n refNames) name(s segment) string {
 	if s.token == tokenInitial || s.token == "" {
 		return s.text
@@ -158,12 +158,12 @@ func Want(src Source, settings Settings, names NameRules) (Wanted, error) {
 	}
 	b.sort()
 	if settings.Adopt {
-		w.notePlaceless(order)
+		w.addPlaceless(order)
 	}
 	return w, nil
 }
 
-// selection is which companies the settings select, and by which types.
+// selection says which companies the settings select, and by which types.
 type selection struct {
 	types, statuses filter
 	priority        []int
@@ -198,7 +198,7 @@ func (s selection) excludes(c *Company, fold func(string) string) bool {
 	return len(s.excluded) > 0 && (s.excluded[fold(c.Identifier)] || s.excluded[strconv.Itoa(c.ID)])
 }
 
-// add gives a company its group, or says why it has none.
+// add adds a company with its group, or records why it gets no folder.
 func (b *groupBuilder) add(c *Company, pick selection) {
 	w := b.w
 	if pick.excludes(c, w.names.Fold) {
@@ -223,9 +223,9 @@ func (b *groupBuilder) add(c *Company, pick selection) {
 	w.companies = append(w.companies, wanted{company: c, group: g, typ: typ, name: w.leafName(c)})
 }
 
-// notePlaceless notes the names of the companies that have no place. order is
-// all companies by id.
-func (w *Wanted) notePlaceless(order []*Company) {
+// addPlaceless adds the names of the companies that have no place. order is all
+// companies by id.
+func (w *Wanted) addPlaceless(order []*Company) {
 	w.placeless = map[string]bool{}
 	placed := w.companies
 	for _, c := range order {
@@ -237,7 +237,7 @@ func (w *Wanted) notePlaceless(order []*Company) {
 	}
 }
 
-// lists reports whether ConnectWise lists a company of this id.
+// lists reports whether ConnectWise lists a company with this id.
 func (w *Wanted) lists(id int) bool {
 	_, ok := slices.BinarySearch(w.listed, id)
 	return ok
@@ -247,10 +247,10 @@ func (w *Wanted) hold(c *Company, code HoldCode, reason string) {
 	w.held = append(w.held, Held{Code: code, Key: CompanyKey(c.ID), Company: planCompany(c), Reason: reason})
 }
 
-// chooseType returns the type that places a company: the first of the priority
-// list, otherwise the lowest id. Types that are not selected do not count. The
-// zero Ref means that the company has no type. ok is false when the filter
-// leaves the company out.
+// chooseType returns the type that places a company: the first on the priority
+// list, otherwise the one with the lowest id. Types that are not selected do not
+// count. The zero Ref means that the company has no type. ok is false if the
+// filter leaves the company out.
 func chooseType(types []Ref, f filter, priority []int) (typ Ref, ok bool) {
 	for _, t := range types {
 		if f.exclude[t.ID] { // rule 3: exclusion wins
@@ -272,7 +272,7 @@ func chooseType(types []Ref, f filter, priority []int) (typ Ref, ok bool) {
 	return typ, typ.ID != 0 || f.include == nil
 }
 
-// leafName is the name that a company's folder has unless another has it.
+// leafName is the name of a company's folder unless another folder has it.
 func (w *Wanted) leafName(c *Company) string {
 	if name := w.names.Clean(expandLeaf(w.settings.Name, c)); w.names.usable(name) {
 		return name
@@ -280,7 +280,7 @@ func (w *Wanted) leafName(c *Company) string {
 	return w.leafNames(c)[0]
 }
 
-// leafNames are all names that a company's folder may have, best first.
+// leafNames returns all names that a company's folder may have, best first.
 func (w *Wanted) leafNames(c *Company) []string {
 	return w.names.leafNames(expandLeaf(w.settings.Name, c), c.Identifier, c.ID)
 }
@@ -290,7 +290,7 @@ func expandLeaf(t NameTemplate, c *Company) string {
 		return c.Name
 	}
 	var b strings.Builder
-	blank := true // text around tokens that are all empty is not a name
+	blank := true // if all tokens are empty, the text around them is not a name
 	for _, p := range t.parts {
 		s := p.text
 		switch p.token {
@@ -312,7 +312,7 @@ func expandLeaf(t NameTemplate, c *Company) string {
 	return b.String()
 }
 
-// groupBuilder makes each group once.
+// groupBuilder makes the groups, each once.
 type groupBuilder struct {
 	w     *Wanted
 	index map[string]int32 // by key
@@ -374,8 +374,8 @@ func (b *groupBuilder) segment(c *Company, typ Ref, t token) segment {
 	return s
 }
 
-// initial is the first letter or digit of the company's name, in upper case.
-// Names without any share "#".
+// initial is the first letter or digit of the company's name, in upper case, or
+// "#" if there is none.
 func (w *Wanted) initial(c *Company) string {
 	for _, r := range w.names.Fold(c.Name) {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -426,8 +426,8 @@ func (w *Wanted) newGroup(key Key, parent int32, level []part, ids []segment) gr
 	return g
 }
 
-// sort brings the groups into an order that does not depend on which company
-// came first: by level, then by ids.
+// sort sorts the groups by level, then by ids, so that their order does not depend
+// on which company came first.
 func (b *groupBuilder) sort() {
 	w := b.w
 	order := make([]int32, len(w.groups))
@@ -462,7 +462,7 @@ func compareGroups(a, b *group) int {
 	)
 }
 
-// parseGroupKey takes a group key apart again. ok is false for keys of another
+// parseGroupKey splits a group key into segments. ok is false for keys of another
 // structure.
 func (w *Wanted) parseGroupKey(k Key) (levels [][]segment, ok bool) {
 	rest, found := strings.CutPrefix(string(k), "group/")
@@ -508,7 +508,7 @@ func parseSegments(text string, level []part) (ids []segment, ok bool) {
 		} else {
 			var err error
 			if s.id, err = strconv.Atoi(value); err != nil || s.String() != f {
-				return nil, false // one spelling a key
+				return nil, false // each key has one spelling
 			}
 		}
 		ids = append(ids, s)
