@@ -12,49 +12,49 @@ import (
 	"cwvault/sync"
 )
 
-// Lessons are what a run leaves to the runs after it.
+// Lessons are what a run records for the runs after it.
 type Lessons struct {
 	Finish
 
 	// Places replace what was known of their keys, which must be distinct. It
 	// is cheapest to give only those that have changed.
 	Places []KnownPlace
-	// Settled are the keys of intents of which it is known by now whether the
-	// folder exists. All open intents for them end as [Interrupted].
+	// Settled are the keys of intents that are no longer open: the run knows
+	// whether the folder exists. All open intents for them end as [Interrupted].
 	Settled []sync.Key
-	// Failed has the error of each key whose step failed. With each failure in a
-	// row it takes longer until the next attempt; see [Failure]. No key is also
-	// in Succeeded.
+	// Failed has the error of each key whose step failed. Each failure in a row
+	// makes the wait for the next attempt longer; see [Failure]. No key is also in
+	// Succeeded.
 	Failed map[sync.Key]string
-	// Succeeded are the keys whose failures are forgotten. Only keys that
+	// Succeeded are the keys whose failures the journal forgets. Only keys that
 	// [Memory] has among its failures need it.
 	Succeeded []sync.Key
 	// Pending has, by key, the new place of each folder that must move; see
-	// [PendingMove]. If it is the place that was pending before, Since stays. No
-	// key is also in NotPending.
+	// [PendingMove]. If the place was pending before, Since stays. No key is also
+	// in NotPending.
 	Pending map[sync.Key]string
-	// NotPending are the keys whose move was made or is no longer asked for. Only
-	// keys that [Memory] has among its pending moves need it.
+	// NotPending are the keys whose move was made or is no longer wanted. Only keys
+	// that [Memory] has among its pending moves need it.
 	NotPending []sync.Key
 	// Fingerprint replaces the one before. Nil keeps it.
 	Fingerprint *Fingerprint
 	// UsedPlan is the id of the saved plan that the run has applied and that no
 	// other run may apply; see [Journal.PlanUsed]. Empty: there is none.
 	UsedPlan string
-	// KeepDays is for how many days runs and uses of plans are kept; 0 keeps
+	// KeepDays is how many days the journal keeps runs and uses of plans; 0 keeps
 	// all. The last run, the last good one and those with an open intent always
-	// stay. One call removes at most 200 runs, the oldest; the next one removes
+	// stay. One call removes at most 200 runs, the oldest; the next call removes
 	// more.
 	KeepDays int
 }
 
-// concludeTimeout bounds the one transaction that may be large. At its start
-// the lease lasts for more than that; see fence.
+// concludeTimeout limits the one transaction that may be large. When it begins,
+// the lease lasts longer than that; see fence.
 const concludeTimeout = 20 * time.Second
 
-// Conclude records how a run ended and what it leaves to the next: all of it
-// or, on an error, nothing. [Journal.FinishRun] can then still record the end.
-// It needs the lease. It also works after ctx has ended.
+// Conclude records how a run ended and its lessons for the next: all of it or, on
+// an error, nothing. After an error [Journal.FinishRun] can still record the end.
+// Conclude needs the lease. It also works after ctx has ended.
 func (j *Journal) Conclude(ctx context.Context, run int64, l Lessons) error {
 	if err := l.valid(); err != nil {
 		return err
@@ -107,7 +107,7 @@ func putPlaces(ctx context.Context, tx *sql.Tx, places []KnownPlace) error {
 	for i, p := range places {
 		rows[i] = []any{text(p.Key), text(p.FolderID), text(p.Parent), text(p.Name), text(p.Path), 0}
 	}
-	// Nothing reads gone, but it is NOT NULL.
+	// Nothing reads the column gone, but it is NOT NULL.
 	return upsert(ctx, tx, "cwvault_place", []string{"key", "folder_id", "parent_key", "name", "path", "gone"}, rows)
 }
 
@@ -138,7 +138,7 @@ func putFailures(ctx context.Context, tx *sql.Tx, failed map[sync.Key]string, no
 	return upsert(ctx, tx, "cwvault_failure", []string{"key", "count", "first", "last", "next", "error"}, rows)
 }
 
-// again returns f, which may be the zero value, after one more failure.
+// again returns f after one more failure. f may be the zero value.
 func (f Failure) again(errText string, now time.Time) Failure {
 	f.Count++
 	if f.Count == 1 {
@@ -153,9 +153,9 @@ const (
 	longestRest = 24 * time.Hour
 )
 
-// rest is how long a key is left alone after its nth failure in a row. After
-// the first, which may be chance, it is not; then each rest is twice as long
-// as the one before, up to a day.
+// rest is how long the next attempt waits after the nth failure in a row. After
+// the first, which may be chance, it does not wait. Then each rest is twice as
+// long as the one before, up to a day.
 func rest(n int) time.Duration {
 	switch {
 	case n <= 1:
@@ -177,7 +177,7 @@ func putPending(ctx context.Context, tx *sql.Tx, pending map[sync.Key]string, no
 	var rows [][]any
 	for key, to := range pending {
 		since := now
-		// A time in the future was written before the clock was set back.
+		// A time in the future is from before the clock was set back.
 		if was, ok := before[key]; ok && was.To == to && was.Since.Before(now) {
 			since = was.Since
 		}
@@ -197,8 +197,8 @@ func putFingerprint(ctx context.Context, tx *sql.Tx, f *Fingerprint) error {
 	return upsert(ctx, tx, "cwvault_meta", []string{"name", "value"}, [][]any{{"fingerprint", text(value)}})
 }
 
-// PlanUsed reports whether [Journal.Conclude] has recorded the use of this
-// plan, and has not removed that record since.
+// PlanUsed reports whether [Journal.Conclude] has recorded the use of this plan
+// and has not pruned the record since.
 func (j *Journal) PlanUsed(ctx context.Context, planID string) (bool, error) {
 	found, err := rows(ctx, j, "look for a used plan", func(scan func(...any) error) (n int, err error) {
 		err = scan(&n)
@@ -216,15 +216,14 @@ func usePlan(ctx context.Context, tx *sql.Tx, planID string, now time.Time) erro
 	return err
 }
 
-// What one transaction prunes at most, so that it stays short. The limit of
-// steps may be passed by one run.
+// These limit what one transaction prunes, so that it stays short. One run may
+// exceed the limit of steps.
 const (
 	pruneRuns  = 200
 	pruneSteps = 20_000
 )
 
-// prune removes the oldest runs of more than keepDays ago, and uses of plans of
-// that age.
+// prune removes the oldest runs and uses of plans, those older than keepDays.
 func prune(ctx context.Context, tx *sql.Tx, keepDays int, now time.Time) error {
 	if keepDays <= 0 {
 		return nil
@@ -269,12 +268,12 @@ func prune(ctx context.Context, tx *sql.Tx, keepDays int, now time.Time) error {
 	return err
 }
 
-// partSize is how many rows one statement writes. They are few, since SQLite's
+// partSize is how many rows one statement writes. It is small because SQLite's
 // driver searches all parameters for each.
 const partSize = 20
 
-// upsert writes rows with a value for each column. A row replaces the one with
-// the same value in the first column.
+// upsert writes rows with a value for each column. A row replaces an older row
+// with the same value in the first column.
 func upsert(ctx context.Context, tx *sql.Tx, table string, columns []string, rows [][]any) error {
 	set := make([]string, 0, len(columns))
 	for _, c := range columns[1:] {

@@ -1,41 +1,39 @@
-// Package journal keeps what cwvault must remember between runs: the runs and
+// Package journal stores what cwvault must remember between runs: the runs and
 // their steps, the lease that admits one writer, the last known place of each
 // managed folder, pauses, failures, and the figures that the guards compare
-// with. It lives in one SQLite file or in a PostgreSQL database.
+// with. It uses one SQLite file or a PostgreSQL database.
 //
 // # The life of a run
 //
-// A run takes the lease with [Journal.Acquire], reads with [Journal.Recall] what
-// the runs before it left, and calls [Journal.StartRun]. It records each step
-// before it changes the vault, with [Journal.Begin], and after it, with
-// [Journal.End]. At the end [Journal.Conclude] records all that the next run
-// must know, in one transaction.
+// A run takes the lease with [Journal.Acquire], reads the memory of earlier runs
+// with [Journal.Recall], and calls [Journal.StartRun]. It records each step twice:
+// with [Journal.Begin] before it changes the vault, and with [Journal.End] after.
+// At the end [Journal.Conclude] records all that the next run must know, in one
+// transaction.
 //
 // # An aid, not the truth
 //
-// The marks in the vault are the truth. If the journal is lost, empty or old,
-// history and the comparison with the last good run are lost, but never a
-// customer's folder. Only for a vault that cannot hold marks is the journal the
-// one that knows the keys.
+// The marks in the vault are the truth. A lost, empty or old journal costs the
+// history and the comparison with the last good run, but never a customer's
+// folder. Only if a vault cannot store marks does the journal alone know the keys.
 //
 // # Guarantees
 //
 //   - When a method returns, what it has written is on disk. It survives
 //     kill -9. It survives a power cut if the disk, or PostgreSQL with its
 //     synchronous_commit, does not lie about what it has written.
-//   - What a run writes is written under the lease: the transaction that writes
-//     it also finds the lease still held. Otherwise the method fails with
-//     [ErrLost] and has changed nothing. See [Journal.Acquire].
-//   - No error holds a password.
+//   - A run writes under the lease: the transaction that writes also verifies
+//     that the lease is still held. Otherwise the method fails with [ErrLost] and
+//     changes nothing. See [Journal.Acquire].
+//   - No error contains a password.
 //
 // # Where to keep it
 //
 // SQLite needs a local disk: its write-ahead log does not work over a network
 // file system. Only their owner can read the file, its -wal and its -shm. The
-// latter two stay there while nobody has the journal open, so that a reader
-// never has to create a file. Installations on several machines share a
-// PostgreSQL database; a search_path parameter in the URL separates two tenants
-// in one database.
+// latter two stay when nobody has the journal open, so that a reader never has to
+// create a file. Installations on several machines share a PostgreSQL database; a
+// search_path parameter in the URL separates two tenants in one database.
 package journal
 
 import (
@@ -50,18 +48,18 @@ import (
 	"time"
 )
 
-// What can be wrong, for errors.Is.
+// The errors of this package, for errors.Is.
 var (
 	// ErrCorrupt: the SQLite file is not a database or is damaged.
 	ErrCorrupt = errors.New("the file is damaged; move it away together with its -wal and -shm files, " +
 		"and the next run rebuilds the journal from the marks in the vault (if the vault cannot hold marks, restore a backup instead)")
-	// ErrVersion: this version of cwvault cannot use the journal's layout,
-	// mostly because a newer version made it.
+	// ErrVersion: this version of cwvault cannot use the journal's layout, usually
+	// because a newer version made it.
 	ErrVersion = errors.New("unsupported version")
 	// ErrHeld: another run holds the lease; the error is a [*HeldError].
 	ErrHeld = errors.New("another run holds the lease")
 	// ErrLost: this journal does not hold the lease, or no longer does. The run
-	// must not change the vault any further.
+	// must stop changing the vault.
 	ErrLost = errors.New("the lease is lost")
 	// ErrRemoved: the SQLite file, or the -wal or -shm beside it, was removed
 	// or replaced since it was opened. It wraps ErrLost: another run may hold
@@ -75,11 +73,11 @@ var (
 	ErrReadOnly = errors.New("the journal is open for reading only")
 )
 
-// Options are what a journal needs beside its place. The zero value is right
-// for all but tests.
+// Options are what a journal needs besides its place. The zero value is right
+// except for tests.
 type Options struct {
-	// Now is the clock that dates what is recorded. Nil means time.Now. The
-	// lease does not depend on it where there is a better clock.
+	// Now is the clock for the times in records. Nil means time.Now. The lease
+	// uses a better clock if there is one.
 	Now func() time.Time
 	// LeaseLife is how long a lease outlives its last renewal; 0 means 30
 	// seconds. All who share a journal must use the same. It must be longer than
@@ -99,19 +97,18 @@ type Journal struct {
 	now      func() time.Time
 	readOnly bool
 
-	files map[string]fs.FileInfo // of SQLite, as they were when they were opened; see removed
+	files map[string]fs.FileInfo // SQLite's files when they were opened; see removed
 
 	life, renewal time.Duration // of the lease
 
-	turn    chan struct{} // held by the one who commits; see write
+	turn    chan struct{} // held by the caller that commits; see write
 	mu      gosync.Mutex
 	pending []*write
 	lease   *Lease
 }
 
-// Open opens the journal at state, a path or a postgres:// URL. It creates the
-// journal or brings it up to date where necessary. The directory of the path
-// must exist.
+// Open opens the journal at state, a path or a postgres:// URL. It creates or
+// updates the journal if necessary. The directory of the path must exist.
 func Open(ctx context.Context, state string, opt Options) (*Journal, error) {
 	j, err := open(ctx, state, opt, false)
 	if err != nil {
@@ -128,10 +125,10 @@ func Open(ctx context.Context, state string, opt Options) (*Journal, error) {
 	return j, nil
 }
 
-// OpenReadOnly opens the journal for commands that only look. It creates and
-// changes nothing, and all methods that write fail with [ErrReadOnly]. Where
-// there is no journal yet, all that is read is empty. A journal of an earlier
-// version is read as it is, so that a look before the first run changes nothing.
+// OpenReadOnly opens the journal for commands that only read. It creates and
+// changes nothing, and all methods that write fail with [ErrReadOnly]. If there
+// is no journal yet, all reads are empty. It reads a journal of an earlier version
+// as it is.
 func OpenReadOnly(ctx context.Context, state string, opt Options) (*Journal, error) {
 	j, err := open(ctx, state, opt, true)
 	if err != nil || j.db == nil {
@@ -190,7 +187,7 @@ func (j *Journal) Close() error {
 	return errors.Join(released, j.fail("close", j.db.Close()))
 }
 
-// fail says which journal and which operation an error belongs to.
+// fail adds to an error which journal and which operation it belongs to.
 func (j *Journal) fail(op string, err error) error {
 	switch {
 	case err == nil:
@@ -213,7 +210,7 @@ func rows[T any](ctx context.Context, j *Journal, op string, scan func(func(...a
 	return all, j.fail(op, err)
 }
 
-// query reads all rows of a query. A nil querier has none.
+// query reads all rows of a query. A nil querier has no rows.
 func query[T any](ctx context.Context, q querier, scan func(func(...any) error) (T, error), statement string, args ...any) ([]T, error) {
 	if q == nil {
 		return nil, nil

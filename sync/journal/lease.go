@@ -16,8 +16,8 @@ const leaseLife = 30 * time.Second
 type Owner struct {
 	Host string
 	PID  int
-	// Start is when the process started, in the machine's own unit. It tells
-	// the process from a later one with the same number. 0: unknown.
+	// Start is when the process started, in the machine's own unit. It
+	// distinguishes the process from a later one with the same number. 0: unknown.
 	Start int64
 	// Boot identifies one uptime of one machine. Empty: unknown.
 	Boot string
@@ -53,7 +53,7 @@ type Lease struct {
 	stopped chan struct{}
 }
 
-// leaseRow is the lease as the database has it.
+// leaseRow is the lease in the database.
 type leaseRow struct {
 	fence          int64
 	owner          Owner
@@ -73,14 +73,13 @@ func (j *Journal) readLease(ctx context.Context, tx *sql.Tx) (leaseRow, error) {
 	return r, err
 }
 
-// left is how long the lease still lasts. It is not positive when nobody holds
-// the lease.
+// left is how long the lease still lasts; zero or less if nobody holds it.
 func (j *Journal) left(r leaseRow) time.Duration {
 	if r.expires == 0 {
 		return 0
 	}
-	// A SQLite file belongs to one machine. While that stays up, its uptime is
-	// a clock that nobody sets.
+	// A SQLite file belongs to one machine. Until it reboots, its uptime is a clock
+	// that nobody sets.
 	if up, boot := uptime(); j.dialect.clock == "" && r.uptime > 0 && up > 0 && boot == r.owner.Boot {
 		return time.Duration(r.uptime-up) * time.Millisecond
 	}
@@ -97,7 +96,7 @@ func (j *Journal) left(r leaseRow) time.Duration {
 //     uptime and process namespace are the same, and the process is gone.
 //
 // The lease is renewed in the background until Release or Close. The end of ctx
-// does not end it: a run that is being stopped still writes.
+// does not end it: a run that stops still writes.
 //
 // # When clocks jump
 //
@@ -106,16 +105,16 @@ func (j *Journal) left(r leaseRow) time.Duration {
 // machine is suspended. On other systems, and after a reboot, the wall clock
 // does.
 //
-// If such a clock is set forward, a lease may be taken from a holder that lives.
-// The same happens to a holder that slept for 30 seconds. The fencing number
-// protects from both. It grows with each holder, and the transaction of every
-// write compares it. So the former holder cannot record another intent, and
-// without an intent it must not change the vault. When an intent is recorded,
-// the lease lasts for more than 20 seconds. Only a change that the former holder
-// sent within that time, and that takes longer, can still arrive.
+// If such a clock is set forward, a live holder may lose its lease to another. So
+// may a holder that slept for 30 seconds. The fencing number protects from both.
+// It grows with each holder, and the transaction of every write compares it. So
+// the former holder cannot record another intent, and without an intent it must
+// not change the vault. When an intent is recorded, the lease lasts for more than
+// 20 seconds. Only a change that the former holder sent within that time, and
+// that takes longer, can still arrive.
 //
-// If a clock is set back, the first who asks for a dead holder's lease cuts it
-// to 30 seconds.
+// If a clock is set back, the first process that asks for a dead holder's lease
+// shortens it to 30 seconds.
 func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	if j.readOnly {
 		return nil, ErrReadOnly
@@ -128,7 +127,7 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	started := time.Now()
 	err := j.commit(ctx, &write{do: func(ctx context.Context, tx *sql.Tx) error {
 		held = nil
-		// Changes nothing, but makes others wait here until this transaction ends.
+		// Changes nothing, but others wait here until this transaction ends.
 		if _, err := tx.ExecContext(ctx, `UPDATE cwvault_lease SET fence = fence`); err != nil {
 			return err
 		}
@@ -167,15 +166,15 @@ func (j *Journal) Acquire(ctx context.Context, owner Owner) (*Lease, error) {
 	former := j.lease
 	j.lease = l
 	j.mu.Unlock()
-	if former != nil { // expired, and nobody had noticed; rule 14: whoever lost the lease without noticing is told
+	if former != nil { // it expired unnoticed; rule 14: whoever lost the lease without noticing is told
 		former.lose()
 	}
 	go l.keep(stop)
 	return l, nil
 }
 
-// writeLease makes the lease in row r last for its whole life from now. It
-// fails with ErrLost if the row has another fence by now.
+// writeLease renews the lease in row r for its whole life from now. It fails with
+// ErrLost if the row has another fence by now.
 func (j *Journal) writeLease(ctx context.Context, tx *sql.Tx, r leaseRow) error {
 	var up int64
 	if now, boot := uptime(); now > 0 && boot == r.owner.Boot {
@@ -199,8 +198,8 @@ func (j *Journal) held() *Lease {
 }
 
 // fence fails with ErrLost unless this journal holds the lease. It renews the
-// lease when a quarter of its life has passed. The caller calls committed
-// after the transaction was committed.
+// lease when a quarter of its life has passed. The caller calls committed after it
+// has committed the transaction.
 func (j *Journal) fence(ctx context.Context, tx *sql.Tx) (committed func(), err error) {
 	l := j.held()
 	if l == nil { // rule 14: no lease, no write
@@ -240,17 +239,16 @@ func (l *Lease) keep(stop <-chan struct{}) {
 		case <-l.lost:
 			return
 		case <-tick.C:
-			// An error other than a lost lease may be over at the next tick. If
-			// not, the lease expires.
+			// Any error except a lost lease may be gone at the next tick. If not,
+			// the lease expires.
 			_ = l.Check(context.Background()) // rule 14: an idle holder renews it too
 		}
 	}
 }
 
-// Check returns nil if the database says that the lease is held at this moment
-// and lasts for more than 20 seconds. Ask it before each change to the vault:
-// the process may have been paused since the last one. [Journal.Begin] checks
-// the same.
+// Check returns nil if, according to the database, the lease is held now and lasts
+// for more than 20 seconds. Call it before each change to the vault: the process
+// may have been paused since the last one. [Journal.Begin] checks the same.
 func (l *Lease) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -262,9 +260,9 @@ func (l *Lease) Check(ctx context.Context) error {
 	return l.j.fail("check the lease", err)
 }
 
-// CheckLease is [Lease.Check] for those who have no Lease. It returns nil while
+// CheckLease is [Lease.Check] for callers without a Lease. It returns nil while
 // this journal holds the lease, and an error wrapping [ErrLost] if it does not.
-// Any other error leaves open who holds it; do not change the vault then either.
+// After any other error the holder is unknown; do not change the vault then either.
 func (j *Journal) CheckLease(ctx context.Context) error {
 	l := j.held()
 	if l == nil {
@@ -293,7 +291,7 @@ func (l *Lease) Release(ctx context.Context) error {
 		return nil
 	}
 	_, err := l.j.exec(ctx, "release the lease", false, `UPDATE cwvault_lease SET expires = 0, uptime = 0 WHERE fence = $1`, l.fence)
-	if errors.Is(err, ErrLost) { // with the file
+	if errors.Is(err, ErrLost) { // the file was removed
 		return nil
 	}
 	return err

@@ -9,7 +9,7 @@ import (
 	"cwvault/sync"
 )
 
-// Memory is what a run needs to know of the runs before it.
+// Memory is what a run needs to know about earlier runs.
 type Memory struct {
 	Fingerprint *Fingerprint // nil: no run has recorded one
 	LastGood    *GoodRun     // nil: there was none
@@ -46,8 +46,8 @@ type KnownPlace struct {
 	Path     string
 }
 
-// Intent is a create that was begun and whose result is not known. The folder
-// may exist, perhaps without its mark.
+// Intent is a create that began and whose result is unknown. The folder may exist,
+// perhaps without its mark.
 type Intent struct {
 	RunID  int64
 	Seq    int
@@ -58,7 +58,7 @@ type Intent struct {
 	Began  time.Time
 }
 
-// Failure says that the step for a key has failed in run after run.
+// Failure says that the step for a key failed in the last run or runs.
 type Failure struct {
 	Key         sync.Key
 	Count       int
@@ -67,16 +67,15 @@ type Failure struct {
 	Error       string    // of the last time
 }
 
-// PendingMove is a move that ConnectWise asks for and that was not made yet.
+// PendingMove is a move that ConnectWise wants but that was not made yet.
 type PendingMove struct {
 	Key   sync.Key
 	To    string    // any text that identifies the new place
-	Since time.Time // when To was first asked for, without a break
+	Since time.Time // since when To has been wanted without a break
 }
 
-// Recall returns everything a run needs to know of the runs before it, all as
-// of one moment. It needs no lease. Where there is no journal yet, the memory
-// is empty.
+// Recall returns everything a run needs to know about earlier runs, read at one
+// moment. It needs no lease. If there is no journal yet, the memory is empty.
 func (j *Journal) Recall(ctx context.Context) (Memory, error) {
 	return readAt(ctx, j, "recall", func(ctx context.Context, q querier) (m Memory, err error) {
 		if m.Fingerprint, err = readFingerprint(ctx, q); err != nil {
@@ -104,15 +103,15 @@ func (j *Journal) Recall(ctx context.Context) (Memory, error) {
 	})
 }
 
-// readAt calls read on the database as it is at one moment. Where there is no
-// journal yet, read gets a nil querier.
+// readAt calls read on a snapshot of the database. If there is no journal yet,
+// read gets a nil querier.
 func readAt[T any](ctx context.Context, j *Journal, op string, read func(context.Context, querier) (T, error)) (result T, err error) {
 	if j.db == nil {
 		return read(ctx, nil)
 	}
 	ctx, cancel := context.WithTimeout(ctx, longTimeout)
 	defer cancel()
-	// SQLite ignores the isolation: each of its transactions sees one moment.
+	// SQLite ignores the isolation level: each of its transactions is a snapshot.
 	tx, err := j.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	if err != nil {
 		return result, j.fail(op, err)

@@ -22,8 +22,8 @@ func Self() Owner {
 	return o
 }
 
-// bootID identifies the present uptime of the machine and, where containers can
-// have an uptime clock of their own, which clock that is.
+// bootID identifies the machine's current uptime and, since containers can have an
+// uptime clock of their own, that clock.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -46,14 +46,14 @@ func uptime() (ms int64, boot string) {
 	return t.Nano() / 1e6, boot
 }
 
-// dead reports whether the process is certainly gone. It says no when the owner
-// is of another machine, and whenever it does not know.
+// dead reports whether the process is certainly gone. It returns false if the
+// owner is on another machine, and whenever it does not know.
 func dead(o Owner) bool {
 	me := Self()
 	if o.Host != me.Host || o.Boot == "" || o.Boot != me.Boot || o.Space == "" || o.Space != me.Space {
 		return false
 	}
-	// Asked first, since /proc may hide other people's processes.
+	// This comes first because /proc may hide other people's processes.
 	if err := unix.Kill(o.PID, 0); errors.Is(err, unix.ESRCH) {
 		return true
 	}
@@ -61,14 +61,14 @@ func dead(o Owner) bool {
 	return err == nil && (zombie || o.Start != 0 && start != o.Start)
 }
 
-// processStart reads when the process was started, in clock ticks since the
-// machine was (proc(5), field 22), and whether it only waits to be reaped.
+// processStart reads when the process started, in clock ticks since the machine
+// started (proc(5), field 22), and whether it only waits to be reaped.
 func processStart(pid int) (ticks int64, zombie bool, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false, err
 	}
-	// The second field is the program's name in parentheses and may hold anything.
+	// The second field is the program's name in parentheses. It may contain anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 20 {
 		return 0, false, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))

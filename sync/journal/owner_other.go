@@ -10,7 +10,7 @@ func Self() Owner {
 	return Owner{Host: host, PID: os.Getpid()}
 }
 
-// dead is never known here: a lease whose holder died expires.
+// dead is never known here, so the lease of a dead holder has to expire.
 func dead(Owner) bool { return false }
 
 // uptime is unknown here; the wall clock is used.

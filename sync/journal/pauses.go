@@ -22,7 +22,7 @@ func (j *Journal) Pause(ctx context.Context, key sync.Key, reason string) error 
 	return err
 }
 
-// Unpause takes the wish back. It reports whether there was one.
+// Unpause removes the wish. It reports whether there was one.
 func (j *Journal) Unpause(ctx context.Context, key sync.Key) (bool, error) {
 	n, err := j.exec(ctx, "unpause", false, `DELETE FROM cwvault_pause WHERE key = $1`, text(key))
 	return n > 0, err

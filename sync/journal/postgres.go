@@ -12,8 +12,8 @@ import (
 )
 
 func (j *Journal) openPostgres(ctx context.Context, state string) error {
-	// The parser's own error may quote a part of a password that was not
-	// encoded, so none of it is passed on.
+	// The parser's error may quote part of a password that was not encoded, so
+	// none of it is shown.
 	malformed := errors.New("journal: CWVAULT_STATE is not a valid postgres:// URL; percent-encode characters such as @ / # ? in user and password, " +
 		"and check sslmode and the certificate files")
 	_, rest, _ := strings.Cut(state, "://")
@@ -22,8 +22,8 @@ func (j *Journal) openPostgres(ctx context.Context, state string) error {
 		authority = rest[:i]
 	}
 	u, err := url.Parse(state)
-	// Parsers disagree about a stray @, and what one takes for a host another
-	// takes for the end of the password.
+	// Parsers disagree about a stray @: one reads a host where another reads the
+	// end of the password.
 	if err != nil || strings.Contains(rest, "#") || strings.Count(rest, "@") > strings.Count(authority, "@") || strings.Count(authority, "@") > 1 {
 		return malformed
 	}

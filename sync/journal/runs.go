@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Interrupted is the outcome that the journal gives to a run whose process is
-// gone before the run finished, and the status of a create that never ended and
-// was settled by a later run.
+// Interrupted is the outcome of a run whose process died before the run finished.
+// It is also the status of a create that never ended, once a later run knows
+// whether the folder exists.
 const Interrupted = "interrupted"
 
-// Run is what is known of a run when it starts.
+// Run is what is known about a run when it starts.
 type Run struct {
 	Trigger string // what started it, such as "schedule"
 	PlanID  string
@@ -29,7 +29,7 @@ type Run struct {
 	Plan    []byte // the plan as JSON; kept compressed, and once if runs share it
 }
 
-// Finish is what is known of a run when it ends.
+// Finish is what is known about a run when it ends.
 type Finish struct {
 	Outcome string // such as "done"; never empty
 	// Good: the source was complete and trusted. Later runs compare their
@@ -40,16 +40,16 @@ type Finish struct {
 	Error     string
 }
 
-// RunInfo is a run as the journal has it.
+// RunInfo is a run in the journal.
 type RunInfo struct {
 	ID int64 // grows from run to run
 	Run
 	Started  time.Time
-	Finished time.Time // zero while it runs, and if it was interrupted
+	Finished time.Time // zero while it runs or if it was interrupted
 	Finish             // Outcome is empty while it runs
 }
 
-// StartRun records that a run starts. Runs before it that never finished become
+// StartRun records that a run starts. Earlier runs that never finished become
 // [Interrupted]. It needs the lease.
 func (j *Journal) StartRun(ctx context.Context, r Run) (id int64, err error) {
 	if err := ctx.Err(); err != nil {
@@ -81,7 +81,7 @@ func (j *Journal) StartRun(ctx context.Context, r Run) (id int64, err error) {
 				return err
 			}
 		}
-		// The lease keeps others from taking the same number, and Prune leaves the last run.
+		// Under the lease nobody else takes the same number, and prune keeps the last run.
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) + 1 FROM cwvault_run`).Scan(&id); err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (j *Journal) StartRun(ctx context.Context, r Run) (id int64, err error) {
 	return id, j.fail("start a run", err)
 }
 
-// FinishRun records how a run ended and nothing else, for runs that cannot
+// FinishRun records only how a run ended. It is for runs that cannot
 // [Journal.Conclude]. It also works after ctx has ended or the lease is lost.
 func (j *Journal) FinishRun(ctx context.Context, id int64, f Finish) error {
 	if err := f.valid(); err != nil {

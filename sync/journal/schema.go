@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// dialect is how the two databases differ once they are open. Both take $1 for
-// a parameter and know ON CONFLICT.
+// dialect holds the differences between the two databases once they are open. Both
+// use $1 for a parameter and know ON CONFLICT.
 type dialect struct {
-	bytes  string // column type that holds bytes
-	tables string // query for the names of all tables where the journal's are
-	lock   string // statement after which no other process migrates until the transaction ends
+	bytes  string // column type for bytes
+	tables string // query for the names of all tables beside the journal's
+	lock   string // statement that keeps other processes from migrating until the transaction ends
 	clock  string // expression for the database's own clock in Unix milliseconds; empty: it has none
-	alone  bool   // whether the database holds nothing but the journal
+	alone  bool   // the database holds nothing but the journal
 }
 
-// migrations[i] turns layout i into layout i+1. Never edit one that was
-// released: a new layout is a new line, with a fixture of the one before it in
-// testdata. Commands that only look read any layout as it is, so what they ask
-// for must be the same in all. BYTES stands for the dialect's type. Times are
-// Unix milliseconds, 0 for none.
+// migrations[i] turns layout i into layout i+1. Never edit a released one: a new
+// layout is a new line, with a fixture of the layout before it in testdata.
+// Commands that only read use any layout as it is, so their queries must work with
+// all. BYTES stands for the dialect's type. Times are Unix milliseconds, 0 for
+// none.
 //
 // The column gone of cwvault_place is always 0; nothing reads it.
 var migrations = []string{`
@@ -171,8 +171,9 @@ func schemaVersion(ctx context.Context, q querier, d dialect, newest int) (int, 
 	return version, nil
 }
 
-// migrate brings the database to the layout that list leads to, or on an error
-// changes nothing. If several processes try at once, one of them does it.
+// migrate brings the database to the layout after the last migration in list. On
+// an error it changes nothing. If several processes try at once, one of them does
+// it.
 func migrate(ctx context.Context, db *sql.DB, d dialect, list []string) error {
 	ctx, cancel := context.WithTimeout(ctx, longTimeout)
 	defer cancel()

@@ -17,8 +17,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// busyTimeout is how long a writer waits for another process's transaction.
-// The longest of ours, writing all places, takes a few seconds.
+// busyTimeout is how long a writer waits for another process's transaction. Our
+// longest transaction writes all places and takes a few seconds.
 const busyTimeout = 10 * time.Second
 
 func (j *Journal) openSQLite(ctx context.Context, path string) error {
@@ -48,7 +48,7 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 			return j.fail("open", err)
 		}
 		j.files = map[string]fs.FileInfo{abs: nil, abs + "-wal": nil, abs + "-shm": nil}
-		// mode=rw: SQLite itself must not make the file, with a mode of its own.
+		// mode=rw: SQLite must not create the file, because it would choose the mode.
 		parameters = "mode=rw&_txlock=immediate&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
 			"&_pragma=foreign_keys(1)&_pragma=journal_size_limit(1048576)"
 	}
@@ -58,12 +58,12 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 		slashed = "/" + slashed // C:/...
 	}
 	j.db = sql.OpenDB(connector{"file://" + (&url.URL{Path: slashed}).EscapedPath() + "?" + parameters})
-	// One connection: the process's writers queue in Go, where it is fair,
-	// instead of in SQLite, where waiting means polling.
+	// One connection: the process's writers queue in Go, which is fair, and not in
+	// SQLite, which polls.
 	j.db.SetMaxOpenConns(1)
 
-	// The switch to write-ahead logging does not wait for a process that makes
-	// it at the same moment.
+	// The switch to write-ahead logging does not wait for another process that
+	// switches at the same moment.
 	for deadline := time.Now().Add(busyTimeout); ; {
 		err = j.db.PingContext(ctx)
 		if sqliteCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
@@ -87,9 +87,9 @@ func (j *Journal) openSQLite(ctx context.Context, path string) error {
 	return nil
 }
 
-// createPrivate creates the file if it is missing, and removes other people's
-// access to what is there. It never opens a file that exists: closing it
-// would drop the locks that SQLite may hold on it in this same process.
+// createPrivate creates the file if it is missing and removes other people's
+// access to existing files. It never opens an existing file: closing it would drop
+// the locks that SQLite may hold on it in this process.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	switch {
@@ -119,8 +119,8 @@ func createPrivate(path string) error {
 	return nil
 }
 
-// readMode returns the parameters with which SQLite opens the file for reading
-// without creating another one beside it, or "" if there is no journal.
+// readMode returns the parameters for SQLite to open the file for reading without
+// creating another file beside it, or "" if there is no journal.
 func readMode(path string) (string, error) {
 	size := func(suffix string) (int64, error) {
 		info, err := os.Stat(path + suffix)
@@ -174,8 +174,8 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// isDamage reports whether SQLite found that the file is no database or
-// inconsistent.
+// isDamage reports whether SQLite says that the file is inconsistent or no
+// database.
 func isDamage(err error) bool {
 	switch sqliteCode(err) {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
@@ -184,8 +184,8 @@ func isDamage(err error) bool {
 	return false
 }
 
-// sqliteCode returns the primary result code, SQLITE_OK for an error that is
-// not SQLite's.
+// sqliteCode returns the primary result code, or SQLITE_OK if the error is not
+// SQLite's.
 func sqliteCode(err error) int {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
@@ -194,7 +194,8 @@ func sqliteCode(err error) int {
 	return e.Code() & 0xff
 }
 
-// isDenied reports whether SQLite could not open the file, or not for writing.
+// isDenied reports whether SQLite could not open the file or could not write to
+// it.
 func isDenied(err error) bool {
 	switch sqliteCode(err) {
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
@@ -203,9 +204,9 @@ func isDenied(err error) bool {
 	return false
 }
 
-// removed reports whether the SQLite files are no longer those that were
-// opened. A run that still used them would not see the next run's lease, nor
-// the next run its.
+// removed reports whether the SQLite files were replaced or removed since they
+// were opened. A run that still used them would not see the next run's lease, and
+// the next run would not see its lease.
 func (j *Journal) removed() bool {
 	for path, opened := range j.files {
 		if info, err := os.Stat(path); err != nil || !os.SameFile(info, opened) {

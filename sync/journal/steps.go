@@ -9,17 +9,17 @@ import (
 	"cwvault/sync"
 )
 
-// StepRecord is what a step is about to do.
+// StepRecord says what a step is about to do.
 type StepRecord struct {
 	Op       string // as in the plan; "create" makes it an [Intent]
 	Key      sync.Key
 	FolderID string   // empty before a create
 	Parent   sync.Key // of the folder that will hold it; [sync.RootKey] for the root
-	Name     string   // the name that it will have
+	Name     string   // of the folder after the step
 	From, To string   // paths
 }
 
-// StepInfo is a step as the journal has it.
+// StepInfo is a step in the journal.
 type StepInfo struct {
 	Seq int
 	StepRecord
@@ -28,8 +28,8 @@ type StepInfo struct {
 	Began, Ended time.Time
 }
 
-// Steps yields the steps of a run in order. It reads them a page at a time, so
-// that a run of any size can be shown. An error ends it.
+// Steps yields the steps of a run in order. It reads them page by page, so a run
+// may be of any size. An error ends it.
 func (j *Journal) Steps(ctx context.Context, runID int64) iter.Seq2[StepInfo, error] {
 	const page = 1000
 	return func(yield func(StepInfo, error) bool) {
@@ -56,8 +56,8 @@ func (j *Journal) Steps(ctx context.Context, runID int64) iter.Seq2[StepInfo, er
 	}
 }
 
-// Begin records that a step is about to be made. It needs the lease: after an
-// error the step must not be made. seq is not negative and used once in a run.
+// Begin records that a step is about to be made. It needs the lease. After an
+// error the step must not be made. seq is not negative, and a run uses it once.
 func (j *Journal) Begin(ctx context.Context, runID int64, seq int, s StepRecord) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -65,11 +65,11 @@ func (j *Journal) Begin(ctx context.Context, runID int64, seq int, s StepRecord)
 	return j.insertStep(ctx, true, runID, seq, s, "", "") // rule 14: no intent is recorded without the lease
 }
 
-// End records the result of a step that was begun: its status, the folder that
-// it made or changed, and what went wrong. It also works after ctx has ended or
-// the lease is lost. A step has one result; a second one is ErrNotFound. A
-// create without a result stays an [Intent]. That is right as long as nobody
-// knows whether the folder was made.
+// End records the result of a step that began: its status, the folder that it made
+// or changed, and its error. It also works after ctx has ended or the lease is
+// lost. A step has one result; a second call returns ErrNotFound. A create without
+// a result stays an [Intent]. That is right while nobody knows whether the folder
+// was made.
 func (j *Journal) End(ctx context.Context, runID int64, seq int, status, folderID, errText string) error {
 	if status == "" {
 		return errors.New("journal: a step cannot end without a status")

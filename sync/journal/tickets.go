@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// claimLife is how long a claim on a problem lasts at most. A claimant that has
-// not ended its claim by then was killed.
+// claimLife is how long a claim on a problem lasts. A process that has not ended
+// its claim by then was killed.
 const claimLife = time.Minute
 
-// Ticket is what is remembered of a problem for which a ticket was raised or
-// may have to be.
+// Ticket is what the journal remembers of a problem that has a ticket or may need
+// one.
 type Ticket struct {
 	Problem string
 	ID      int       // of the ticket; 0 while there is none
 	Since   time.Time // when the problem was first seen
-	Solved  time.Time // when it was seen to be gone; zero while it lasts
-	Seen    int       // in how many runs in a row it was seen, where that matters
-	Mark    string    // tells one occurrence of the problem from another, where that matters
-	Items   []string  // the keys of what it is about
-	// Unsure: a ticket may say something about it that is not remembered. The last
-	// caller did not know, or claimed the problem and never ended the claim.
+	Solved  time.Time // when it was first absent; zero while it lasts
+	Seen    int       // in how many runs in a row it was seen, for problems that count runs
+	Mark    string    // distinguishes one occurrence of the problem from another
+	Items   []string  // the keys that the problem affects
+	// Unsure: a ticket may exist, or say something, that the journal does not
+	// remember. The last caller did not know, or never ended its claim.
 	Unsure bool
 }
 
-// Tickets returns all problems that are remembered, by name.
+// Tickets returns all remembered problems by name.
 func (j *Journal) Tickets(ctx context.Context) (map[string]Ticket, error) {
 	list, err := rows(ctx, j, "read tickets", scanTicket(j.now()), `SELECT `+ticketColumns+`, claimed FROM cwvault_ticket`)
 	m := make(map[string]Ticket, len(list))
@@ -50,10 +50,10 @@ func scanTicket(now time.Time) func(scan func(...any) error) (Ticket, error) {
 	}
 }
 
-// ClaimTicket reserves the problem for this caller, until PutTicket or
-// ForgetTicket but at most for a minute. It returns what is remembered of the
-// problem; of a new one that is the present time. It reports false while another
-// caller, of this process or another, has claimed it. It needs no lease.
+// ClaimTicket reserves the problem for this caller until PutTicket or
+// ForgetTicket, but at most for a minute. It returns what the journal remembers of
+// the problem; a new problem has only Since, the current time. ours is false while
+// another caller, in this process or another, has claimed it. It needs no lease.
 func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ours bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return Ticket{}, false, err
@@ -63,9 +63,9 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 	if err != nil {
 		return Ticket{}, false, err
 	}
-	// A claim that ends much later than it can was made before the clock was set
-	// back. One that ends a little later was made by a caller that read the clock
-	// after this one did.
+	// A claim that ends much too late is from before the clock was set back. One
+	// that ends a little too late is from a caller that read the clock after this
+	// one.
 	n, err := j.exec(ctx, "claim a problem", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
 		VALUES ($1, 0, $2, 0, 0, '', '[]', $3) ON CONFLICT (problem) DO UPDATE SET claimed = excluded.claimed
 		WHERE cwvault_ticket.claimed <= $2 OR cwvault_ticket.claimed > $4`,
@@ -81,8 +81,8 @@ func (j *Journal) ClaimTicket(ctx context.Context, problem string) (t Ticket, ou
 	return found[0], true, nil
 }
 
-// PutTicket replaces what is remembered of a problem, and ends the claim. It
-// needs no lease.
+// PutTicket replaces what the journal remembers of a problem and ends the claim.
+// It needs no lease.
 func (j *Journal) PutTicket(ctx context.Context, t Ticket) error {
 	if t.Items == nil {
 		t.Items = []string{}
@@ -93,7 +93,7 @@ func (j *Journal) PutTicket(ctx context.Context, t Ticket) error {
 	}
 	claimed := time.Time{}
 	if t.Unsure {
-		claimed = time.UnixMilli(1) // a claim that nobody ended, long ago
+		claimed = time.UnixMilli(1) // as if nobody had ended a claim of long ago
 	}
 	_, err = j.exec(ctx, "write a ticket", false, `INSERT INTO cwvault_ticket (`+ticketColumns+`, claimed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (problem) DO UPDATE SET ticket = excluded.ticket, since = excluded.since,

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// text is a string as a column keeps it. PostgreSQL accepts only valid UTF-8
-// without NUL, but a directory's name, and so a folder's id, may have any bytes.
-// Such a string is kept as hexadecimal digits after a mark.
+// text is a string in a column. PostgreSQL accepts only valid UTF-8 without NUL,
+// but a directory's name, and so a folder's id, may contain any bytes. Such a
+// string is stored as hexadecimal digits after a mark.
 type text string
 
 const hexMark = "\x01"
@@ -42,10 +42,10 @@ func (t *text) Scan(v any) error {
 	return nil
 }
 
-// maxError is how many bytes of an error's text are kept.
+// maxError is how many bytes of an error's text the journal stores.
 const maxError = 4 << 10
 
-// shortened cuts the text of an error to what is worth keeping.
+// shortened truncates the text of an error to maxError.
 func shortened(s string) text {
 	if len(s) > maxError {
 		s = strings.ToValidUTF8(s[:maxError], "") + "…"
@@ -53,7 +53,7 @@ func shortened(s string) text {
 	return text(s)
 }
 
-// stamp is a time as a column keeps it: Unix milliseconds, 0 for none.
+// stamp is a time in a column: Unix milliseconds, 0 for none.
 type stamp time.Time
 
 // Value implements [driver.Valuer].

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// writeTimeout bounds one transaction. It is well below the life of a lease.
+	// writeTimeout limits one transaction. It is well below the life of a lease.
 	writeTimeout = 10 * time.Second
-	// longTimeout bounds what is done without the lease: connecting,
-	// migrating, reading.
+	// longTimeout limits operations without the lease: connecting, migrating,
+	// reading.
 	longTimeout = 2 * time.Minute
 )
 
@@ -19,17 +19,17 @@ const (
 type write struct {
 	do      func(ctx context.Context, tx *sql.Tx) error // may run more than once, in another transaction
 	fenced  bool                                        // only while the lease is held
-	timeout time.Duration                               // more than writeTimeout, if it must be
-	done    bool                                        // set, with err, by the one who commits, while it has the turn
+	timeout time.Duration                               // instead of writeTimeout, if longer
+	done    bool                                        // set, with err, by the caller that commits, while it has the turn
 	err     error
 }
 
-// commit carries out w durably. Callers that arrive while another one commits
-// wait, and then share one transaction: to the disk, a transaction of one row
-// costs as much as one of eight.
+// commit carries out w durably. Callers that arrive during another's commit wait
+// and then share one transaction: to the disk, a transaction of one row costs as
+// much as one of eight.
 //
-// The end of ctx does not stop it: what the vault has done must be recorded
-// even while a signal is ending the run.
+// The end of ctx does not stop it: changes to the vault must be recorded even if a
+// signal ends the run.
 func (j *Journal) commit(ctx context.Context, w *write) error {
 	if j.readOnly {
 		return ErrReadOnly
@@ -40,7 +40,7 @@ func (j *Journal) commit(ctx context.Context, w *write) error {
 
 	j.turn <- struct{}{}
 	defer func() { <-j.turn }()
-	if w.done { // by the one who had the turn before this one
+	if w.done { // by the caller that had the turn before
 		return w.err
 	}
 	j.mu.Lock()
@@ -51,7 +51,7 @@ func (j *Journal) commit(ctx context.Context, w *write) error {
 	ctx = context.WithoutCancel(ctx)
 	failed, err := j.transact(ctx, batch)
 	if failed && len(batch) > 1 {
-		// One caller's mistake must not be the others': each by itself.
+		// One caller's mistake must not fail the others: commit each by itself.
 		for _, one := range batch {
 			_, one.err = j.transact(ctx, []*write{one})
 			one.done = true
@@ -64,8 +64,8 @@ func (j *Journal) commit(ctx context.Context, w *write) error {
 	return err
 }
 
-// transact carries out the batch in one transaction. It reports whether the
-// error came from one of the writes, so that nothing has been committed.
+// transact carries out the batch in one transaction. failed says that the error
+// came from one of the writes, so nothing was committed.
 func (j *Journal) transact(ctx context.Context, batch []*write) (failed bool, err error) {
 	if j.removed() { // rule 14: nothing is written to a journal that was removed
 		if l := j.held(); l != nil {
@@ -103,7 +103,7 @@ func (j *Journal) transact(ctx context.Context, batch []*write) (failed bool, er
 	return false, nil
 }
 
-// exec is a write of one statement. It reports how many rows it changed.
+// exec commits one statement and returns how many rows it changed.
 func (j *Journal) exec(ctx context.Context, op string, fenced bool, query string, args ...any) (int64, error) {
 	var changed int64
 	err := j.commit(ctx, &write{fenced: fenced, do: func(ctx context.Context, tx *sql.Tx) error {
