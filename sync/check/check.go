@@ -1,10 +1,10 @@
-// Package check looks whether everything is there that a run needs, and changes
+// Package check tests whether a run would have everything it needs. It changes
 // nothing.
 //
-// [Inspect] goes through the settings, both servers and the journal, and returns
-// a [sync.Finding] for each thing that it looked at: good, worth a warning, or a
-// reason why a run would fail. It ends early for nothing: what cannot be looked
-// at because something before it failed is left out.
+// [Inspect] checks the settings, both servers and the journal. It returns a
+// [sync.Finding] for each thing it checked: ok, a warning, or a reason why a run
+// would fail. A failure does not end the inspection; it only skips the checks that
+// depend on it.
 package check
 
 import (
@@ -23,50 +23,50 @@ import (
 )
 
 const (
-	// vaultTimeout bounds what a vault says of itself.
+	// vaultTimeout limits the check of a vault by itself.
 	vaultTimeout = 2 * time.Minute
-	// treeTimeout bounds the reading of all folders.
+	// treeTimeout limits the reading of all folders.
 	treeTimeout = 10 * time.Minute
 )
 
-// Source is a source of companies that can tell whether it works.
+// Source is a source of companies that can check itself.
 type Source interface {
-	// Check looks at all that reading companies needs, and at what else is
-	// switched on. It returns what it could read: the tables of types and
-	// statuses, and the count of companies; 0 if none could be counted.
+	// Check checks everything that reading companies needs, and the features that
+	// are switched on. It returns what it could read: the tables of types and
+	// statuses, and the count of companies; 0 if it could not count them.
 	Check(ctx context.Context) ([]sync.Finding, sync.Source)
 }
 
-// Vault is a vault that can say more of itself than its folders show: sign-in,
-// version, role, clock.
+// Vault is a vault that can check itself: sign-in, version, role, clock.
 type Vault interface {
-	// Check looks at all that a run needs besides reading the folders, and at
-	// rights that it does not need. It changes nothing and ends with ctx. Where
-	// sign-in fails or the vault does not answer, Err of a finding is of kind
-	// [sync.ErrUnauthorized] or [sync.ErrUnavailable], and nobody asks on.
+	// Check checks everything that a run needs besides reading the folders, and
+	// warns of rights that it does not need. It changes nothing and ends with ctx.
+	// If sign-in fails or the vault does not answer, a finding's Err is of kind
+	// [sync.ErrUnauthorized] or [sync.ErrUnavailable], and the inspection skips
+	// the vault's folders.
 	Check(ctx context.Context) []sync.Finding
 }
 
-// Parts is what there is to look at. Parts that the settings do not allow for
-// are nil.
+// Parts are the things to check. A part that the settings do not suffice for is
+// nil.
 type Parts struct {
 	Problems sync.Problems  // with the settings
-	Settings []sync.Finding // what else is to be said of them
+	Settings []sync.Finding // other findings about the settings
 	Source   Source
 	Vault    run.Vault // may be a [Vault] too
 	// StoreDir is the directory of a vault on disk; empty for any other.
 	StoreDir string
-	// State names the journal for people. StateFile is its path; empty: it is in
-	// a database.
+	// State names the journal for people. StateFile is its path; empty: the
+	// journal is in a database.
 	State, StateFile string
-	// Runner opens the journal for reading and returns what would make runs.
+	// Runner opens the journal for reading and returns a runner of runs.
 	Runner func(ctx context.Context) (*run.Runner, error)
 
 	Tenant     string
 	Rules      sync.Settings
 	CreateRoot bool
-	// Writable reports whether this process may write at a path, without trying
-	// to. Nil: the system is asked.
+	// Writable returns an error if this process may not write at a path. It does
+	// not write. Nil means to ask the system.
 	Writable func(path string) error
 }
 
@@ -76,7 +76,7 @@ type inspection struct {
 	found []sync.Finding
 }
 
-// Inspect looks at everything that a run depends on.
+// Inspect checks everything that a run depends on.
 func Inspect(ctx context.Context, parts Parts) []sync.Finding {
 	k := newInspection(parts)
 	k.settings()
@@ -107,7 +107,7 @@ func (k *inspection) fail(subject, text, fix string, err error) {
 
 func (k *inspection) add(f sync.Finding) { k.found = append(k.found, f) }
 
-// of takes over what one side has found of itself.
+// of adds the findings of one side about itself.
 func (k *inspection) of(side string, findings []sync.Finding) {
 	for _, f := range findings {
 		f.Subject = side + " " + f.Subject
@@ -115,7 +115,7 @@ func (k *inspection) of(side string, findings []sync.Finding) {
 	}
 }
 
-// settings lists what is wrong with the settings by themselves.
+// settings adds the problems that the settings have by themselves.
 func (k *inspection) settings() {
 	for _, p := range k.Problems {
 		k.fail(p.Setting, p.Text, report.Or(p.Fix, "see Settings in the README"), p)
@@ -128,11 +128,11 @@ func (k *inspection) settings() {
 	}
 }
 
-// Private warns of a file that holds secrets and that others may read or
-// change. ok is false if there is nothing to say.
+// Private warns if others may read or change a file that holds secrets. ok is false
+// if they may not.
 func Private(subject, path string) (f sync.Finding, ok bool) {
 	info, err := os.Stat(path)
-	if err != nil || runtime.GOOS == "windows" { // which has no such modes
+	if err != nil || runtime.GOOS == "windows" { // Windows has no such modes
 		return f, false
 	}
 	mode := info.Mode().Perm()
@@ -140,8 +140,8 @@ func Private(subject, path string) (f sync.Finding, ok bool) {
 		Fix: "chmod 600 it, for the account that runs cwvault alone"}, mode&0o077 != 0
 }
 
-// source asks ConnectWise, and holds the settings against what it has. It
-// returns what could be read.
+// source checks ConnectWise and compares the settings with it. It returns what it
+// could read.
 func (k *inspection) source(ctx context.Context) sync.Source {
 	if k.Source == nil {
 		return sync.Source{}
@@ -163,7 +163,7 @@ func (k *inspection) source(ctx context.Context) sync.Source {
 	return src
 }
 
-// names are the rules for names, also where there is no vault to ask.
+// names returns the rules for names, even if there is no vault.
 func (k *inspection) names() sync.NameRules {
 	if k.Vault != nil {
 		return k.Vault.Names()

@@ -12,8 +12,7 @@ import (
 	"cwvault/sync/run"
 )
 
-// journal looks at the journal, and with it at what the guards would say before
-// a run.
+// journal checks the journal, and with it what the guards would say before a run.
 func (k *inspection) journal(ctx context.Context, source sync.Source, tree sync.Tree, read bool) {
 	const subject = "journal"
 	if k.StateFile != "" && !k.stateFile() || k.Runner == nil {
@@ -43,8 +42,7 @@ func (k *inspection) journal(ctx context.Context, source sync.Source, tree sync.
 	}
 }
 
-// guard says what would keep a run from its first step because of the runs
-// before.
+// guard checks whether earlier runs would make the guards refuse a run.
 func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.Source, tree sync.Tree) {
 	const subject = "journal guard"
 	memory, err := runner.Journal.Recall(ctx)
@@ -68,13 +66,13 @@ func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.
 	}
 }
 
-// MismatchSetting names the setting behind what a journal does not fit.
+// MismatchSetting names the setting that does not fit the journal.
 func MismatchSetting(e *run.MismatchError) string {
 	return map[string]string{"tenant": "CWVAULT_CONNECTWISE_COMPANY_ID", "vault": "CWVAULT_VAULT_URL", "root": "CWVAULT_ROOT"}[e.What]
 }
 
-// counted returns as many companies as were counted, without anything else
-// about them: the guard judges by their number.
+// counted returns n companies that have nothing but an id: the guard only needs
+// their number.
 func counted(n int) sync.Source {
 	src := sync.Source{Companies: make([]sync.Company, n), Count: n}
 	for i := range src.Companies {
@@ -83,13 +81,13 @@ func counted(n int) sync.Source {
 	return src
 }
 
-// stateFile looks at the journal's file from outside, and at the directory that
-// it is in. It reports whether opening it makes sense.
+// stateFile checks the journal's file and its directory without opening the file.
+// It reports whether opening it makes sense.
 func (k *inspection) stateFile() bool {
 	const subject = "journal file"
 	path := k.StateFile
 	if abs, err := filepath.Abs(path); err == nil {
-		path = abs // says which of several files of this name it is
+		path = abs // several files may have this name
 	}
 	need := []string{filepath.Dir(path)}
 	_, err := os.Stat(path)

@@ -15,7 +15,7 @@ import (
 	"cwvault/sync/run"
 )
 
-// vault asks the vault itself, if it can answer, and reads its folders.
+// vault lets the vault check itself, if it can, and reads its folders.
 func (k *inspection) vault(ctx context.Context) (tree sync.Tree, read bool) {
 	if k.Vault == nil {
 		return sync.Tree{}, false
@@ -63,7 +63,7 @@ func fixVault(err error) string {
 	return "check CWVAULT_VAULT_URL and CWVAULT_ROOT"
 }
 
-// marked sorts folders by whose they are.
+// marked are the folders by owner.
 type marked struct {
 	companies, groups, unmanaged int
 	unreadable, foreign          []string
@@ -97,7 +97,7 @@ func (k *inspection) sortMarks(tree sync.Tree) marked {
 	return m
 }
 
-// marks counts whose the folders are.
+// marks counts the folders by owner and warns of marks that are wrong.
 func (k *inspection) marks(tree sync.Tree) {
 	const subject = "vault marks"
 	m := k.sortMarks(tree)
@@ -131,8 +131,8 @@ func carry(n int, what string) string {
 	return fmt.Sprintf("%s %s %s", report.Count(n, "folder"), verb, what)
 }
 
-// insideCompanies returns the folders somewhere below a marked company folder,
-// which belong to people.
+// insideCompanies returns the folders at any depth below a marked company folder.
+// They belong to people.
 func insideCompanies(tree sync.Tree) map[string]bool {
 	byID := make(map[string]sync.Folder, len(tree.Folders))
 	for _, f := range tree.Folders {
@@ -152,9 +152,8 @@ func insideCompanies(tree sync.Tree) map[string]bool {
 	return inside
 }
 
-// storeRights looks whether this process may write in the root and in the
-// managed folders of a vault on disk: who moves a directory must be able to
-// write in it.
+// storeRights checks whether this process may write in the root and in the managed
+// folders of a vault on disk. Moving a directory needs write access to it.
 func (k *inspection) storeRights(tree sync.Tree) {
 	const subject = "vault rights"
 	at := func(path string) string {
