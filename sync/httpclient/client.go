@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// connectTimeout bounds the connection and the TLS handshake, each. A server
-// that does not answer by then is tried again sooner than the system gives up.
+// connectTimeout limits the connection and the TLS handshake, each. It is shorter
+// than the system's own limit, so that the retry comes sooner.
 const connectTimeout = 15 * time.Second
 
-// Roots returns the system's certificate authorities and those in a PEM file.
-// An empty name returns nil, which stands for the system's alone.
+// Roots returns the system's certificate authorities and those in a PEM file. An
+// empty name returns nil, which means the system's alone.
 func Roots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
@@ -50,9 +50,8 @@ func NewTransport(roots *x509.CertPool) *http.Transport {
 	return t
 }
 
-// New returns a client that does not follow redirects: a redirect would take
-// tokens and passwords to wherever it leads. The answer that redirects is
-// returned instead.
+// New returns a client that does not follow redirects, because a redirect could
+// send tokens and passwords anywhere. It returns the redirecting answer instead.
 func New(transport http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     transport,
@@ -60,17 +59,17 @@ func New(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// Connected returns a context for one request, and a function that reports
-// whether that request got a connection. Without one, the server cannot have
-// seen anything of the request.
+// Connected returns a context for one request and a function that reports whether
+// that request got a connection. Without a connection the server cannot have seen
+// the request.
 func Connected(ctx context.Context) (context.Context, func() bool) {
 	var connected atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
 	return httptrace.WithClientTrace(ctx, trace), connected.Load
 }
 
-// Untrusted reports whether a request failed because the server's certificate
-// is not trusted. Trying again does not help.
+// Untrusted reports whether a request failed because the server's certificate is
+// not trusted. A retry does not help.
 func Untrusted(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &certificate)
@@ -83,8 +82,8 @@ func LoopbackHost(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// IsHTML reports whether a body looks like a web page. Proxies and sign-in pages
-// answer so where JSON was asked for.
+// IsHTML reports whether a body looks like a web page, as proxies and sign-in pages
+// send it in place of JSON.
 func IsHTML(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n\ufeff"), []byte("<"))
 }

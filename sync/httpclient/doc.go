@@ -1,8 +1,7 @@
-// Package httpclient holds what this module's HTTP clients share: connections
-// that trust an authority of the operator's own and follow no redirects, pauses
-// between the tries of a request, and the care that a server's words need
-// before people see them.
+// Package httpclient holds what this module's HTTP clients share: connections that
+// trust the operator's own certificate authority and follow no redirects, retries
+// with growing pauses, and the cleaning of a server's text before people see it.
 //
-// Which request may be repeated is not decided here. That depends on what the
-// request changes, so each client keeps its own table and says so with [Again].
+// It does not decide which request may be repeated. That depends on what the
+// request changes, so each client has a table of its own and uses [Again].
 package httpclient

@@ -20,15 +20,15 @@ const (
 	maxText = 300
 )
 
-// Redactor takes secrets out of texts that people will see. The zero value
-// knows none. Printing a Redactor does not print them.
+// Redactor removes secrets from texts that people will see. The zero value knows
+// no secrets. Printing a Redactor does not print them.
 type Redactor struct {
 	secrets func() []string // longest first; a function, so that no formatting shows them
 }
 
-// NewRedactor returns a Redactor for these secrets. A secret of 8 characters or
-// more is taken out wherever it is; one of 4 to 7 where it stands as a word, so
-// that texts stay readable; a shorter one is left.
+// NewRedactor returns a Redactor for these secrets. It removes a secret of 8 or
+// more characters everywhere, and one of 4 to 7 only as a whole word, so that
+// texts stay readable. It ignores shorter ones.
 func NewRedactor(secrets ...string) Redactor {
 	known := slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return utf8.RuneCountInString(s) < shortSecret })
 	slices.SortStableFunc(known, func(a, b string) int { return len(b) - len(a) })
@@ -56,7 +56,7 @@ func (r Redactor) Redact(text string) string {
 	return b.String()
 }
 
-// secretAt returns the first of the known secrets that begins at a place of
+// secretAt returns the first of the known secrets that begins at a position in
 // text, or "".
 func secretAt(text string, at int, known []string) string {
 	for _, secret := range known {
@@ -78,8 +78,8 @@ func isWord(text string, start, end int) bool {
 	return !inWord(before) && !inWord(after)
 }
 
-// Clean makes a server's text fit to be shown: without secrets, on one line,
-// without invisible characters, and at most 300 characters long.
+// Clean makes a server's text safe to show: on one line, without secrets and
+// invisible characters, and at most 300 characters long.
 func (r Redactor) Clean(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) {

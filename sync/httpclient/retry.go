@@ -12,23 +12,23 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Retry says how often, and after which pauses, a request that failed is tried
-// again. Pauses double from First up to Longest, each half as much more or less
+// Retry says how often a failed request is retried, and after which pauses. Pauses
+// double from First up to Longest. Each is up to half as much longer or shorter,
 // at random, so that requests that failed together do not return together.
 type Retry struct {
 	First   time.Duration // the pause after the first try
 	Longest time.Duration // bounds each pause, also one that a server asks for
-	Tries   int           // at most so many, the first one included; 0: no limit
-	// Patience is how long after the first failure a try may still begin; 0: no
+	Tries   int           // how many in all, the first one included; 0: no limit
+	// Patience is how long after the first failure a retry may still begin; 0: no
 	// limit.
 	Patience time.Duration
-	// Pause, if not nil, is given each pause and returns how long to wait
-	// instead. Tests record and shorten pauses with it.
+	// Pause, if not nil, gets each pause and returns how long to wait instead.
+	// Tests record and shorten pauses with it.
 	Pause func(time.Duration) time.Duration
 }
 
-// Again marks an error as one that may pass: [Retry.Do] tries once more, not
-// before the time that the server asked for (0: it did not ask).
+// Again marks an error as temporary: [Retry.Do] retries, and not before the time
+// that the server asked for (0: it did not ask).
 func Again(err error, after time.Duration) error { return &again{err, after} }
 
 type again struct {
@@ -40,13 +40,13 @@ func (e *again) Unwrap() error { return e.error }
 
 // Do calls try, with the number of the try from 1 up, until it succeeds, fails
 // with an error that is not marked by [Again], or Tries or Patience are used up.
-// It then returns the error of the last try, without the mark. When ctx would
-// end before a pause does, that is at once. When ctx ends during a pause, the
-// error wraps the context's too.
+// It returns the error of the last try without the mark. If ctx would end before
+// the next pause does, it returns at once. If ctx ends during a pause, the error
+// also wraps the context's.
 //
-// Before each pause Do calls told, if not nil, with the number of the try that
+// Before each pause Do calls retrying, if not nil, with the number of the try that
 // failed.
-func (r Retry) Do(ctx context.Context, try func(n int) error, told func(n int, pause time.Duration, err error)) error {
+func (r Retry) Do(ctx context.Context, try func(n int) error, retrying func(n int, pause time.Duration, err error)) error {
 	var (
 		n    int
 		last error // of the last try
@@ -70,8 +70,8 @@ func (r Retry) Do(ctx context.Context, try func(n int) error, told func(n int, p
 		return struct{}{}, last
 	}
 	notify := func(err error, pause time.Duration) {
-		if told != nil {
-			told(n, pause, err)
+		if retrying != nil {
+			retrying(n, pause, err)
 		}
 	}
 	_, _ = backoff.Retry(ctx, operation, backoff.WithBackOff(p), backoff.WithNotify(notify),
@@ -82,14 +82,14 @@ func (r Retry) Do(ctx context.Context, try func(n int) error, told func(n int, p
 	return last
 }
 
-// interrupted is a request that failed for the moment when its context ended.
+// interrupted is the error of a request whose context ended before a retry.
 type interrupted struct{ last, ended error }
 
 func (e *interrupted) Error() string   { return e.last.Error() + "; " + e.ended.Error() }
 func (e *interrupted) Unwrap() []error { return []error{e.last, e.ended} }
 
-// Wait waits for d, or until ctx ends. Like the pauses between tries it can be
-// shortened by r.Pause.
+// Wait waits for d, or until ctx ends. r.Pause can shorten it, like the pauses
+// between tries.
 func (r Retry) Wait(ctx context.Context, d time.Duration) error {
 	if r.Pause != nil {
 		d = r.Pause(d)
@@ -97,7 +97,7 @@ func (r Retry) Wait(ctx context.Context, d time.Duration) error {
 	return Wait(ctx, d)
 }
 
-// unmarked takes the mark off.
+// unmarked returns an error without the mark of [Again].
 func unmarked(err error) error {
 	if mark, ok := err.(*again); ok {
 		return mark.error
@@ -137,8 +137,8 @@ func (p *pauses) NextBackOff() time.Duration {
 	return pause
 }
 
-// spread adds up to a quarter: a server that turns many requests away asks all
-// of them for the same time.
+// spread adds up to a quarter, because a server asks all requests that it turns
+// away to wait for the same time.
 func spread(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -146,8 +146,8 @@ func spread(d time.Duration) time.Duration {
 	return d + rand.N(d/4+1)
 }
 
-// RetryAfter reads the header of that name, which holds seconds or a date. It
-// returns 0 if there is none, or it cannot be read, or the date is past.
+// RetryAfter reads the header Retry-After, which holds seconds or a date. It returns
+// 0 if the header is missing or malformed, or the date is past.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	const most = 24 * time.Hour
 	value := strings.TrimSpace(header.Get("Retry-After"))
