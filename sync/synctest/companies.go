@@ -14,7 +14,7 @@ type Tables struct {
 	Types, Statuses, Territories, Markets []sync.Ref
 }
 
-// DefaultTables are those of a world that says nothing of them: the types
+// DefaultTables are the tables of a world that does not list any: the types
 // 1 Customer and 2 Prospect, the statuses 1 Active and 2 Inactive.
 func DefaultTables() Tables {
 	return Tables{
@@ -73,19 +73,19 @@ func WriteTable(table []sync.Ref) string {
 	return b.String()
 }
 
-// Companies reads companies, one a line: number, identifier, name, types and
-// status, and then, where there is one, territory=, market= and parent=. Words
-// with blanks are written as Go strings.
+// Companies reads companies, one per line: number, identifier, name, types and
+// status, then optionally territory=, market= and parent=. Words with blanks are
+// written as Go strings.
 //
 //	250  alovet  "Alovet, Inc."  Customer,Vendor  Active  territory=North  parent=100
 //
-// Types are separated by commas; a dash stands for no type and no status. Types,
-// statuses, territories and markets are named as in their tables, or by number,
-// such as #3, which is the only way for a name with a comma, one that begins
-// with #, and one that two records share. A record that is not in its table, or
-// has another name there, is written whole: territory="#3 North". The parent is
-// a number, of a company in this text or of another one; its name is the one in
-// the text, unless it is written as well: parent="#100 An old name".
+// Types are separated by commas; a dash means no type or no status. Types,
+// statuses, territories and markets are written by name or by number, such as #3.
+// A name that has a comma, begins with # or belongs to two records needs its
+// number. A record that is not in its table, or has another name there, is written
+// with both: territory="#3 North". The parent is the number of a company, in this
+// text or not. Its name is the one in the text unless it is written too:
+// parent="#100 An old name".
 func Companies(text string, tables Tables) ([]sync.Company, error) {
 	list, _, err := companies(text, tables)
 	return list, err
@@ -98,7 +98,7 @@ func companies(text string, tables Tables) (list []sync.Company, where map[int]i
 		return nil, nil, err
 	}
 	at, where := map[int]int{}, map[int]int{}
-	unnamed := map[int]bool{} // companies whose parent's name is to be found
+	unnamed := map[int]bool{} // companies whose parent has no name yet
 	for _, l := range lines {
 		c, named, err := tables.company(l.Text)
 		if err != nil {
@@ -119,7 +119,7 @@ func companies(text string, tables Tables) (list []sync.Company, where map[int]i
 	return list, where, nil
 }
 
-// company reads one company, and whether the name of its parent is known.
+// company reads one company. named is false if the parent needs a name.
 func (t Tables) company(line string) (c sync.Company, named bool, err error) {
 	f, err := Words(line)
 	if err != nil {
@@ -191,7 +191,7 @@ func find(table []sync.Ref, title, s string) (sync.Ref, error) {
 	return sync.Ref{}, fmt.Errorf("%d records among the %s are named %q; write #%d", len(named), title, s, named[0].ID)
 }
 
-// numbered reads #3, or #3 and a name, and says whether it has one.
+// numbered reads #3, or #3 and a name. whole reports whether it has a name.
 func numbered(s string) (r sync.Ref, whole bool, err error) {
 	number, name, whole := strings.Cut(strings.TrimPrefix(s, "#"), " ")
 	id, err := strconv.Atoi(number)
@@ -264,8 +264,7 @@ func writeRef(table []sync.Ref, r sync.Ref) string {
 	return r.Name
 }
 
-// writeWord2 is writeWord for words that begin with # on purpose, further in
-// on a line.
+// writeWord2 is writeWord for words after the first, which may begin with #.
 func writeWord2(s string) string {
 	if rest, ok := strings.CutPrefix(s, "#"); ok && !needsQuotes(rest) && !strings.Contains(rest, " ") {
 		return s

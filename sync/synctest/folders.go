@@ -10,33 +10,34 @@ import (
 	"cwvault/sync"
 )
 
-// Folder is a folder of a drawn vault, with all that is in it.
+// Folder is a folder of a drawn vault, with its contents.
 type Folder struct {
 	Name string
-	// Mark is its mark. The tenant is empty where it is the world's own.
+	// Mark is its mark. The tenant is empty if it is the world's own.
 	Mark sync.Mark
 	// BadMark: it has a mark that cannot be read.
 	BadMark bool
-	// Own: it has permissions of its own, in place of its parent's. Readers are
-	// who can read it then, if the drawing tells.
+	// Own: it has permissions of its own, in place of its parent's. Readers can
+	// read it then, if the drawing lists them.
 	Own     bool
 	Readers []string
 	Secrets []string
 	Folders []*Folder
-	// Line is where the text has it, from 1; 0 if it was not read from one.
+	// Line is its line in the text, from 1; 0 if no text was read.
 	Line int
 }
 
 // badMark stands for a mark that this version of cwvault cannot read, own for
-// permissions of which the readers are not told.
+// permissions without a list of readers.
 const (
 	badMark = "unreadable mark"
 	own     = "own permissions"
 	readers = "readers:"
 )
 
-// Folders reads a drawing of folders, one a line, what is in each two blanks
-// further in. It returns a folder without a name that holds them all.
+// Folders reads a drawing of folders, one per line. The contents of a folder are
+// indented by two more blanks. It returns a folder without a name that holds them
+// all.
 //
 //	Clients
 //	  Customer [group/type:1]
@@ -46,10 +47,10 @@ const (
 //	    Cork [unreadable mark]
 //	    Notes
 //
-// In the brackets are the folder's mark, with its tenant first if that is
-// another one, and who can read it, if that is the folder's own affair. A line
-// with a star is a secret. A name that begins with a star, or in which there
-// are quotes or brackets, is written as a Go string, and so may be a mark.
+// The brackets hold the folder's mark, with its tenant first if it is another one,
+// and who can read it, if the folder has permissions of its own. A line with a star
+// is a secret. A name that begins with a star or contains quotes or brackets is
+// written as a Go string. A mark may be, too.
 func Folders(text string) (*Folder, error) {
 	lines, err := Lines(text)
 	if err != nil {
@@ -83,7 +84,7 @@ func Folders(text string) (*Folder, error) {
 	return top, nil
 }
 
-// ParseFolder reads the line of one folder, without what is in it.
+// ParseFolder reads the line of one folder, without its contents.
 func ParseFolder(s string) (*Folder, error) {
 	f := &Folder{Name: s}
 	rest := ""
@@ -111,7 +112,7 @@ func ParseFolder(s string) (*Folder, error) {
 	for inside != "" {
 		part, after, err := cutNote(inside)
 		if err == nil {
-			err = f.note(part)
+			err = f.setNote(part)
 		}
 		if err != nil {
 			return nil, err
@@ -121,8 +122,8 @@ func ParseFolder(s string) (*Folder, error) {
 	return f, nil
 }
 
-// cutNote cuts the first of the notes in brackets off, at a semicolon that is
-// not in a Go string.
+// cutNote cuts off the first note in brackets, at a semicolon that is not in a Go
+// string.
 func cutNote(s string) (note, rest string, err error) {
 	s = strings.TrimSpace(s)
 	if !strings.HasPrefix(s, `"`) {
@@ -141,8 +142,8 @@ func cutNote(s string) (note, rest string, err error) {
 	return quoted, after, nil
 }
 
-// note takes over one of the notes in brackets.
-func (f *Folder) note(s string) error {
+// setNote sets what one note in brackets says.
+func (f *Folder) setNote(s string) error {
 	if names, ok := strings.CutPrefix(s, readers); ok {
 		f.Own = true
 		for name := range strings.SplitSeq(names, ",") {
@@ -169,9 +170,9 @@ func (f *Folder) note(s string) error {
 	return err
 }
 
-// ParseMark reads a mark as drawings have it: a key of the world's own tenant,
-// for which the tenant is left empty, another tenant and a key, or the words
-// for a mark that cannot be read.
+// ParseMark reads a mark in a drawing: a key of the world's own tenant, which
+// leaves the tenant empty; another tenant and a key; or the words for a mark that
+// cannot be read.
 func ParseMark(s string) (m sync.Mark, bad bool, err error) {
 	if s == badMark {
 		return m, true, nil
@@ -196,7 +197,7 @@ func WriteMark(m sync.Mark, bad bool) string {
 	return m.String()
 }
 
-// Of returns the mark in the world of this tenant: one without a tenant gets it.
+// Of returns the mark with this tenant if it has none.
 func Of(tenant string, m sync.Mark) sync.Mark {
 	if m.Key != "" && m.Tenant == "" {
 		m.Tenant = tenant
@@ -204,7 +205,7 @@ func Of(tenant string, m sync.Mark) sync.Mark {
 	return m
 }
 
-// WithoutTenant is the inverse of [Of]: it leaves this tenant out of a mark.
+// WithoutTenant is the inverse of [Of]: it removes this tenant from a mark.
 func WithoutTenant(tenant string, m sync.Mark) sync.Mark {
 	if m.Tenant == tenant {
 		m.Tenant = ""
@@ -212,8 +213,8 @@ func WithoutTenant(tenant string, m sync.Mark) sync.Mark {
 	return m
 }
 
-// String draws what is in the folder, secrets first, then folders by name: the
-// inverse of [Folders].
+// String draws the folder's contents, secrets first, then folders by name. It is
+// the inverse of [Folders].
 func (f *Folder) String() string {
 	var b strings.Builder
 	f.draw(&b, "")
@@ -262,7 +263,7 @@ func (f *Folder) line() string {
 	return name
 }
 
-// Walk calls f for every folder in it, each before what is in it.
+// Walk calls visit for every folder below it, each before its contents.
 func (f *Folder) Walk(visit func(in, one *Folder) error) error {
 	for _, one := range f.Folders {
 		if err := visit(f, one); err != nil {

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// maxLines bounds what ranges such as {1..40} may make of a text.
+// maxLines limits how many lines a text with ranges such as {1..40} may have.
 const maxLines = 1_000_000
 
 // Line is one line of a text, with its number there, from 1.
@@ -34,8 +34,8 @@ func (l Line) errorf(format string, args ...any) error {
 
 var rangeForm = regexp.MustCompile(`\{(\d+)\.\.(\d+)\}`)
 
-// Lines splits a text into lines, without blank ones and remarks. A line with a
-// range comes as many times as that says, each time with the same number.
+// Lines splits a text into lines, without blank lines and comments. A line with a
+// range is repeated, each time with the same number.
 func Lines(text string) ([]Line, error) {
 	var lines []Line
 	for _, l := range plainLines(text) {
@@ -78,8 +78,8 @@ func (l Line) expand(lines []Line) ([]Line, error) {
 	return lines, nil
 }
 
-// Words splits a line at blanks. A word with blanks is written as a Go string;
-// so is the value of one such as territory="New York".
+// Words splits a line at blanks. A word with blanks is written as a Go string, and
+// so is a value such as territory="New York".
 func Words(line string) ([]string, error) {
 	var list []string
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " ") {
@@ -108,11 +108,11 @@ func Words(line string) ([]string, error) {
 	return list, nil
 }
 
-// quote writes s as a Go string in which no range can be read.
+// quote writes s as a Go string that contains no range.
 func quote(s string) string { return strings.ReplaceAll(strconv.Quote(s), "{", `\x7b`) }
 
-// needsQuotes reports whether s would not be read back as it is, wherever it
-// stands: it might be a remark, a title, a range, or hard to see.
+// needsQuotes reports whether s needs quotes to be read back: it could be a
+// comment, a title or a range, or be hard to see.
 func needsQuotes(s string) bool {
 	return s == "" || s != strings.TrimSpace(s) || s[0] == '#' || strings.HasPrefix(s, "-- ") || strings.ContainsAny(s, `"{`) ||
 		strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })

@@ -22,8 +22,8 @@ type World struct {
 	Settings []string
 }
 
-// Source returns the world's companies, types and statuses as if they had been
-// read from ConnectWise.
+// Source returns the world's companies, types and statuses as if read from
+// ConnectWise.
 func (w World) Source() sync.Source {
 	return sync.Source{Companies: w.Companies, Count: len(w.Companies), Types: w.Types, Statuses: w.Statuses}
 }
@@ -35,8 +35,7 @@ type section struct {
 	text  string
 }
 
-// sections cuts a text into its sections. What stands before the first is left
-// out.
+// sections splits a text into its sections, without the text before the first.
 func sections(text string) []section {
 	var list []section
 	number, begin, end := 0, 0, 0 // of the section's text
@@ -59,24 +58,23 @@ func sections(text string) []section {
 
 var (
 	worldSections = []string{"types", "statuses", "territories", "markets", "companies", "vault", "settings"}
-	// What else a scenario has: sections that tell about it, and those that say
+	// The other sections of a scenario: those that describe it, and those that say
 	// what happens to its world.
 	aboutSections = []string{"played", "proved"}
 	storySections = []string{"by", "trouble", "command", "expected"}
 )
 
-// Parse reads a world. Its sections are, in any order and each of them optional:
+// Parse reads a world. Its sections are optional and in any order:
 //
 //	-- types --, -- statuses --, -- territories --, -- markets --   see Table
 //	-- companies --                                                 see Companies
 //	-- vault --                                                     see Folders
 //	-- settings --                                                  lines CWVAULT_NAME=VALUE
 //
-// Without types and statuses the world has those of [DefaultTables]. Further
-// words may follow in a title. A scenario is a world too, the one that it begins
-// with: reading ends after a section "vault before", and before one about
-// commands or what is expected of them. Sections for the password store alone do
-// not count.
+// Without types and statuses the world has those of [DefaultTables]. More words may
+// follow in a title. A scenario is a world too, the one with which it begins:
+// reading ends after a section "vault before", and before a section about commands
+// or their expected results. Sections for the password store alone do not count.
 //
 // Errors are of type *[Error], with lines of the whole text.
 func Parse(text string) (World, error) {
@@ -168,7 +166,7 @@ func settings(text string) (list []string, err error) {
 	return list, nil
 }
 
-// Setting returns the value of a setting, the last where it comes twice.
+// Setting returns the value of a setting, the last one if it occurs twice.
 func (w World) Setting(name string) (value string, ok bool) {
 	for _, line := range w.Settings {
 		if v, is := strings.CutPrefix(line, name+"="); is {
