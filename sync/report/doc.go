@@ -1,23 +1,21 @@
-// Package report says what a plan and a run mean, once and for everybody: the
-// command line, the page, tickets, files and other programs.
+// Package report puts plans and runs into words, in one place for the command line,
+// the page, tickets, files and other programs.
 //
-// It holds the words and no decisions. What is decided comes from package
-// cwvault/sync as values; report turns those values into a run's JSON ([Run]),
-// into text ([Text], [RunText]), Markdown ([Markdown]) and HTML ([HTML]), into
-// typed facts about one company ([Company.Facts]) and into the diff of the
-// folder tree that the page shows ([MakeTree]).
+// It holds words and makes no decisions. It turns values of package cwvault/sync
+// into a run's JSON ([Run]), text ([Text], [RunText]), Markdown ([Markdown]) and
+// HTML ([HTML]), into typed facts about one company ([Company.Facts]), and into the
+// diff of the folder tree on the page ([MakeTree]).
 //
 // # One catalogue, one table
 //
-// What a hold code means, what to do about it and whether approving helps is
-// said in one place, [HoldOf]. The words for the five operations are in one
-// table, [Operations]. Nobody else explains either.
+// [HoldOf] says what a hold code means, how to fix it and whether approving helps.
+// The table [Operations] has the words for the five operations. No other package
+// explains either.
 //
 // # Remote text
 //
 // Names of companies and folders, and the texts of errors, come from other
-// people's servers. [Plain] makes them harmless for a terminal and a log; the
-// functions here apply it, and escape for Markdown and HTML besides. What is
-// handed out as JSON keeps the names as they are, with unprintable characters
-// written as escapes.
+// people's servers. [Plain] makes them safe for a terminal and a log. The functions
+// here apply it, and also escape for Markdown and HTML. JSON keeps the names as they
+// are, with unprintable characters written as escapes.
 package report

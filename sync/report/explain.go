@@ -9,14 +9,13 @@ import (
 	"cwvault/sync"
 )
 
-// Fact is one line of an explanation: what it is about, and a text, which may
-// be remote.
+// Fact is one line of an explanation: a subject and a text, which may be remote.
 type Fact struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
 
-// FactText writes facts one a line, in two columns.
+// FactText writes facts in two columns, one per line.
 func FactText(facts []Fact) string {
 	var b strings.Builder
 	for _, f := range facts {
@@ -25,16 +24,16 @@ func FactText(facts []Fact) string {
 	return b.String()
 }
 
-// Situation is what was read and planned, from which companies are explained.
+// Situation is what a run read and planned. It explains companies.
 type Situation struct {
 	Wanted    sync.Wanted
 	Structure sync.Structure
 	Companies []sync.Company // all that ConnectWise lists
 	Tree      sync.Tree
-	Plan      sync.Plan // what must be done, or what is left of it
+	Plan      sync.Plan // the plan, or what remains of it after a run
 }
 
-// CompanyState is how things stand with one company.
+// CompanyState is the state of one company.
 type CompanyState string
 
 // The states of companies.
@@ -46,8 +45,8 @@ const (
 	CompanyLeftOut  CompanyState = "left out" // by a filter or an exclusion
 )
 
-// Company is what is known and planned of one company: all that it takes to
-// explain it. Nobody changes what it points to.
+// Company is what is known and planned about one company: everything that explains
+// it. Nobody changes what it points to.
 type Company struct {
 	ID         int
 	Identifier string
@@ -55,19 +54,20 @@ type Company struct {
 	Listed     bool // by ConnectWise
 	Status     sync.Ref
 	Types      []sync.Ref
-	Chosen     sync.Ref // the type that places it; zero when none does
-	LeftOut    string   // why a filter or an exclusion leaves it out; empty: it does not
+	Chosen     sync.Ref // the type that places it; zero: none
+	LeftOut    string   // why a filter or an exclusion leaves it out; empty: none does
 	BelongsIn  string   // full path of the group folder that should hold its folder; empty: none
-	Structure  string   // the setting behind that
+	Structure  string   // the setting that decides it
 	Path       string   // full path of its folder; empty: it has none
 	FolderID   string
-	Step       *sync.Step     // what must be done; nil: nothing
-	Held       *sync.Held     // what keeps it as it is
-	Departed   *sync.Departed // why it has departed
+	Step       *sync.Step     // the step in the plan; nil: none
+	Held       *sync.Held     // why it is held; nil: it is not
+	Departed   *sync.Departed // why it has departed; nil: it has not
 	PlanID     string
 }
 
-// Where returns where its folder is, or should be if it has none yet.
+// Where returns the path of its folder, or the path it should have if there is no
+// folder yet.
 func (c Company) Where() string {
 	if c.Path == "" && c.Step != nil {
 		return c.Step.To
@@ -75,7 +75,7 @@ func (c Company) Where() string {
 	return c.Path
 }
 
-// State returns how things stand with the company.
+// State returns the company's state.
 func (c Company) State() CompanyState {
 	switch {
 	case c.Departed != nil:
@@ -149,8 +149,8 @@ func refText(r sync.Ref) string {
 	return fmt.Sprintf("%s (%d)", r.Name, r.ID)
 }
 
-// Explain returns all companies, in order of their names: those that
-// ConnectWise lists, and those that are gone there and still have a folder.
+// Explain returns all companies in order of their names: those that ConnectWise
+// lists, and those that it no longer lists but that still have a folder.
 func Explain(s Situation) []Company {
 	e := newExplainer(s)
 	list := make([]Company, 0, len(s.Companies))
@@ -170,8 +170,8 @@ func Explain(s Situation) []Company {
 	return list
 }
 
-// ExplainOne returns one company, and whether ConnectWise lists it or the vault
-// has a folder of it.
+// ExplainOne returns one company. The second result is false if ConnectWise does
+// not list it and the vault has no folder of it.
 func ExplainOne(s Situation, id int) (Company, bool) {
 	e := newExplainer(s)
 	if i := slices.IndexFunc(s.Companies, func(c sync.Company) bool { return c.ID == id }); i >= 0 {
@@ -181,7 +181,7 @@ func ExplainOne(s Situation, id int) (Company, bool) {
 	return e.gone(id), found
 }
 
-// explainer has a situation in tables.
+// explainer is a situation, indexed.
 type explainer struct {
 	Situation
 	root     string
@@ -227,7 +227,7 @@ func (e *explainer) listed(c sync.Company) Company {
 	return out
 }
 
-// gone is what the vault and the plan know of a company.
+// gone returns what the vault and the plan know about a company.
 func (e *explainer) gone(id int) Company {
 	key := sync.CompanyKey(id)
 	c := Company{ID: id, PlanID: e.Plan.ID, Step: e.steps[key], Held: e.held[key], Departed: e.departed[key]}

@@ -8,18 +8,18 @@ import (
 	"cwvault/sync"
 )
 
-// Hold is what there is to know of a hold code.
+// Hold explains a hold code.
 type Hold struct {
 	Code  sync.HoldCode
-	Title string // a heading, of several things that are held so: "companies without a type"
+	Title string // a heading for everything held by this code: "companies without a type"
 	Means string // what it means for the folders
-	// Fix says what a person does about it, with {plan}, {key} and {company} for
-	// the plan's id, and the key and the company of the first thing held.
+	// Fix says how a person fixes it. {plan}, {key} and {company} stand for the
+	// plan's id, and the key and the company of the first thing held.
 	Fix string
-	// Approvable: approving the plan lets it through, in a vault that can do so.
+	// Approvable: approving the plan lifts the hold, if the vault allows it.
 	Approvable bool
-	// NeedsPerson: nothing changes until a person acts. Without it, a person
-	// wanted it so or it passes by itself.
+	// NeedsPerson: nothing changes until a person acts. Otherwise a person wanted
+	// the hold, or it clears by itself.
 	NeedsPerson bool
 }
 
@@ -29,12 +29,12 @@ const (
 	missing = ", or name a group for companies without one with CWVAULT_MISSING."
 )
 
-// catalogue is in the order of importance: first what waits for approval, last
-// what passes by itself.
+// catalogue is in order of importance: first the holds that wait for approval, last
+// those that clear by themselves.
 var catalogue = []Hold{
 	{Code: sync.HeldGuardLayout, Title: "a changed layout waits for approval",
 		Means: "The settings for structure, names or filters changed, so the whole tree would be laid out anew.",
-		Fix:   review + "If not, take the settings back."},
+		Fix:   review + "If not, restore the old settings."},
 	{Code: sync.HeldGuardMoves, Title: "too many moves wait for approval",
 		Means: "More company folders would move at once than CWVAULT_MAX_MOVES allows. Perhaps many types or statuses were changed by mistake.",
 		Fix:   review + mistake},
@@ -48,8 +48,8 @@ var catalogue = []Hold{
 		Means: "The folder inherits its permissions, so other people could see its secrets after the move.",
 		Fix:   "See who would gain access (cwvault plan). In Secret Server, approve the plan if that is right: cwvault resync --approve {plan}. With CWVAULT_ACCESS=preserve a folder keeps its permissions, in every vault."},
 	{Code: sync.HeldFolderMissing, Title: "folders have disappeared from the vault",
-		Means: "A managed folder is gone, or the account can no longer see it. It is not made again unasked, because its secrets may still be somewhere.",
-		Fix:   "Find out who deleted, moved or hid the folder, and restore it. To make it again, empty: cwvault resync --recreate {key}"},
+		Means: "A managed folder is gone, or the account can no longer see it. cwvault does not make it again unless you ask, because its secrets may still exist somewhere.",
+		Fix:   "Find out who deleted, moved or hid the folder, and restore it. To make a new, empty folder: cwvault resync --recreate {key}"},
 	{Code: sync.HeldDuplicateMark, Title: "several folders carry the same mark",
 		Means: "Somebody copied a folder together with its mark, and nothing tells which is the real one.",
 		Fix:   "Remove the mark from the copies: the .cwvault file in a password store, the metadata in Secret Server. cwvault check lists them."},
@@ -78,14 +78,15 @@ var catalogue = []Hold{
 	{Code: sync.HeldPaused, Title: "paused by a person", Means: "The folder stays as it is while the company is paused.",
 		Fix: "When the reason is gone: cwvault unpause {company}"},
 	{Code: sync.HeldFailedBefore, Title: "failed before, retried later", Means: "The step failed in earlier runs and is retried after a growing delay of up to a day.",
-		Fix: "Read the error. If it is about permissions or names, fix that; the retry comes by itself."},
-	{Code: sync.HeldSettling, Title: "recent changes that have to settle", Means: "The move waits until ConnectWise has wanted it for as long as CWVAULT_SETTLE says.",
+		Fix: "Read the error. If it is about permissions or names, fix that. cwvault retries by itself."},
+	{Code: sync.HeldSettling, Title: "recent changes that must settle", Means: "The move waits until ConnectWise has wanted it for the time in CWVAULT_SETTLE.",
 		Fix: "Nothing; the folder moves by itself."},
 	{Code: sync.HeldExcluded, Title: "excluded by the settings", Means: "CWVAULT_EXCLUDE names the company.",
 		Fix: "Nothing, if that is what you want."},
 }
 
-// HoldOf returns what there is to know of a hold code.
+// HoldOf explains a hold code. It never fails: an unknown code gets a general
+// explanation.
 func HoldOf(code sync.HoldCode) Hold {
 	i := rank(code)
 	if i == len(catalogue) {
@@ -96,8 +97,7 @@ func HoldOf(code sync.HoldCode) Hold {
 	return h
 }
 
-// HoldsOf returns the codes of what is held, each once, the most important
-// first.
+// HoldsOf explains the codes in held, each once, the most important first.
 func HoldsOf(held []sync.Held) []Hold {
 	var list []Hold
 	for _, h := range held {
@@ -116,7 +116,7 @@ func rank(code sync.HoldCode) int {
 	return len(catalogue)
 }
 
-// FixFor is Fix for one thing that is held in a plan.
+// FixFor returns Fix for one thing that a plan holds.
 func (h Hold) FixFor(plan string, held sync.Held) string {
 	company := string(held.Key)
 	if id, ok := held.Key.CompanyID(); ok {

@@ -7,7 +7,7 @@ import (
 	"cwvault/sync"
 )
 
-// planPage is a plan as one HTML page without scripts or outside parts.
+// planPage is a plan as one HTML page that loads nothing and has no scripts.
 var planPage = template.Must(template.New("plan").Funcs(template.FuncMap{
 	"plain": Plain, "short": func(id string) string { return id[:min(12, len(id))] }, "held": HeldName,
 	"summary": func(p sync.Plan) string { return Pending(p.Counts) },
@@ -46,7 +46,7 @@ td.path { font-family: ui-monospace, monospace; font-size: 13px; white-space: pr
 {{end}}</html>
 `))
 
-// HTML writes a plan as one page without scripts or outside parts.
+// HTML writes a plan as one HTML page that loads nothing and has no scripts.
 func HTML(w io.Writer, plan sync.Plan) error {
 	type section struct {
 		Title string

@@ -8,8 +8,8 @@ import (
 	"cwvault/sync"
 )
 
-// Markdown writes a plan as Markdown, for a ticket or a chat. What comes
-// from ConnectWise or the vault is escaped, so that it is text and nothing else.
+// Markdown writes a plan as Markdown, for a ticket or a chat. It escapes all text
+// from ConnectWise and the vault.
 func Markdown(w io.Writer, plan sync.Plan) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# cwvault plan %s\n\n%s of %s, below %s: %s.\n", plan.ID[:min(12, len(plan.ID))],
@@ -53,9 +53,9 @@ func Markdown(w io.Writer, plan sync.Plan) error {
 	return err
 }
 
-// markdown escapes text so that it has no meaning in Markdown or HTML. Every
-// ASCII punctuation mark may be escaped by a backslash (CommonMark); those of
-// HTML become entities, for readers that take HTML before Markdown.
+// markdown escapes text so that it has no meaning in Markdown or HTML. CommonMark
+// allows a backslash before every ASCII punctuation mark. HTML's own marks become
+// entities, for programs that parse HTML before Markdown.
 func markdown(s string) string {
 	var b strings.Builder
 	for _, r := range Plain(s) {
@@ -66,7 +66,7 @@ func markdown(s string) string {
 			b.WriteString("&lt;")
 		case r == '>':
 			b.WriteString("&gt;")
-		case r == '@' || r == ':': // no mentions, no links that make themselves
+		case r == '@' || r == ':': // no mentions, no automatic links
 			fmt.Fprintf(&b, "&#%d;", r)
 		case strings.ContainsRune("\\`*_{}[]()#+-!|~$^=\"'", r):
 			b.WriteByte('\\')

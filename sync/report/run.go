@@ -20,15 +20,15 @@ type Outcome string
 const (
 	Done    Outcome = "done"
 	Partial Outcome = "partial" // some steps failed or were skipped
-	Stopped Outcome = "stopped" // by a signal; the next run does the rest
+	Stopped Outcome = "stopped" // by a signal; the next run makes the remaining steps
 	Failed  Outcome = "failed"  // before its first step
 	Running Outcome = "running" // not over yet
-	// Interrupted: the process died; the journal found that out later.
+	// Interrupted: the process died; a later run recorded that.
 	Interrupted Outcome = "interrupted"
 )
 
-// Run is a plan that was applied, and how that went. Its JSON form is
-// cwvault.run/1: the plan, with what was done added to it.
+// Run is a plan that was applied, and its results. Its JSON form, cwvault.run/1, is
+// the plan with the results added.
 type Run struct {
 	sync.Plan
 	Number  int64 // in the journal
@@ -40,7 +40,7 @@ type Run struct {
 	Results []StepResult // one for each step
 }
 
-// StepResult is how one step went, and when.
+// StepResult is the result of one step.
 type StepResult struct {
 	Status sync.Status // empty: not begun
 	Error  string
@@ -48,7 +48,7 @@ type StepResult struct {
 	Ended  time.Time
 }
 
-// Count returns how many steps ended so.
+// Count returns how many steps have this status.
 func (r Run) Count(status sync.Status) (n int) {
 	for _, result := range r.Results {
 		if result.Status == status {
@@ -58,7 +58,7 @@ func (r Run) Count(status sync.Status) (n int) {
 	return n
 }
 
-// Made returns the counts of what was really done.
+// Made returns the counts of the steps that are done.
 func (r Run) Made() sync.Counts {
 	made := r.Counts
 	for i, result := range r.Results {
@@ -156,7 +156,7 @@ func JSON(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// WriteJSON writes a value as [JSON], with what does not print escaped.
+// WriteJSON writes a value as [JSON], with unprintable characters escaped.
 func WriteJSON(w io.Writer, v any) error {
 	b, err := JSON(v)
 	if err != nil {

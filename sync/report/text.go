@@ -19,8 +19,8 @@ const (
 	bold   = "1"
 )
 
-// Printer gathers lines of text, in colour on a terminal. The zero value
-// prints without colour.
+// Printer collects lines of text, with colour for a terminal. The zero value prints
+// without colour.
 type Printer struct {
 	Colour bool
 	b      strings.Builder
@@ -99,12 +99,12 @@ func RunText(w io.Writer, r Run, colour bool) error {
 	return p.To(w)
 }
 
-// Pending is the one line that sums a plan up.
+// Pending summarizes a plan in one line.
 func Pending(c sync.Counts) string {
 	return summary(c, func(o Operation) string { return "to " + string(o.Op) })
 }
 
-// Past is the one line that sums up what was done.
+// Past summarizes in one line what was done.
 func Past(c sync.Counts) string { return summary(c, func(o Operation) string { return o.Past }) }
 
 func summary(c sync.Counts, word func(Operation) string) string {
@@ -141,7 +141,7 @@ func (p *Printer) plan(plan sync.Plan, results []StepResult) {
 	p.Line("")
 }
 
-// held lists what is held, and then once for each code what to do about it.
+// held lists what is held, and then how to fix it, once for each code.
 func (p *Printer) held(plan sync.Plan) {
 	if len(plan.Held) == 0 {
 		return
@@ -204,7 +204,7 @@ func (p *Printer) section(plan sync.Plan, results []StepResult, o Operation) {
 	}
 }
 
-// step writes one step. The target is where its folder will be.
+// step writes one step. target is the new path of its folder.
 func (p *Printer) step(s sync.Step, o Operation, target string) {
 	sign, why := p.Paint(o.style, o.Sign), p.Paint(faint, Plain(s.Reason))
 	if s.Op == sync.OpCreate || s.Op == sync.OpAdopt {

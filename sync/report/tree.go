@@ -8,14 +8,14 @@ import (
 	"cwvault/sync"
 )
 
-// Remaining is what is left of a plan after a run.
+// Remaining is what remains of a plan after a run.
 type Remaining struct {
 	Plan    sync.Plan
-	Blocked map[sync.Key]bool   // the steps that cannot be made because something is held
+	Blocked map[sync.Key]bool   // the steps that wait because something is held
 	Failed  map[sync.Key]string // the steps that failed, with the error
 }
 
-// Kind is what a line of a [Tree] says.
+// Kind is the kind of a line in a [Tree].
 type Kind int
 
 // The kinds. The first five are the operations, in the order of [Operations].
@@ -25,7 +25,7 @@ const (
 	KindRename
 	KindMove
 	KindArchive
-	KindLeave // the folder goes elsewhere; the other end of a move
+	KindLeave // the folder leaves this place; the other end of a move
 	KindBlocked
 	KindFailed
 	kinds
@@ -102,7 +102,7 @@ func (t tally) list() []TreeCount {
 	return list
 }
 
-// Change is what becomes of one folder.
+// Change is the change of one folder.
 type Change struct {
 	Kind Kind
 	Name string
@@ -112,7 +112,7 @@ type Change struct {
 	Other   string
 	Reason  string
 	Via     string
-	Secrets int // at least so many go along
+	Secrets int // how many secrets are in it, at least
 	Access  *sync.AccessChange
 	Blocked bool
 	Error   string // why the step failed; empty if it did not
@@ -129,7 +129,7 @@ type TreeFolder struct {
 	Folders []TreeFolder
 }
 
-// Tree is a plan as a diff of the folder tree as it will be:
+// Tree is a plan as a diff of the folder tree after the plan:
 //
 //	\Clients
 //	  Customer\Active            + 2 new, < 1 moved away
@@ -137,17 +137,17 @@ type TreeFolder struct {
 //	    ~ Copperfield Insurance  renamed from Ashdown Engineering
 //	    < Quayside Foods         moved away to _Archive\Quayside Foods
 //
-// Levels that only lead to the next one are one line. However large the plan,
-// the tree has a bounded number of lines: every folder shows at most the same
-// number of its changes, those that failed or are held first.
+// Levels that only lead to the next one share a line. The number of lines is
+// limited for a plan of any size: every folder shows at most the same number of
+// changes, failed and held ones first.
 type Tree struct {
 	Counts []TreeCount // of the steps, each once
 	Root   TreeFolder
-	// Cut is how many lines are missing because there are too many folders.
+	// Cut is how many lines are omitted because there are too many folders.
 	Cut int
 }
 
-// node is a folder of the tree that will be, or of the way to it.
+// node is a folder of the tree after the plan, or a level above one.
 type node struct {
 	name     string
 	step     *sync.Step
@@ -178,13 +178,13 @@ func (n *node) isLine() bool { return n.step != nil && len(n.children) == 0 && l
 type treeMaker struct {
 	root    []string
 	rest    Remaining
-	renamed map[string][]string // the present paths of groups that move or change their name, and what becomes of them
-	left    int                 // lines that may still be shown
-	each    int                 // changes that a folder shows at most
+	renamed map[string][]string // the new levels of groups that move or are renamed, by current path
+	left    int                 // how many more lines the tree may show
+	each    int                 // how many changes a folder may show
 }
 
-// MakeTree returns what remains as a tree of about limit lines at most, and
-// never more than one for each end of a step.
+// MakeTree returns what remains as a tree of at most about limit lines, and never
+// more than one line for each end of a step.
 func MakeTree(rest Remaining, limit int) Tree {
 	m := &treeMaker{root: levels(rest.Plan.Root), rest: rest, renamed: map[string][]string{}, left: limit}
 	steps := rest.Plan.Steps
@@ -236,8 +236,8 @@ func (m *treeMaker) below(path string) []string {
 	return all
 }
 
-// after returns where a present folder will be: the nearest folder above it
-// that moves takes it along.
+// after returns where a folder will be after the plan: it follows the nearest
+// folder above it that moves.
 func (m *treeMaker) after(path []string) []string {
 	for n := len(path); n > 0; n-- {
 		if to, ok := m.renamed[strings.Join(path[:n], `\`)]; ok {
@@ -250,7 +250,7 @@ func (m *treeMaker) after(path []string) []string {
 func (m *treeMaker) blocked(s *sync.Step) bool  { return m.rest.Blocked[s.Key] }
 func (m *treeMaker) failed(s *sync.Step) string { return m.rest.Failed[s.Key] }
 
-// sum counts what happens in and below a folder.
+// sum counts the changes in and below a folder.
 func (m *treeMaker) sum(n *node) {
 	n.below[KindLeave] += len(n.leaving)
 	for _, child := range n.children {
@@ -270,7 +270,7 @@ func (m *treeMaker) sum(n *node) {
 	}
 }
 
-// collapse goes down as long as nothing happens but in the one folder below.
+// collapse descends while the only changes are in one folder below.
 func collapse(n *node) (name string, end *node) {
 	name = n.name
 	for n.step == nil && len(n.children) == 1 && len(n.leaving) == 0 {
@@ -303,19 +303,19 @@ func (m *treeMaker) lines(n *node) int {
 	}
 	shown := m.shown(changes, failed)
 	if 0 < shown && shown < changes {
-		lines++ // "and so many more"
+		lines++ // "and 12 more"
 	}
 	return lines + shown
 }
 
-// shown returns how many of a folder's changes are shown: a few of those that
-// failed even where there is room for the counts only.
+// shown returns how many of a folder's changes to show. It shows a few failed ones
+// even if there is only room for the counts.
 func (m *treeMaker) shown(changes, failed int) int {
 	return min(changes, max(m.each, min(failed, 3)))
 }
 
-// show turns a folder into what is shown of it, and returns how many lines of
-// those below it are not, because m.left is used up.
+// show returns what to show of a folder, and how many lines below it are omitted
+// because m.left is used up.
 func (m *treeMaker) show(n *node) (f TreeFolder, cut int) {
 	name, end := collapse(n)
 	f = TreeFolder{Name: name, Counts: end.below.list()}
@@ -395,7 +395,7 @@ func (m *treeMaker) change(s *sync.Step) Change {
 	return c
 }
 
-// whence names the other end of a move, given the levels of the one.
+// whence names the other end of a move, given the levels of one end.
 func (m *treeMaker) whence(other string, one []string) string {
 	path := m.below(other)
 	if last(path) != last(one) {
@@ -422,8 +422,8 @@ func last(levels []string) string {
 	return levels[len(levels)-1]
 }
 
-// compareChanges puts first what failed and what is held, and last
-// the other ends of moves, which are listed at their targets too.
+// compareChanges sorts failed and held changes first, and the old ends of moves
+// last, because their new ends list them too.
 func compareChanges(a, b Change) int {
 	urgency := func(c Change) int {
 		switch {

@@ -17,9 +17,9 @@ import (
 type Operation struct {
 	Op    sync.Op
 	Title string // of a section: Create
-	Sign  string // in one character: +
+	Sign  string // one character: +
 	Past  string // created
-	State string // what the folder is then: new
+	State string // of the folder afterwards: new
 	style string
 }
 
@@ -60,7 +60,7 @@ func CountOf(c *sync.Counts, op sync.Op) *int {
 	return &c.Create
 }
 
-// CountMap is the counts of a plan by their names in JSON.
+// CountMap returns the counts of a plan by their names in JSON.
 func CountMap(c sync.Counts) map[string]int {
 	m := map[string]int{"held": c.Held, "departed": c.Departed, "unchanged": c.Unchanged}
 	for _, o := range operations {
@@ -69,8 +69,7 @@ func CountMap(c sync.Counts) map[string]int {
 	return m
 }
 
-// Tally sums counts up in words: "2 create", "1 held". Those that are zero are
-// left out.
+// Tally puts counts into words: "2 create", "1 held". It omits zero counts.
 func Tally(counts map[string]int) []string {
 	var parts []string
 	add := func(name string) {
@@ -94,10 +93,10 @@ func Count(n int, noun string) string {
 // Number writes 1234567 as 1,234,567.
 func Number(n int) string { return humanize.Comma(int64(n)) }
 
-// Plain makes text from elsewhere harmless for a terminal or a log.
+// Plain makes foreign text safe for a terminal or a log; see [sync.Plain].
 func Plain(s string) string { return sync.Plain(s) }
 
-// PlainJSON does the same to JSON, which means what it meant before.
+// PlainJSON does the same to JSON and keeps its meaning.
 func PlainJSON(b []byte) []byte { return sync.PlainJSON(b) }
 
 // Minute writes a time to the minute, in UTC.
@@ -106,7 +105,7 @@ func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") 
 // Second writes a time to the second, in UTC (RFC 3339).
 func Second(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Quote writes a value so that a shell takes it as it is.
+// Quote quotes a value for a shell.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // Or returns s, or otherwise if s is empty.
@@ -120,8 +119,8 @@ func Or(s, otherwise string) string {
 // maxPad keeps one very long path from pushing every reason off the screen.
 const maxPad = 64
 
-// Width returns how many columns of a terminal the widest of texts takes, but
-// for those that are too wide for a column.
+// Width returns how many columns of a terminal the widest text takes. It ignores
+// texts that are too wide for a column.
 func Width(texts []string) int {
 	widest := 0
 	for _, s := range texts {
@@ -135,8 +134,8 @@ func Width(texts []string) int {
 // Pad fills a text with blanks to a width in columns.
 func Pad(s string, width int) string { return runewidth.FillRight(s, width) }
 
-// CountSteps returns the counts of a plan's steps and of what is held and
-// departed. Unchanged cannot be told from these.
+// CountSteps counts a plan's steps, and what is held and departed. It leaves
+// Unchanged at 0, which a plan does not list.
 func CountSteps(p sync.Plan) sync.Counts {
 	c := sync.Counts{Held: len(p.Held), Departed: len(p.Departed)}
 	for _, s := range p.Steps {
