@@ -15,7 +15,7 @@ type SourceError struct {
 	Dropped bool // far fewer companies than in the last good run
 }
 
-func (e *SourceError) Error() string { return "companies not to be trusted: " + e.Problem }
+func (e *SourceError) Error() string { return "cannot trust the list of companies: " + e.Problem }
 
 // Unwrap makes it an [ErrIncomplete].
 func (e *SourceError) Unwrap() error { return ErrIncomplete }

@@ -46,7 +46,7 @@ func TestCheckSource(t *testing.T) {
 			err := sync.CheckSource(c.src, c.last, limit(t, c.drop))
 			want := c.want
 			if want != "" {
-				want = "companies not to be trusted: " + want
+				want = "cannot trust the list of companies: " + want
 			}
 			if errorText(err) != want {
 				t.Errorf("got %q, want %q", errorText(err), want)
