@@ -7,7 +7,7 @@ import (
 	"cwvault/connectwise"
 )
 
-// Callback is a callback of ConnectWise's as lists have it.
+// Callback is a callback of ConnectWise's in a list.
 type Callback struct {
 	ID          int    `json:"id"`
 	Ours        bool   `json:"ours"`
@@ -20,8 +20,8 @@ type Callback struct {
 	AboutAll    bool   `json:"-"` // companies
 }
 
-// Callbacks lists all callbacks. What follows the "?" in the address of somebody
-// else's callback may be a password, and is left out.
+// Callbacks lists all callbacks. It leaves out the query in the address of somebody
+// else's callback, which may contain a password.
 func (s *Site) Callbacks(ctx context.Context) ([]Callback, error) {
 	client, err := s.Client(ctx)
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *Site) Callbacks(ctx context.Context) ([]Callback, error) {
 	return rows, nil
 }
 
-// EnsureCallback is [connectwise.Client.EnsureCallback], for an address as a
-// person types it.
+// EnsureCallback is [connectwise.Client.EnsureCallback] for an address that a person
+// typed.
 func (s *Site) EnsureCallback(ctx context.Context, raw string) (connectwise.Ensured, error) {
 	address, err := connectwise.CallbackAddress(raw)
 	if err != nil {

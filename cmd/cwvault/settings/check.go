@@ -13,7 +13,7 @@ import (
 	"cwvault/sync/run"
 )
 
-// CheckParts returns what a check looks at.
+// CheckParts returns the parts that a check needs.
 func (c *Connection) CheckParts() check.Parts {
 	s := c.settings
 	parts := check.Parts{
@@ -22,7 +22,7 @@ func (c *Connection) CheckParts() check.Parts {
 		Runner: func(ctx context.Context) (*run.Runner, error) {
 			j, err := s.Journal(ctx, false)
 			if err != nil {
-				return nil, errors.Unwrap(err) // the setting is named by the fix
+				return nil, errors.Unwrap(err) // the fix names the setting
 			}
 			c.journal = j // closed with the connection
 			return c.Runner(), nil
@@ -38,7 +38,7 @@ func (c *Connection) CheckParts() check.Parts {
 	return parts
 }
 
-// findings are what there is to say of settings that are not wrong.
+// findings returns the warnings about settings that are not wrong.
 func (s *Settings) findings() (list []sync.Finding) {
 	for _, name := range s.Unknown() {
 		list = append(list, sync.Finding{Subject: name, Text: "there is no such setting", Fix: "remove it, or correct its name"})
@@ -53,7 +53,8 @@ func (s *Settings) findings() (list []sync.Finding) {
 	return list
 }
 
-// lookup returns a variable of the environment; the last one counts.
+// lookup returns a variable of the environment. If it occurs twice, the last one
+// counts.
 func (s *Settings) lookup(name string) string {
 	for _, entry := range slices.Backward(s.environ) {
 		if k, v, _ := strings.Cut(entry, "="); k == name {
@@ -63,7 +64,7 @@ func (s *Settings) lookup(name string) string {
 	return ""
 }
 
-// stateName returns what CWVAULT_STATE may be shown as, and its path if it is a
+// stateName returns CWVAULT_STATE without its password, and its path if it is a
 // file.
 func stateName(state string) (name, file string) {
 	if !strings.Contains(state, "://") {

@@ -46,7 +46,7 @@ func TestCheckKeysInVault(t *testing.T) {
 		"there":             {secretVault{nil, good}, "7", "Ok keys: read from secret 7 of the vault", run.CauseNone},
 		"not there":         {secretVault{nil, good}, "8", "Fail keys: CWVAULT_CONNECTWISE_SECRET_ID: not found; check the number", run.CauseSettings},
 		"without keys":      {secretVault{nil, nil}, "7", "Fail keys: CWVAULT_CONNECTWISE_SECRET_ID: secret 7 has no fields", run.CauseSettings},
-		"in no such vault":  {plainVault{}, "7", "Fail keys: CWVAULT_CONNECTWISE_SECRET_ID: this vault's secrets cannot be read; give the keys themselves", run.CauseSettings},
+		"in no such vault":  {plainVault{}, "7", "Fail keys: CWVAULT_CONNECTWISE_SECRET_ID: cwvault cannot read secrets of this vault; set the keys themselves", run.CauseSettings},
 		"vault is not open": {nil, "7", "", run.CauseNone},
 	} {
 		t.Run(name, func(t *testing.T) {

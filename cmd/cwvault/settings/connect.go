@@ -18,43 +18,42 @@ import (
 	"cwvault/vault/secretserver"
 )
 
-// Hooks are what hears of requests and readings. Functions that are nil are not
-// called.
+// Hooks are called for requests and readings. Any of them may be nil.
 type Hooks struct {
 	Events   run.Events
-	Progress func(done, total int)               // of companies that are being read
-	Sent     func(server run.Server, retry bool) // a request went out
+	Progress func(done, total int)               // companies read so far, of total
+	Sent     func(server run.Server, retry bool) // a request was sent
 }
 
-// Connection is the clients of both servers, and a journal once [Connection.Open]
-// was called. Nothing is sent before somebody asks for it.
+// Connection holds the clients of both servers, and the journal if [Settings.Open]
+// made it. It sends nothing by itself.
 type Connection struct {
 	settings *Settings
 	hooks    Hooks
 	log      hclog.Logger
 	problems sync.Problems
 
-	site    *Site // nil: the settings do not do
+	site    *Site // nil: the settings do not suffice
 	vault   vaultClient
 	address string
 	journal *journal.Journal
 }
 
-// vaultClient is a vault as runs need it, which must be closed.
+// vaultClient is a vault for runs. It must be closed.
 type vaultClient interface {
 	vault.Vault
 	run.Vault
 	Close() error
 }
 
-// Connect makes the clients, as far as the settings allow. The connection must
-// be closed. Of one with problems, which are those of all settings, parts may
-// be missing.
+// Connect makes the clients as far as the settings allow, and returns the problems
+// of all settings. If there are any, parts of the connection may be missing. The
+// caller must close it.
 func (s *Settings) Connect(log hclog.Logger, hooks Hooks) (*Connection, sync.Problems) {
 	c := &Connection{settings: s, hooks: hooks, log: log, problems: append(sync.Problems(nil), s.problems...)}
 	public, private := s.env.ConnectWisePublic, s.env.ConnectWisePrivate
 	if s.secretID != 0 {
-		public, private = "in-the-vault", "in-the-vault" // so that the other fields are checked now
+		public, private = "in-the-vault", "in-the-vault" // so that the other fields can be checked now
 	}
 	if client, err := c.connectWise(public, private); err != nil {
 		c.problems = append(c.problems, problemsOf(err, connectWiseVariables)...)
@@ -83,21 +82,21 @@ func (s *Settings) Open(ctx context.Context, log hclog.Logger, hooks Hooks, writ
 	return c, nil
 }
 
-// Close ends the connection. What goes wrong with that is a warning.
+// Close ends the connection. It logs failures as warnings.
 func (c *Connection) Close() {
 	if c.vault != nil {
 		if err := c.vault.Close(); err != nil {
-			c.log.Warn("closing the vault", "error", err)
+			c.log.Warn("cannot close the vault", "error", err)
 		}
 	}
 	if c.journal != nil {
 		if err := c.journal.Close(); err != nil {
-			c.log.Warn("closing the journal", "error", err)
+			c.log.Warn("cannot close the journal", "error", err)
 		}
 	}
 }
 
-// Runner returns what makes runs over the connection.
+// Runner returns a runner that uses the connection.
 func (c *Connection) Runner() *run.Runner {
 	opt := c.settings.options()
 	opt.Source, opt.Vault, opt.Journal, opt.Log = c.site, c.vault, c.journal, c.log
@@ -107,7 +106,7 @@ func (c *Connection) Runner() *run.Runner {
 	return run.New(opt)
 }
 
-// storeDir returns the directory of a password store, or nothing.
+// storeDir returns the directory of a password store, or "".
 func (c *Connection) storeDir() string {
 	dir, _ := strings.CutPrefix(c.address, storeScheme)
 	if dir == c.address {
@@ -116,10 +115,10 @@ func (c *Connection) storeDir() string {
 	return dir
 }
 
-// Address returns the vault's address, as plans and the journal have it.
+// Address returns the vault's address, as in plans and the journal.
 func (c *Connection) Address() string { return c.address }
 
-// Site returns ConnectWise, or nil if the settings for it do not do.
+// Site returns ConnectWise, or nil if the settings for it do not suffice.
 func (c *Connection) Site() *Site { return c.site }
 
 // Journal returns the journal; nil unless [Settings.Open] opened it.
@@ -139,7 +138,7 @@ var (
 	}
 )
 
-// problemsOf returns what a client finds wrong, by variable.
+// problemsOf returns the problems that a client found, by variable.
 func problemsOf(err error, variables map[string]string) sync.Problems {
 	var problems sync.Problems
 	var one sync.Problem
@@ -153,7 +152,7 @@ func problemsOf(err error, variables map[string]string) sync.Problems {
 	return problems.Named(variables)
 }
 
-// sent returns what counts the requests to a server.
+// sent returns the function that a client calls for each request to its server.
 func (c *Connection) sent(server run.Server) func(retry bool) {
 	return func(retry bool) {
 		if c.hooks.Sent != nil {
@@ -180,7 +179,7 @@ const storeScheme = "passwordstore:"
 func (c *Connection) openVault() error {
 	env := c.settings.env
 	if env.VaultURL == "" {
-		return sync.Problem{Setting: "URL", Text: "not set", Fix: "https://vault.example.com/SecretServer, or passwordstore:/path/to/.password-store"}
+		return sync.Problem{Setting: "URL", Text: "is not set", Fix: "set it to an address such as https://vault.example.com/SecretServer or passwordstore:/path/to/.password-store"}
 	}
 	if dir, ok := strings.CutPrefix(env.VaultURL, storeScheme); ok {
 		return c.openStore(dir)
@@ -198,13 +197,13 @@ func (c *Connection) openVault() error {
 	return nil
 }
 
-// secretServer is Secret Server, where the end of a run needs nothing.
+// secretServer is Secret Server. It needs no commit at the end of a run.
 type secretServer struct{ *secretserver.Vault }
 
 func (secretServer) Commit(context.Context, string) error { return nil }
 
 func (c *Connection) openStore(dir string) error {
-	dir, err := filepath.Abs(dir) // the journal knows the vault by this address
+	dir, err := filepath.Abs(dir) // the journal identifies the vault by this address
 	if err != nil {
 		return err
 	}
@@ -218,8 +217,8 @@ func (c *Connection) openStore(dir string) error {
 	return nil
 }
 
-// mayChange returns an error unless the lease is held. Secret Server asks it
-// before each request, since some changes take several.
+// mayChange returns an error unless the lease is held. Secret Server's client calls
+// it before each request, because some changes take several.
 func (c *Connection) mayChange(ctx context.Context) error {
 	if c.journal == nil {
 		return journal.ErrLost
@@ -227,8 +226,8 @@ func (c *Connection) mayChange(ctx context.Context) error {
 	return c.journal.CheckLease(ctx)
 }
 
-// journalMarks is what the journal knows of the folders of a vault that cannot
-// hold marks itself.
+// journalMarks returns the marks that the journal remembers, for a vault that cannot
+// store marks.
 func (c *Connection) journalMarks(ctx context.Context) (map[string]sync.Mark, error) {
 	if c.journal == nil { // it is not open yet
 		return nil, nil
@@ -246,8 +245,8 @@ func (c *Connection) journalMarks(ctx context.Context) (map[string]sync.Mark, er
 	return marks, nil
 }
 
-// Site is ConnectWise as the settings have it. Where they say that its keys are
-// a secret of the vault, they are read when ConnectWise is needed first.
+// Site is the ConnectWise in the settings. If its keys are a secret in the vault, it
+// reads them when it first needs them.
 type Site struct {
 	connection *Connection
 
@@ -256,7 +255,7 @@ type Site struct {
 	ready  bool
 }
 
-// Client returns the client, with keys. An error about the keys is one of the
+// Client returns the client with keys. An error about the keys is an error of the
 // vault; see [run.ServerError].
 func (s *Site) Client(ctx context.Context) (*connectwise.Client, error) {
 	s.mu.Lock()
@@ -281,14 +280,14 @@ func (s *Site) Source(ctx context.Context) (sync.Source, error) {
 	return client.Source(ctx)
 }
 
-// The fields of the secret that CWVAULT_CONNECTWISE_SECRET_ID names, by the
-// slugs that templates give them.
+// The fields of the secret in CWVAULT_CONNECTWISE_SECRET_ID, by their slugs in secret
+// templates.
 var (
 	publicSlugs  = []string{"public-key", "publickey", "username"}
 	privateSlugs = []string{"private-key", "privatekey", "password"}
 )
 
-// withKeys returns ConnectWise's client with the keys that the vault has.
+// withKeys returns ConnectWise's client with the keys from the vault.
 func (c *Connection) withKeys(ctx context.Context) (*connectwise.Client, error) {
 	const setting = "CWVAULT_CONNECTWISE_SECRET_ID"
 	id := c.settings.secretID
@@ -296,7 +295,7 @@ func (c *Connection) withKeys(ctx context.Context) (*connectwise.Client, error) 
 		ReadSecret(ctx context.Context, id int) (map[string]string, error)
 	})
 	if !ok {
-		return nil, run.Settingsf("%s: this vault's secrets cannot be read; give the keys themselves", setting)
+		return nil, run.Settingsf("%s: cwvault cannot read secrets of this vault; set the keys themselves", setting)
 	}
 	fields, err := v.ReadSecret(ctx, id)
 	if err != nil {
@@ -318,7 +317,7 @@ func (c *Connection) withKeys(ctx context.Context) (*connectwise.Client, error) 
 	return client, nil
 }
 
-// namedError is an error that a setting leads to.
+// namedError is an error with the setting that caused it.
 type namedError struct {
 	setting string
 	err     error

@@ -18,8 +18,8 @@ type Secret string
 func (Secret) String() string   { return "(secret)" }
 func (Secret) GoString() string { return "(secret)" }
 
-// environment is what the variables say, as text. Everything is read as text
-// so that one look finds every problem; parse turns it into a config.
+// environment holds the variables as text, so that one pass finds every problem.
+// parse gives them meaning.
 type environment struct {
 	ConnectWiseURL      string `env:"CWVAULT_CONNECTWISE_URL"`
 	ConnectWiseCompany  string `env:"CWVAULT_CONNECTWISE_COMPANY_ID"`
@@ -85,13 +85,13 @@ var defaults = environment{
 	Listen: "127.0.0.1:8377", Gather: "3s", Workers: "8", Tickets: "off", LogLevel: "info", LogFormat: "text",
 }
 
-// fromFile are the variables that may be given as NAME_FILE instead.
+// fromFile are the variables that can be set by NAME_FILE instead.
 var fromFile = []string{
 	"CWVAULT_CONNECTWISE_PUBLIC_KEY", "CWVAULT_CONNECTWISE_PRIVATE_KEY", "CWVAULT_CONNECTWISE_CLIENT_ID",
 	"CWVAULT_VAULT_PASSWORD", "CWVAULT_TOKEN",
 }
 
-// settingsLookup finds variables for envconfig: an empty one counts as unset,
+// settingsLookup finds variables for envconfig. An empty variable counts as unset,
 // and some may be in a file.
 type settingsLookup struct {
 	env      map[string]string
@@ -117,8 +117,7 @@ func (l settingsLookup) Lookup(name string) (string, bool) {
 	return text, text != ""
 }
 
-// readSmall reads the value that a file holds, without the line end that
-// editors put behind it.
+// readSmall reads a value from a file, without the line end that editors append.
 func readSmall(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -136,7 +135,7 @@ func readSmall(path string) (string, error) {
 	return string(bytes.TrimRight(b, "\r\n")), nil
 }
 
-// unknown returns variables that look like settings and are none.
+// unknown returns the variables that look like settings but are none.
 func unknown(environ []string) []string {
 	known := map[string]bool{}
 	for _, name := range Names() {

@@ -18,15 +18,15 @@ import (
 // envFileMost is how large an --env-file may be, in bytes.
 const envFileMost = 1 << 20
 
-// Environment is where settings come from.
+// Environment says where settings come from.
 type Environment struct {
 	Process []string // the environment that the process was started with
 	File    string   // --env-file; empty: none
 }
 
-// Read returns the environment anew: that of the process, and the settings that
-// the file holds now. The warning, if not empty, says who can read secrets in
-// the file. An error names the file and the line, never a value.
+// Read returns the environment of the process and the settings in the file, which it
+// reads each time. The warning, if not empty, says who can read secrets in the file.
+// An error names the file and the line, never a value.
 func (e Environment) Read() (environ []string, warning string, err error) {
 	if e.File == "" {
 		return e.Process, "", nil
@@ -38,8 +38,8 @@ func (e Environment) Read() (environ []string, warning string, err error) {
 	return withSettings(e.Process, settings), warning, nil
 }
 
-// withSettings adds the settings of a file to an environment. What the
-// environment has set already wins; an empty variable counts as not set.
+// withSettings adds the settings of a file to an environment. Variables in the
+// environment win; an empty variable counts as not set.
 func withSettings(environ, settings []string) []string {
 	set := map[string]bool{}
 	for _, entry := range environ {
@@ -55,8 +55,8 @@ func withSettings(environ, settings []string) []string {
 	return merged
 }
 
-// readEnvFile reads a file of settings. The warning, if not empty, is that
-// others than its owner and group can read secrets in it.
+// readEnvFile reads a file of settings. The warning, if not empty, says that others
+// besides its owner and group can read secrets in it.
 func readEnvFile(path string) (settings []string, warning string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -81,7 +81,7 @@ func readEnvFile(path string) (settings []string, warning string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", path, err)
 	}
-	// The mode of a file says nothing on Windows.
+	// On Windows the mode of a file means nothing.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
 		if name := firstSecret(settings); name != "" {
 			warning = fmt.Sprintf("everybody on this machine can read %s in it; use chmod o-r, or %[1]s_FILE", name)
@@ -93,7 +93,7 @@ func readEnvFile(path string) (settings []string, warning string, err error) {
 	return settings, warning, nil
 }
 
-// firstSecret returns the name of a setting with a secret in it, or nothing.
+// firstSecret returns the name of a setting that contains a secret, or "".
 func firstSecret(settings []string) string {
 	for _, entry := range settings {
 		name, value, _ := strings.Cut(entry, "=")
@@ -112,13 +112,12 @@ func firstSecret(settings []string) string {
 	return ""
 }
 
-// parseEnvFile reads NAME=VALUE lines. Blank lines and those that begin with #
-// are skipped, white space around name and value too, and one pair of quotes,
-// double or single, around a value is taken off. Nothing else has a meaning:
-// no $ is expanded and no backslash escapes anything, because
-// CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS must arrive as it is written. A line
-// end may be that of Windows, and the text may begin with a byte order mark.
-// Every problem is told, by line.
+// parseEnvFile reads NAME=VALUE lines. It skips blank lines, lines that begin with #,
+// and white space around name and value. It removes one pair of quotes, double or
+// single, around a value. Nothing else has a meaning: no $ is expanded and no
+// backslash escapes anything, so that CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS stays as
+// it is. Line ends may be those of Windows, and the text may begin with a byte order
+// mark. The error lists every problem by line.
 func parseEnvFile(text []byte) (settings []string, err error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	var problems []error
@@ -145,14 +144,14 @@ func parseEnvFile(text []byte) (settings []string, err error) {
 	return settings, errors.Join(problems...)
 }
 
-// parseEnvLine reads one line. Its errors quote the name only if it is one: on
-// a line that is out of shape any part may be of a secret.
+// parseEnvLine reads one line. Its errors quote only valid names: in a malformed line
+// any part may belong to a secret.
 func parseEnvLine(line string) (entry string, err error) {
 	name, value, found := strings.Cut(line, "=")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	switch {
 	case !found || !isSettingName(name):
-		return "", errors.New("not of the form CWVAULT_NAME=VALUE; nothing but cwvault's own settings can be in this file")
+		return "", errors.New("not of the form CWVAULT_NAME=VALUE; this file can only hold cwvault's own settings")
 	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
 		return "", fmt.Errorf("the value of %s is not UTF-8 text", name)
 	}

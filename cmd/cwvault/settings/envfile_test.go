@@ -36,7 +36,7 @@ func TestParseEnvFile(t *testing.T) {
 		"no =":                    {"# x\nCWVAULT_TOKEN hunter2", nil, "line 2: not of the form CWVAULT_NAME=VALUE"},
 		"a value over two lines":  {"CWVAULT_A=1\nhunter2=", nil, "line 2: not of the form"},
 		"export":                  {"export CWVAULT_TOKEN=hunter2", nil, "line 1: not of the form"},
-		"not a setting":           {"HTTPS_PROXY=http://hunter2", nil, "nothing but cwvault's own settings"},
+		"not a setting":           {"HTTPS_PROXY=http://hunter2", nil, "can only hold cwvault's own settings"},
 		"lower case":              {"cwvault_token=hunter2", nil, "line 1: not of the form"},
 		"quote without end":       {`CWVAULT_TOKEN="hunter2`, nil, "line 1: the value of CWVAULT_TOKEN begins with a quote"},
 		"a lone quote":            {`CWVAULT_TOKEN="`, nil, "begins with a quote"},

@@ -15,7 +15,7 @@ import (
 	"cwvault/sync"
 )
 
-// parse understands the text of all settings and notes every problem.
+// parse parses all settings and collects every problem.
 func (s *Settings) parse() {
 	s.parseRules()
 	s.parseLimits()
@@ -24,11 +24,11 @@ func (s *Settings) parse() {
 	s.parseLog()
 }
 
-// field understands one setting.
+// field parses one setting.
 func (s *Settings) field(name string, parse func() error) { s.problems.Note(name, parse()) }
 
-// choice understands a setting that is one of a few words. The first is used
-// where it is none of them.
+// choice parses a setting that must be one of a few words. If it is none of them, it
+// adds a problem and returns the first.
 func (s *Settings) choice(name, value string, valid ...string) string {
 	if v := strings.ToLower(value); slices.Contains(valid, v) {
 		return v
@@ -37,7 +37,7 @@ func (s *Settings) choice(name, value string, valid ...string) string {
 	return valid[0]
 }
 
-// parseRules understands what the core goes by.
+// parseRules parses the settings of the core.
 func (s *Settings) parseRules() {
 	r := &s.rules
 	s.field("CWVAULT_FOLDER_STRUCTURE", func() (err error) { r.Structure, err = sync.ParseStructure(s.env.Structure); return })
@@ -86,7 +86,7 @@ func (s *Settings) parseNumbers() {
 func (s *Settings) parseService() {
 	s.tickets = s.choice("CWVAULT_TICKETS", s.env.Tickets, "off", "on") == "on"
 	if s.tickets && s.env.TicketCompany == "" {
-		s.problems.Add("CWVAULT_TICKET_COMPANY", "not set", "CWVAULT_TICKETS=on needs the id or identifier of the company that tickets are for, mostly your own")
+		s.problems.Add("CWVAULT_TICKET_COMPANY", "is not set", "CWVAULT_TICKETS=on needs the id or identifier of the company for the tickets, usually your own")
 	}
 	zone, err := time.LoadLocation(s.env.TimeZone)
 	s.problems.Note("CWVAULT_TIMEZONE", err)
@@ -117,7 +117,7 @@ func (s *Settings) parseListen() error {
 	return nil
 }
 
-// splitList reads a comma separated list.
+// splitList splits a list at its commas.
 func splitList(s string) []string {
 	var list []string
 	for _, entry := range strings.Split(s, ",") {

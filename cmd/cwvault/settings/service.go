@@ -16,7 +16,7 @@ import (
 	"cwvault/vault"
 )
 
-// Clerk returns who tells people of problems by tickets; nil: tickets are off.
+// Clerk returns the clerk that raises tickets for problems; nil: tickets are off.
 // unbooked outlives connections.
 func (c *Connection) Clerk(unbooked *tickets.Unbooked) *tickets.Clerk {
 	if !c.settings.tickets {
@@ -35,8 +35,8 @@ func (c *Connection) Clerk(unbooked *tickets.Unbooked) *tickets.Clerk {
 	return clerk
 }
 
-// TellUnopened tells people of a run that could not even be opened, if tickets
-// are on.
+// TellUnopened raises a ticket for a run whose connection could not even be opened,
+// if tickets are on.
 func (s *Settings) TellUnopened(ctx context.Context, log hclog.Logger, err error) {
 	c, _ := s.Connect(log, Hooks{})
 	defer c.Close()
@@ -45,7 +45,7 @@ func (s *Settings) TellUnopened(ctx context.Context, log hclog.Logger, err error
 	}
 }
 
-// desk is where tickets are raised.
+// desk returns the service desk for tickets.
 func (c *Connection) desk(ctx context.Context) (tickets.Desk, error) {
 	client, err := c.site.Client(ctx)
 	if err != nil {
@@ -82,8 +82,8 @@ func (d *desk) NoteTicket(ctx context.Context, id int, text string) error {
 
 func ticketOf(t connectwise.Ticket) tickets.Ticket { return tickets.Ticket{ID: t.ID, Closed: t.Closed} }
 
-// Service returns what `cwvault serve` works with. The environment is read
-// again when the service is told to.
+// Service returns the backend of `cwvault serve`. A reload reads the environment
+// again.
 func (s *Settings) Service(env Environment, log hclog.Logger) (service.Backend, error) {
 	c, problems := s.Connect(log, Hooks{})
 	if len(problems) > 0 {
@@ -93,14 +93,14 @@ func (s *Settings) Service(env Environment, log hclog.Logger) (service.Backend, 
 	return &backend{settings: s, environment: env, log: log, idle: c, verifier: c.site.client, unbooked: &tickets.Unbooked{}}, nil
 }
 
-// backend is the settings as a service needs them.
+// backend gives a service what it needs of the settings.
 type backend struct {
 	settings    *Settings
 	environment Environment
 	log         hclog.Logger
 	idle        *Connection // no run uses it
-	// verifier stays the same when settings are read again: it remembers the
-	// keys that deliveries are signed with.
+	// verifier survives a reload, because it remembers the keys that sign
+	// deliveries.
 	verifier *connectwise.Client
 	unbooked *tickets.Unbooked
 }
@@ -141,7 +141,7 @@ func (s *session) Clerk() *tickets.Clerk { return s.Connection.Clerk(s.unbooked)
 
 // Clerk implements [service.Backend].
 func (b *backend) Clerk() *tickets.Clerk {
-	return b.idle.Clerk(b.unbooked) // without a book, since idle has no journal
+	return b.idle.Clerk(b.unbooked) // without a book, because idle has no journal
 }
 
 // Journal implements [service.Backend].
@@ -158,7 +158,7 @@ func (b *backend) Verify(ctx context.Context, body []byte, signature string) (se
 	return service.Event{Company: event.Company, Action: event.Action}, err
 }
 
-// forgedError is a forged delivery in the words of ConnectWise's client.
+// forgedError is the error of ConnectWise's client about a forged delivery.
 type forgedError struct{ err error }
 
 func (e *forgedError) Error() string   { return e.err.Error() }

@@ -1,17 +1,17 @@
-// Package settings reads cwvault's settings and makes from them what a run
-// needs. It is the one place that knows every adapter: connectwise, the vaults,
-// and the journal.
+// Package settings reads cwvault's settings and makes the clients and the runner from
+// them. It is the only package that knows every adapter: connectwise, the vaults, and
+// the journal.
 //
-// Settings come from the environment, and from a file of them where one is
-// named; see [Environment]. [Load] reads all of them and collects every problem,
-// by the variable's name and never with a secret's value. [Settings.Connect]
-// makes the clients, which adds what they find wrong; nothing is sent by that.
+// Settings come from the environment and from a settings file; see [Environment].
+// [Load] reads them and collects every problem, by the variable's name and never with
+// a secret's value. [Settings.Connect] makes the clients and adds the problems that
+// they find. It sends nothing.
 //
 // # Adding a setting
 //
 // Add a field with its variable to the environment struct and its default to
-// defaults (env.go), understand it in parse.go, and hand it to whom it concerns
-// in connect.go. The README's table is checked against [Names].
+// defaults (env.go). Parse it in parse.go, and pass it on in connect.go. A test
+// checks the README's table against [Names].
 package settings
 
 import (
@@ -29,7 +29,7 @@ import (
 	"cwvault/sync/run"
 )
 
-// Settings are the settings, understood. They do not change.
+// Settings are the parsed settings. They do not change.
 type Settings struct {
 	env     environment
 	environ []string
@@ -40,7 +40,7 @@ type Settings struct {
 	schedule    scheduler.Schedule
 	jitter      time.Duration
 	settle      time.Duration
-	gather      time.Duration // how long callbacks are gathered
+	gather      time.Duration // how long to gather callbacks
 	tickets     bool
 	workers     int
 	keepRuns    int
@@ -50,23 +50,23 @@ type Settings struct {
 	logJSON     bool
 	listenLocal bool
 
-	// problems are what is wrong so far. [Settings.Connect] adds what the
-	// clients find wrong, so that all of it is told at once.
+	// problems are the problems so far. [Settings.Connect] adds those that the
+	// clients find, so that a user sees all at once.
 	problems sync.Problems
 	times    Times
 }
 
-// Times is what runs on time. The zero value is what everybody uses; tests give
-// their own.
+// Times holds clocks and durations that tests replace. Everybody else uses the zero
+// value.
 type Times struct {
 	Clock run.Clock
-	// LeaseLife and LeaseRenewal are the journal's; see there.
+	// LeaseLife and LeaseRenewal are those of [journal.Options].
 	LeaseLife, LeaseRenewal time.Duration
 }
 
-// Load reads the settings of an environment. What is wrong with them is told by
-// [Settings.Connect], together with what the clients find wrong; the error is
-// for anything else.
+// Load reads the settings of an environment. [Settings.Connect] returns their
+// problems, together with those that the clients find. The error is for anything
+// else.
 func Load(ctx context.Context, environ []string, times Times) (*Settings, error) {
 	s := &Settings{env: defaults, environ: environ, times: times}
 	lookup := settingsLookup{env: map[string]string{}, problems: &s.problems}
@@ -87,11 +87,11 @@ func (s *Settings) LogOptions() *hclog.LoggerOptions {
 	return &hclog.LoggerOptions{Name: "cwvault", Level: s.logLevel, JSONFormat: s.logJSON}
 }
 
-// Unknown returns variables that look like settings and are none.
+// Unknown returns the variables that look like settings but are none.
 func (s *Settings) Unknown() []string { return unknown(s.environ) }
 
-// Token returns the service's token, or the problem with it. Whoever only asks
-// a service needs no other setting.
+// Token returns the service's token, or the problem with it. A client of a service
+// needs no other setting.
 func (s *Settings) Token() (Secret, error) {
 	for _, p := range s.problems {
 		if strings.HasPrefix(p.Setting, "CWVAULT_TOKEN") {
@@ -101,7 +101,7 @@ func (s *Settings) Token() (Secret, error) {
 	return s.env.Token, nil
 }
 
-// Rules returns what the core goes by.
+// Rules returns the settings of the core.
 func (s *Settings) Rules() sync.Settings { return s.rules }
 
 // Root returns the path of the root, as set.
@@ -110,17 +110,18 @@ func (s *Settings) Root() string { return s.env.Root }
 // Tenant returns the ConnectWise login company id.
 func (s *Settings) Tenant() string { return s.env.ConnectWiseCompany }
 
-// SettingsError is all that is wrong with the settings.
+// SettingsError lists all problems of the settings.
 type SettingsError struct{ Problems sync.Problems }
 
 func (e *SettingsError) Error() string {
 	return "settings:\n  " + strings.ReplaceAll(e.Problems.Error(), "\n", "\n  ")
 }
 
-// Unwrap makes it a problem of settings.
+// Unwrap returns the problems.
 func (e *SettingsError) Unwrap() error { return e.Problems }
 
-// Journal opens the journal. One that is writable is made where there is none.
+// Journal opens the journal for reading or, if writable, for writing. For writing it
+// creates a missing journal.
 func (s *Settings) Journal(ctx context.Context, writable bool) (*journal.Journal, error) {
 	open := journal.OpenReadOnly
 	if writable {
@@ -133,13 +134,13 @@ func (s *Settings) Journal(ctx context.Context, writable bool) (*journal.Journal
 	return j, nil
 }
 
-// layout is what of the settings lays the tree out: when it changes, the plan
-// waits for approval.
+// layout describes the settings that lay out the tree. If it changes, the plan waits
+// for approval.
 func (s *Settings) layout() string {
 	return strings.Join([]string{s.rules.Structure.String(), s.rules.Name.String(), s.env.Types, s.env.Statuses, s.env.Exclude, s.env.TypePriority, s.env.Missing}, "\n")
 }
 
-// options is what a runner needs of the settings.
+// options returns the settings that a runner needs.
 func (s *Settings) options() run.Options {
 	return run.Options{Settings: s.rules, Layout: s.layout(), CreateRoot: s.createRoot, Settle: s.settle, Workers: s.workers, KeepDays: s.keepRuns}
 }
