@@ -8,7 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // schedules name time zones, and a static binary finds none on a bare system
+	_ "time/tzdata" // for the time zones of schedules, which a bare system lacks
 
 	"cwvault/cmd/cwvault/cli"
 	"cwvault/scheduler/host"

@@ -10,12 +10,17 @@ import (
 )
 
 type callbacksCmd struct {
-	List     callbacksListCmd     `cmd:"" help:"List the callbacks of ConnectWise, cwvault's and others."`
-	Register callbacksRegisterCmd `cmd:"" help:"Let ConnectWise tell the service at this address of every changed company."`
-	Remove   callbacksRemoveCmd   `cmd:"" help:"Remove callbacks that cwvault has registered, all of them or some."`
+	List     callbacksListCmd     `cmd:"" help:"List ConnectWise's callbacks, cwvault's and others."`
+	Register callbacksRegisterCmd `cmd:"" help:"Register a callback, so that ConnectWise reports every changed company to the service at this address."`
+	Remove   callbacksRemoveCmd   `cmd:"" help:"Remove callbacks that cwvault registered, all or some."`
 }
 
-// site connects to ConnectWise alone. The caller calls done.
+func (callbacksCmd) help() ([]string, []int) {
+	return []string{"cwvault callbacks list", "cwvault callbacks register https://cwvault.example.com/api/connectwise/callback"},
+		[]int{exitUsage, exitUnauthorized, exitConfig}
+}
+
+// site connects to ConnectWise only. The caller calls done.
 func (a *app) site() (site *settings.Site, done func(), err error) {
 	s, err := a.load()
 	if err != nil {
@@ -30,7 +35,7 @@ func (a *app) site() (site *settings.Site, done func(), err error) {
 }
 
 type callbacksListCmd struct {
-	Format string `enum:"text,json" default:"text" help:"Form of the result: text or json."`
+	Format string `enum:"text,json" default:"text" help:"Format of the result: text or json."`
 }
 
 func (callbacksListCmd) help() ([]string, []int) {
@@ -72,14 +77,14 @@ func (cmd callbacksListCmd) Run(a *app) error {
 }
 
 type callbacksRegisterCmd struct {
-	URL string `arg:"" help:"Where ConnectWise reaches the service, such as https://cwvault.example.com/api/connectwise/callback."`
+	URL string `arg:"" help:"Address at which ConnectWise reaches the service, such as https://cwvault.example.com/api/connectwise/callback."`
 }
 
 func (callbacksRegisterCmd) help() ([]string, []int) {
 	return []string{"cwvault callbacks register https://cwvault.example.com/api/connectwise/callback"}, []int{exitUsage, exitUnauthorized, exitConfig}
 }
 
-// Run registers a callback, unless there is one that works.
+// Run registers a callback unless one exists that works.
 func (cmd callbacksRegisterCmd) Run(a *app) error {
 	site, done, err := a.site()
 	if err != nil {
@@ -88,7 +93,7 @@ func (cmd callbacksRegisterCmd) Run(a *app) error {
 	defer done()
 	e, err := site.EnsureCallback(a.ctx, cmd.URL)
 	for _, c := range e.Elsewhere {
-		a.log.Warn("another callback of cwvault's delivers elsewhere; if nothing is there any more, remove it", "id", c.ID, "url", report.Plain(c.URL))
+		a.log.Warn("another callback of cwvault's delivers elsewhere; if no service is there, remove it", "id", c.ID, "url", report.Plain(c.URL))
 	}
 	for _, c := range e.Removed {
 		if err := a.print("removed callback %d, which was %s", c.ID, c.Why); err != nil {
@@ -109,14 +114,14 @@ func (cmd callbacksRegisterCmd) Run(a *app) error {
 }
 
 type callbacksRemoveCmd struct {
-	ID []int `arg:"" optional:"" help:"Numbers of callbacks, from cwvault callbacks list. Without any, all that are cwvault's."`
+	ID []int `arg:"" optional:"" help:"Numbers of callbacks, from cwvault callbacks list. Without a number, all of cwvault's."`
 }
 
 func (callbacksRemoveCmd) help() ([]string, []int) {
 	return []string{"cwvault callbacks remove", "cwvault callbacks remove 12"}, []int{exitUsage, exitUnauthorized, exitConfig}
 }
 
-// Run removes callbacks of ours.
+// Run removes cwvault's callbacks, all or some.
 func (cmd callbacksRemoveCmd) Run(a *app) error {
 	site, done, err := a.site()
 	if err != nil {

@@ -14,15 +14,14 @@ import (
 const checkSchema = "cwvault.check/1"
 
 type checkCmd struct {
-	Format string `enum:"text,json" default:"text" help:"Form of the result: text or json."`
+	Format string `enum:"text,json" default:"text" help:"Format of the result: text or json."`
 }
 
 func (checkCmd) help() ([]string, []int) {
 	return []string{"cwvault check", "cwvault check --format json"}, running()
 }
 
-// Run looks at everything that a run depends on, one line each, and changes
-// nothing.
+// Run checks everything that a run depends on, one line each, and changes nothing.
 func (cmd checkCmd) Run(a *app) error {
 	s, err := a.load()
 	if err != nil {
@@ -31,7 +30,7 @@ func (cmd checkCmd) Run(a *app) error {
 	c, _ := s.Connect(a.log, settings.Hooks{}) // its problems are findings
 	defer c.Close()
 	found := check.Inspect(a.ctx, c.CheckParts())
-	if err := a.ctx.Err(); err != nil { // what was found then is only that
+	if err := a.ctx.Err(); err != nil { // the findings would only say that
 		return err
 	}
 	if cmd.Format == "json" {
@@ -45,7 +44,7 @@ func (cmd checkCmd) Run(a *app) error {
 	return err
 }
 
-// writeFindings writes findings for people, one a line.
+// writeFindings writes findings for people, one per line.
 func writeFindings(w io.Writer, found []sync.Finding, colour bool) error {
 	p := &report.Printer{Colour: colour}
 	paint := map[sync.Level]func(string) string{sync.LevelOK: p.Good, sync.LevelWarn: p.Warning, sync.LevelFail: p.Bad}

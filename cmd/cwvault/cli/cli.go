@@ -1,13 +1,12 @@
-// Package cli is cwvault's command line: its words, where output goes, and which
-// cause ends a command with which exit code. It holds a file for each command;
-// what they do is elsewhere.
+// Package cli is cwvault's command line: commands and flags, where output goes, and
+// which cause ends a command with which exit code. Each command has a file. The
+// work is done in other packages.
 //
 // # Adding a command
 //
-// Write a struct with its flags, a Run method of a few lines, and a help method
-// with an example and the exit codes (see [helper]), in a file of its own. Name
-// it in commands, below. Document it in the README, and write a script in
-// testdata/script.
+// In a new file, write a struct with its flags, a Run method of a few lines, and a
+// help method with an example and the exit codes (see [helper]). Add it to commands
+// below. Document it in the README, and write a script in testdata/script.
 package cli
 
 import (
@@ -28,7 +27,7 @@ import (
 	"cwvault/sync/report"
 )
 
-// Process is the world outside: what the system gives to a process.
+// Process is what the system gives to a process.
 type Process struct {
 	Args, Environ  []string
 	Stdout, Stderr io.Writer
@@ -37,7 +36,7 @@ type Process struct {
 	Times          settings.Times
 }
 
-// app is what every command gets.
+// app is what every command gets to work with.
 type app struct {
 	Process
 	ctx     context.Context
@@ -49,25 +48,25 @@ type app struct {
 
 // commands is the command line.
 type commands struct {
-	EnvFile string `placeholder:"FILE" help:"Read settings from FILE, lines of NAME=VALUE. What the environment sets already wins."`
+	EnvFile string `placeholder:"FILE" help:"Read settings from FILE, in lines of NAME=VALUE. Variables in the environment win."`
 
-	Plan      planCmd      `cmd:"" help:"Show what a resync would change. Changes nothing."`
-	Resync    resyncCmd    `cmd:"" help:"Bring the vault's folders in step with ConnectWise, now."`
-	Serve     serveCmd     `cmd:"" help:"Resync on a schedule until stopped."`
-	Check     checkCmd     `cmd:"" help:"Test both connections, the rights, the settings and the clock. Changes nothing."`
+	Plan      planCmd      `cmd:"" help:"Show what a resync would change. This command changes nothing."`
+	Resync    resyncCmd    `cmd:"" help:"Bring the vault's folders in step with ConnectWise now."`
+	Serve     serveCmd     `cmd:"" help:"Run as a service: resync on a schedule until stopped, and show the state on a page."`
+	Check     checkCmd     `cmd:"" help:"Test both connections, rights, settings and clock. This command changes nothing."`
 	Explain   explainCmd   `cmd:"" help:"Say where a company's folder is, where it should be, and why."`
-	History   historyCmd   `cmd:"" help:"List past runs, or the steps of one."`
-	Undo      undoCmd      `cmd:"" help:"Take back what a run renamed and moved. What it created stays."`
-	Callbacks callbacksCmd `cmd:"" help:"Let ConnectWise tell the service at once when a company changes."`
-	Pause     pauseCmd     `cmd:"" help:"Keep a company's folder as it is until unpaused."`
+	History   historyCmd   `cmd:"" help:"List past runs, or the steps of one run."`
+	Undo      undoCmd      `cmd:"" help:"Undo the renames and moves of a run. Folders that it created stay."`
+	Callbacks callbacksCmd `cmd:"" help:"List, register or remove callbacks, by which ConnectWise reports changed companies to the service."`
+	Pause     pauseCmd     `cmd:"" help:"Keep a company's folder as it is until you unpause it."`
 	Unpause   unpauseCmd   `cmd:"" help:"Let a company's folder follow ConnectWise again."`
-	Demo      demoCmd      `cmd:"" help:"Tell the whole story on a built-in ConnectWise and a password store on disk."`
+	Demo      demoCmd      `cmd:"" help:"Demonstrate cwvault with a built-in ConnectWise and a password store on disk."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 const description = `cwvault keeps the folder tree of a vault in step with the customers in ConnectWise PSA.
 
-Settings are environment variables, or lines of a file; see the README. Standard output carries the result and nothing else; logs go to standard error.`
+Settings are environment variables or lines of a file (--env-file). The README lists them; "cwvault check" says what is missing or wrong. Results go to standard output, logs to standard error.`
 
 // Run runs a command and returns its exit code.
 func Run(ctx context.Context, p Process) (code int) {
@@ -88,7 +87,7 @@ func Run(ctx context.Context, p Process) (code int) {
 		defer func() { code = exitUsage }()
 	}
 	parsed, err := parser.Parse(args)
-	if exited >= 0 { // --help was asked for and printed
+	if exited >= 0 { // kong has printed the help
 		return exited
 	}
 	if err != nil {
@@ -102,7 +101,7 @@ func Run(ctx context.Context, p Process) (code int) {
 	return a.end(err)
 }
 
-// end says what went wrong, and returns the exit code.
+// end prints an error with its hint and returns the exit code.
 func (a *app) end(err error) int {
 	var result resultCode
 	if errors.As(err, &result) {
@@ -124,7 +123,8 @@ func (a *app) end(err error) int {
 	return exitCode(err)
 }
 
-// resultCode ends a command with a code and no message: its output said it all.
+// resultCode ends a command with an exit code and no message, because its output
+// says everything.
 type resultCode int
 
 func (c resultCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
@@ -147,8 +147,8 @@ func (a *app) load() (*settings.Settings, error) {
 	return s, nil
 }
 
-// open connects a command to both servers and the journal, without sending
-// anything yet. The caller closes the connection.
+// open prepares the connection to both servers and opens the journal. It sends
+// nothing yet. The caller closes the connection.
 func (a *app) open(writable bool) (*connection, error) {
 	s, err := a.load()
 	if err != nil {
@@ -194,8 +194,7 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// colours reports whether to use colour on w: only on a terminal that a person
-// looks at.
+// colours reports whether to use colour on w: only on a person's terminal.
 func (a *app) colours(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"

@@ -10,16 +10,16 @@ import (
 )
 
 type demoCmd struct {
-	Dir   string `default:"./cwvault-demo" help:"Directory to make for the demo."`
+	Dir   string `default:"./cwvault-demo" help:"Directory to create for the demo."`
 	Vault string `enum:"passwordstore,secretserver" default:"passwordstore" help:"The vault: a password store on disk, or a built-in Secret Server."`
-	Serve bool   `help:"Go on as a service afterwards, while things keep changing in ConnectWise. Stop with Ctrl-C."`
+	Serve bool   `help:"Then run as a service, while companies keep changing in ConnectWise. Stop it with Ctrl-C."`
 }
 
 func (demoCmd) help() ([]string, []int) {
 	return []string{"cwvault demo", "cwvault demo --vault secretserver --dir /tmp/demo", "cwvault demo --serve"}, []int{exitUsage}
 }
 
-// Run tells the story.
+// Run runs the demo.
 func (cmd demoCmd) Run(a *app) error {
 	err := demo.Run(a.ctx, demo.Options{
 		Dir: cmd.Dir, Vault: cmd.Vault, Serve: cmd.Serve, Environ: a.environ, Out: a.Stdout,

@@ -24,7 +24,7 @@ const (
 	exitConfig       = 78
 )
 
-// exitCodes is the one place where causes become exit codes.
+// exitCodes maps causes to exit codes. No other place does.
 var exitCodes = map[run.Cause]int{
 	run.CauseNone:         exitOK,
 	run.CauseUsage:        exitUsage,
@@ -46,7 +46,7 @@ func exitCode(err error) int {
 	return exitCodes[causeOf(err)]
 }
 
-// causeOf is [run.CauseOf], which does not know of services elsewhere.
+// causeOf is [run.CauseOf], and also knows the errors of a remote service.
 func causeOf(err error) run.Cause {
 	var refused *remote.Error
 	if !errors.As(err, &refused) {
@@ -74,8 +74,7 @@ func exitOf(e run.Ending) int {
 	return exitOK
 }
 
-// worst is the exit code for what a check found: what the operator must fix
-// first.
+// worst is the exit code of a check: that of the finding to fix first.
 func worst(found []sync.Finding) int {
 	rank := map[int]int{exitFailed: 1, exitSource: 2, exitUnauthorized: 3, exitConfig: 4}
 	worst := exitOK

@@ -43,7 +43,7 @@ func (cmd explainCmd) Run(a *app) error {
 	return err
 }
 
-// lastText says what the last change of a folder was.
+// lastText describes the last change of a folder.
 func lastText(c *run.Change) string {
 	if c == nil {
 		return ""

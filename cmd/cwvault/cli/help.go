@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -9,26 +10,26 @@ import (
 
 // helper is a command whose help ends with examples and exit codes.
 type helper interface {
-	// help returns lines that can be typed, and the codes that the command can
-	// end with besides 0 and 1.
+	// help returns command lines to try, and the exit codes that the command may
+	// return besides 0 and 1.
 	help() (examples []string, codes []int)
 }
 
-// meanings are the exit codes in words, as --help has them.
+// meanings are the exit codes in words.
 var meanings = map[int]string{
 	exitOK:           "done",
 	exitFailed:       "failed",
 	exitPending:      "changes are pending (with --detailed-exitcode)",
 	exitPartial:      "some steps failed or were skipped",
-	exitHeld:         "held by a guard, or the plan is not the one that was approved or saved",
-	exitSource:       "a reading is not to be trusted; nothing was applied",
-	exitUsage:        "wrong use",
-	exitLease:        "another run has the lease",
+	exitHeld:         "a guard holds something, or the saved or approved plan no longer matches",
+	exitSource:       "the data read cannot be trusted; nothing was applied",
+	exitUsage:        "wrong command line",
+	exitLease:        "another run is in progress",
 	exitUnauthorized: "not authorised by ConnectWise or the vault",
 	exitConfig:       "wrong settings",
 }
 
-// running are the codes of a command that reads both sides.
+// running returns the codes of a command that reads both sides.
 func running(more ...int) []int {
 	return append(more, exitSource, exitUsage, exitUnauthorized, exitConfig)
 }
@@ -59,7 +60,7 @@ func printCodes(ctx *kong.Context, examples []string, codes []int) error {
 		fmt.Fprintf(&b, "  %s\n", e)
 	}
 	b.WriteString("\nExit codes:\n")
-	for _, code := range append([]int{exitOK, exitFailed}, codes...) {
+	for _, code := range slices.Sorted(slices.Values(append([]int{exitOK, exitFailed}, codes...))) {
 		fmt.Fprintf(&b, "  %2d  %s\n", code, meanings[code])
 	}
 	_, err := fmt.Fprint(ctx.Stdout, b.String())

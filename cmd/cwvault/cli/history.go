@@ -12,24 +12,24 @@ import (
 )
 
 type historyCmd struct {
-	RunID  int64  `arg:"" optional:"" name:"run" help:"Show the steps of this run."`
-	Format string `enum:"text,json" default:"text" help:"Form of the result: text or json."`
-	Limit  int    `default:"20" help:"How many runs to list, the newest first."`
-	Before int64  `help:"List runs before this one."`
+	RunID  int64  `arg:"" optional:"" name:"run" help:"Number of a run; list its steps."`
+	Format string `enum:"text,json" default:"text" help:"Format of the result: text or json."`
+	Limit  int    `default:"20" help:"How many runs to list, newest first."`
+	Before int64  `placeholder:"RUN" help:"List runs before this one."`
 }
 
 func (historyCmd) help() ([]string, []int) {
 	return []string{"cwvault history", "cwvault history 17", "cwvault history --format json --limit 100"}, []int{exitUsage, exitConfig}
 }
 
-// Run lists runs, or the steps of one.
+// Run lists runs, or the steps of one run.
 func (cmd historyCmd) Run(a *app) error {
 	s, err := a.load()
 	if err != nil {
 		return err
 	}
 	if cmd.Limit < 1 || cmd.Limit > 1000 {
-		return run.Usagef("--limit: from 1 to 1000")
+		return run.Usagef("--limit must be from 1 to 1000")
 	}
 	if cmd.RunID != 0 {
 		return cmd.steps(a, s)
@@ -57,7 +57,7 @@ func (cmd historyCmd) Run(a *app) error {
 	return err
 }
 
-// changes sums a run up in a few words.
+// changes summarizes a run in a few words.
 func changes(r report.Row) string {
 	parts := report.Tally(r.Counts)
 	if r.Error != "" {
@@ -79,7 +79,7 @@ type stepRow struct {
 	End    *time.Time `json:"end,omitempty"`
 }
 
-// steps prints one run with its steps, as they come from the journal.
+// steps prints one run and its steps, one by one as the journal yields them.
 func (cmd historyCmd) steps(a *app, s *settings.Settings) error {
 	j, err := s.Journal(a.ctx, false)
 	if err != nil {

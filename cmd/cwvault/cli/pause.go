@@ -4,14 +4,14 @@ import "cwvault/sync/report"
 
 type pauseCmd struct {
 	Company string `arg:"" help:"Id or identifier of the company."`
-	Reason  string `help:"Why, for those who read the plan."`
+	Reason  string `placeholder:"TEXT" help:"Reason to show in plans."`
 }
 
 func (pauseCmd) help() ([]string, []int) {
 	return []string{`cwvault pause 250 --reason "merger under way"`}, running(exitLease)
 }
 
-// Run keeps a company's folder as it is until unpaused.
+// Run pauses a company.
 func (cmd pauseCmd) Run(a *app) error {
 	c, err := a.open(true)
 	if err != nil {
@@ -22,7 +22,7 @@ func (cmd pauseCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.print("paused %s: its folder stays as it is until cwvault unpause %s", key, report.Plain(cmd.Company))
+	return a.print("paused %s; its folder stays as it is until: cwvault unpause %s", key, report.Plain(cmd.Company))
 }
 
 type unpauseCmd struct {
@@ -33,7 +33,7 @@ func (unpauseCmd) help() ([]string, []int) {
 	return []string{"cwvault unpause 250"}, running(exitLease)
 }
 
-// Run lets a company's folder follow ConnectWise again.
+// Run unpauses a company.
 func (cmd unpauseCmd) Run(a *app) error {
 	c, err := a.open(true)
 	if err != nil {
@@ -47,5 +47,5 @@ func (cmd unpauseCmd) Run(a *app) error {
 	case !was:
 		return a.print("%s was not paused", key)
 	}
-	return a.print("%s follows ConnectWise again from the next run on", key)
+	return a.print("unpaused %s; its folder follows ConnectWise from the next run on", key)
 }

@@ -12,10 +12,10 @@ import (
 )
 
 type planCmd struct {
-	Format           string   `enum:"text,json,markdown,html" default:"text" help:"Form of the plan: text, json, markdown or html."`
-	Out              string   `placeholder:"FILE" help:"Write the result to this file, readable by you alone, instead of standard output."`
-	DetailedExitcode bool     `help:"End with 2 when changes are pending, with 4 when a guard holds some."`
-	Company          []string `placeholder:"ID|IDENTIFIER" help:"Only these companies, with their group folders and what must make way for them."`
+	Format           string   `enum:"text,json,markdown,html" default:"text" help:"Format of the plan: text, json, markdown or html."`
+	Out              string   `placeholder:"FILE" help:"Write the plan to this file, which only you can read, instead of standard output."`
+	DetailedExitcode bool     `help:"Exit with 2 if changes are pending, with 4 if a guard holds some."`
+	Company          []string `placeholder:"ID|IDENTIFIER" help:"Plan only these companies, their group folders, and the folders that must leave their places."`
 }
 
 func (planCmd) help() ([]string, []int) {
@@ -23,7 +23,7 @@ func (planCmd) help() ([]string, []int) {
 		running(exitPending, exitHeld)
 }
 
-// Run shows what a resync would do.
+// Run shows what a resync would change.
 func (cmd planCmd) Run(a *app) error {
 	c, err := a.open(false)
 	if err != nil {
@@ -59,7 +59,7 @@ func (cmd planCmd) print(a *app, plan sync.Plan) error {
 	return writePrivate(cmd.Out, b.Bytes())
 }
 
-// writePrivate replaces a file at once, with a mode that keeps others out: a
+// writePrivate replaces a file atomically. Only its owner can read it, because a
 // plan names customers.
 func writePrivate(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".cwvault-*") // mode 0600

@@ -11,12 +11,12 @@ import (
 	"cwvault/sync/run"
 )
 
-// platformCommands adds the commands of this system alone.
+// platformCommands adds the commands that only this system has.
 func platformCommands() kong.Option {
 	return kong.DynamicCommand("service", "Run cwvault serve as a Windows service.", "", &struct {
-		Install serviceInstallCmd `cmd:"" help:"Make it a service that starts with Windows, with the settings of --env-file."`
+		Install serviceInstallCmd `cmd:"" help:"Install a service that starts with Windows and reads the settings of --env-file."`
 		Remove  serviceRemoveCmd  `cmd:"" help:"Stop the service and remove it. Settings and journal stay."`
-		Status  serviceStatusCmd  `cmd:"" help:"Say whether the service is there and runs."`
+		Status  serviceStatusCmd  `cmd:"" help:"Show whether the service is installed and running."`
 	}{})
 }
 
@@ -26,8 +26,8 @@ func (serviceInstallCmd) help() ([]string, []int) {
 	return []string{`cwvault service install --env-file C:\ProgramData\cwvault\cwvault.env`}, []int{exitUsage, exitConfig}
 }
 
-// Run installs the service. Wrong settings are refused now, and not when
-// Windows starts the next time.
+// Run installs the service. It refuses wrong settings now, not at the next start of
+// Windows.
 func (serviceInstallCmd) Run(a *app) error {
 	if a.env.File == "" {
 		return run.Usagef("--env-file is missing: the service takes its settings from a file")
@@ -53,7 +53,7 @@ func (serviceInstallCmd) Run(a *app) error {
 		return err
 	}
 	return a.print(`Service %[1]s is installed, with the settings of %[2]s.
-Let its account, and nobody else, use the folder of its settings and its journal:
+Give only its account access to the folder of its settings and journal:
 
     icacls "%[3]s" /inheritance:r /grant "%[4]s:(OI)(CI)M" "*S-1-5-32-544:(OI)(CI)F" "*S-1-5-18:(OI)(CI)F"
 
@@ -69,14 +69,14 @@ func (serviceRemoveCmd) Run(a *app) error {
 	if err := host.Remove(a.ctx); err != nil {
 		return err
 	}
-	return a.print("Service %s is removed. Its settings and its journal are where they were.", host.Name)
+	return a.print("Service %s is removed. Its settings and its journal stay.", host.Name)
 }
 
 type serviceStatusCmd struct{}
 
 func (serviceStatusCmd) help() ([]string, []int) { return []string{"cwvault service status"}, nil }
 
-// Run says how the service is.
+// Run prints the state of the service.
 func (serviceStatusCmd) Run(a *app) error {
 	s, err := host.Query()
 	if err != nil {

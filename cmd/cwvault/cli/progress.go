@@ -9,8 +9,8 @@ import (
 	"cwvault/sync/run"
 )
 
-// progress shows on a terminal how far a run is. Elsewhere it does nothing.
-// Its methods may be called from several goroutines, also on nil. It implements
+// progress shows the progress of a run on a terminal. Elsewhere it does nothing. Its
+// methods may be called from several goroutines, also on nil. It implements
 // [run.Events].
 type progress struct {
 	mu   gosync.Mutex
@@ -28,7 +28,7 @@ func (a *app) newProgress() *progress {
 // read shows how many companies have been read.
 func (p *progress) read(done, total int) { p.show("companies", done, total) }
 
-// Applied implements [run.Events]: it shows how many steps have been made.
+// Applied implements [run.Events]: it shows how many steps are done.
 func (p *progress) Applied(_ int64, done, total int) {
 	if done > 0 {
 		p.show("steps", done, total)
@@ -64,7 +64,7 @@ func (p *progress) show(what string, done, total int) {
 	bar.SetCurrent(int64(done))
 }
 
-// stop takes the bars off the screen. Later calls show new ones.
+// stop removes the bars from the screen. Later calls show new ones.
 func (p *progress) stop() {
 	if p == nil {
 		return

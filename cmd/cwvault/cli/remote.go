@@ -9,11 +9,11 @@ import (
 	"cwvault/sync/run"
 )
 
-// remote asks a service for the run, and shows it as if it had been made here.
-// Of the settings it needs the token alone.
+// remote requests the run from a service and shows it like a run of this process.
+// The only setting that it needs is the token.
 func (cmd resyncCmd) remote(a *app) error {
 	if cmd.Plan != "" || cmd.DryRun || cmd.Wait != 0 {
-		return run.Usagef("--remote cannot go with --plan, --dry-run or --wait; the service takes its turn anyway")
+		return run.Usagef("--remote cannot go with --plan, --dry-run or --wait; the service queues its runs anyway")
 	}
 	client, bar, err := cmd.client(a)
 	if err != nil {
@@ -60,7 +60,7 @@ func (cmd resyncCmd) client(a *app) (*remote.Client, *progress, error) {
 	return client, bar, err
 }
 
-// endOf returns what a command ends with whose run was made elsewhere.
+// endOf returns the error or exit code of a command whose run a service made.
 func endOf(r remote.Result) error {
 	code, text := r.Asked.ExitCode, r.Asked.Error
 	if r.Asked.State != api.Over { // the service has forgotten the request, not the run
@@ -69,7 +69,7 @@ func endOf(r remote.Result) error {
 	switch {
 	case code == exitOK:
 		return nil
-	case code < 0 || code > 125: // none that a program can end with
+	case code < 0 || code > 125: // no program exits with such a code
 		code = exitFailed
 	}
 	if text == "" || r.Run != nil && r.Run.Error == text { // it has been said
@@ -78,7 +78,7 @@ func endOf(r remote.Result) error {
 	return &serviceError{code, report.Plain(text)}
 }
 
-// serviceError is what a service says that a run ended with.
+// serviceError is the exit code and error of a run, as a service reports them.
 type serviceError struct {
 	code int
 	text string

@@ -11,15 +11,15 @@ import (
 )
 
 type resyncCmd struct {
-	Format   string     `enum:"text,json" default:"text" help:"Form of the result: text or json."`
-	Company  []string   `placeholder:"ID|IDENTIFIER" help:"Only these companies, with their group folders and what must make way for them."`
-	Plan     string     `placeholder:"FILE" help:"Apply exactly the plan in this file (from plan --format json --out FILE), or nothing."`
-	Approve  string     `placeholder:"ID" help:"Approve the plan with this id, and no other: the guards let it through."`
-	Recreate []sync.Key `placeholder:"KEY" help:"Make the folder with this key again though it has disappeared from the vault."`
-	DryRun   bool       `help:"Only show the plan."`
+	Format   string     `enum:"text,json" default:"text" help:"Format of the result: text or json."`
+	Company  []string   `placeholder:"ID|IDENTIFIER" help:"Resync only these companies, their group folders, and the folders that must leave their places."`
+	Plan     string     `placeholder:"FILE" help:"Apply exactly the plan in this file, or nothing. Make it with: cwvault plan --format json --out FILE"`
+	Approve  string     `placeholder:"ID" help:"Approve the plan with this id and no other, so that no guard holds it."`
+	Recreate []sync.Key `placeholder:"KEY" help:"Make the folder with this key again, such as company/250, if it has disappeared from the vault."`
+	DryRun   bool       `help:"Show the plan and change nothing."`
 
-	Remote *string       `placeholder:"URL" help:"Ask the service at this address for the run, and show it. Needs CWVAULT_TOKEN, and no other setting."`
-	Wait   time.Duration `default:"0s" placeholder:"DURATION" help:"While another run is under way, wait this long for it to end, such as 10m."`
+	Remote *string       `placeholder:"URL" help:"Let the service at this address make the run, and show it. The only setting it needs is CWVAULT_TOKEN."`
+	Wait   time.Duration `default:"0s" placeholder:"DURATION" help:"How long to wait for another run to end, such as 10m."`
 }
 
 func (resyncCmd) help() ([]string, []int) {
@@ -81,7 +81,7 @@ func readSaved(path string) (*run.SavedPlan, error) {
 	return p, nil
 }
 
-// printRun writes a run's report, and ends with the exit code that it asks for.
+// printRun writes a run's report and returns its error or exit code.
 func (a *app) printRun(e run.Ending, format string) error {
 	if e.Run == nil {
 		return e.Err

@@ -9,15 +9,15 @@ import (
 
 type undoCmd struct {
 	RunID  int64  `arg:"" name:"run" help:"Number of the run, from cwvault history."`
-	DryRun bool   `help:"Only show the plan."`
-	Format string `enum:"text,json" default:"text" help:"Form of the result: text or json."`
+	DryRun bool   `help:"Show the plan and change nothing."`
+	Format string `enum:"text,json" default:"text" help:"Format of the result: text or json."`
 }
 
 func (undoCmd) help() ([]string, []int) {
 	return []string{"cwvault undo 17 --dry-run", "cwvault undo 17"}, running(exitPartial, exitLease)
 }
 
-// Run takes back what a run renamed and moved. What it created stays.
+// Run undoes the renames and moves of a run. Folders that it created stay.
 func (cmd undoCmd) Run(a *app) error {
 	c, err := a.open(!cmd.DryRun)
 	if err != nil {
@@ -39,7 +39,7 @@ func (cmd undoCmd) Run(a *app) error {
 	return a.printRun(e, cmd.Format)
 }
 
-// warn says what an undo does not do.
+// warn prints what an undo does not do.
 func (cmd undoCmd) warn(a *app, p *run.Proposal) {
 	if p.Stays > 0 {
 		fmt.Fprintf(a.Stderr, "cwvault: %s that run %d made stay\n", report.Count(p.Stays, "folder"), cmd.RunID)

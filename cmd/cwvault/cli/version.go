@@ -22,7 +22,7 @@ func buildInfo() *debug.BuildInfo {
 	return info
 }
 
-// version returns that of a release, or else what the build says.
+// version returns the version of a release, or else that of the build.
 func (a *app) version() string { return versionOf(a.Version, buildInfo()) }
 
 func versionOf(release string, info *debug.BuildInfo) string {
@@ -35,8 +35,7 @@ func versionOf(release string, info *debug.BuildInfo) string {
 	return "(devel)"
 }
 
-// commitOf returns the commit of a build, marked when the files were not those
-// of the commit.
+// commitOf returns the commit of a build, marked if the files differed from it.
 func commitOf(info *debug.BuildInfo) string {
 	commit, suffix := "unknown", ""
 	for _, s := range info.Settings {
