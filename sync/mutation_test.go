@@ -323,16 +323,18 @@ var (
 )
 
 // apart returns the tests that have no part in this: of the layout of the whole
-// module, of speed, and of the rules themselves.
+// module, of documents, of speed, and of the rules themselves.
 func apart(t *testing.T) []string {
 	t.Helper()
-	layout, err := os.ReadFile("imports_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	names := []string{"TestMutants", "TestRules", "TestPlanCosts"}
-	for _, m := range testFunction.FindAllStringSubmatch(string(layout), -1) {
-		names = append(names, m[1])
+	for _, file := range []string{"imports_test.go", "docs_test.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range testFunction.FindAllStringSubmatch(string(text), -1) {
+			names = append(names, m[1])
+		}
 	}
 	return names
 }
