@@ -19,7 +19,7 @@ func TestStory(t *testing.T) {
 	o := newOffice(t)
 	o.tell(untyped(2))
 	ticket := o.expect("a problem", 1)[0]
-	if want := `cwvault: companies without a type (no-type) (acmeinc \Clients)`; ticket.Summary != want || ticket.XRef != "cwvault/acmeinc/12962999a937/held/no-type" {
+	if want := `cwvault: companies without a type have no place (no-type) (acmeinc \Clients)`; ticket.Summary != want || ticket.XRef != "cwvault/acmeinc/12962999a937/held/no-type" {
 		t.Errorf("ticket %+v, want %q", ticket, want)
 	}
 	o.says(ticket, []string{`- company 2 "Customer 2"`, "Give the company a type", "`cwvault explain 2`", "First seen 2026-03-01 13:00 UTC in run 1"}, []string{"new since"})

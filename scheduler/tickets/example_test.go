@@ -23,7 +23,7 @@ func ExampleProblems() {
 		fmt.Println(p.Fix)
 	}
 	// Output:
-	// held/no-type: companies without a type (no-type)
+	// held/no-type: companies without a type have no place (no-type)
 	// The folder structure needs a type to place them.
 	// - company 2 "Acme": the company has no type
 	// - company 4 "Drake": the company has no type
