@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"cwvault/sync"
@@ -33,6 +34,24 @@ func RowOf(info journal.RunInfo) report.Row {
 
 func outcomeIn(info journal.RunInfo) report.Outcome {
 	return report.Outcome(report.Or(info.Outcome, string(report.Running)))
+}
+
+// Steps returns one run as lists have it, and its steps as the journal yields
+// them. The error of a run that is not there wraps journal.ErrNotFound.
+func Steps(ctx context.Context, j *journal.Journal, number int64) (report.Row, iter.Seq2[report.StepRow, error], error) {
+	info, err := j.Run(ctx, number)
+	if err != nil {
+		return report.Row{}, nil, err
+	}
+	return RowOf(info), func(yield func(report.StepRow, error) bool) {
+		for s, err := range j.Steps(ctx, number) {
+			row := report.StepRow{Op: s.Op, Key: string(s.Key), From: s.From, To: s.To, Status: report.Or(s.Status, string(report.Running)),
+				Error: s.Error, Start: s.Began.UTC(), End: report.TimeOrNil(s.Ended)}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}, nil
 }
 
 // Recorded returns a run as the journal remembers it. Steps that have not begun

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cwvault/connectwise"
 	"cwvault/sync"
 	"cwvault/sync/journal"
@@ -52,20 +50,5 @@ func TestCheckStopped(t *testing.T) {
 	}
 	if stdout.Len() > 0 || !strings.Contains(stderr.String(), "stopped by a signal") {
 		t.Errorf("%q, %q", &stdout, &stderr)
-	}
-}
-
-// TestWriteFindings: what servers say is one harmless line.
-func TestWriteFindings(t *testing.T) {
-	var b bytes.Buffer
-	if err := writeFindings(&b, []sync.Finding{
-		{Subject: "vault", Text: "fine"},
-		{Subject: "vault folders", Text: "list:\n\tno\x1b[31m", Fix: "look; then act", Err: errors.New("x")},
-	}, false); err != nil {
-		t.Fatal(err)
-	}
-	want := "Ok    vault          fine\nFail  vault folders  list: no\\u001b[31m; look; then act\n"
-	if diff := cmp.Diff(want, b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -14,12 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/term"
 
 	"cwvault/cmd/cwvault/settings"
 	"cwvault/scheduler/host"
@@ -182,26 +180,4 @@ type connection struct {
 func (c *connection) close() {
 	c.bar.stop()
 	c.Close()
-}
-
-// getenv returns a variable of the environment.
-func (a *app) getenv(name string) string {
-	for i := len(a.environ) - 1; i >= 0; i-- {
-		if k, v, _ := strings.Cut(a.environ[i], "="); k == name {
-			return v
-		}
-	}
-	return ""
-}
-
-// colours reports whether to use colour on w: only on a person's terminal.
-func (a *app) colours(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
-}
-
-// print writes a line of a result.
-func (a *app) print(format string, args ...any) error {
-	_, err := fmt.Fprintf(a.Stdout, format+"\n", args...)
-	return err
 }

@@ -3,8 +3,6 @@ package cli
 import (
 	"bytes"
 	crand "crypto/rand"
-	"cwvault/cmd/cwvault/demo"
-	"cwvault/sync"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,6 +16,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cwvault/cmd/cwvault/demo"
+	"cwvault/sync"
 
 	"github.com/google/go-cmp/cmp"
 )

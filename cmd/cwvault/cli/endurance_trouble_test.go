@@ -3,9 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"cwvault/cmd/cwvault/demo"
-	"cwvault/connectwise/connectwisetest"
-	"cwvault/vault/secretserver/secretservertest"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +17,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"cwvault/cmd/cwvault/demo"
+	"cwvault/connectwise/connectwisetest"
+	"cwvault/vault/secretserver/secretservertest"
 )
 
 // trouble lets everything go wrong for some time. Only with kills, the service

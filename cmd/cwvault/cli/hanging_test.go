@@ -4,15 +4,16 @@ package cli
 
 import (
 	"bytes"
-	"cwvault/sync"
-	"cwvault/sync/run"
-	"cwvault/vault/secretserver/secretservertest"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"cwvault/sync"
+	"cwvault/sync/run"
+	"cwvault/vault/secretserver/secretservertest"
 )
 
 // TestServeStoppedWhileVaultHangs has Secret Server answer nothing any more in the

@@ -2,9 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"fmt"
-	"os"
-	"path/filepath"
 
 	"cwvault/sync"
 	"cwvault/sync/report"
@@ -57,25 +54,4 @@ func (cmd planCmd) print(a *app, plan sync.Plan) error {
 		return err
 	}
 	return writePrivate(cmd.Out, b.Bytes())
-}
-
-// writePrivate replaces a file atomically. Only its owner can read it, because a
-// plan names customers.
-func writePrivate(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".cwvault-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("--out: %w", err)
-	}
-	_, err = f.Write(b)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("--out: %w", err)
-	}
-	return nil
 }

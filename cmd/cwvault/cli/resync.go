@@ -80,27 +80,3 @@ func readSaved(path string) (*run.SavedPlan, error) {
 	}
 	return p, nil
 }
-
-// printRun writes a run's report and returns its error or exit code.
-func (a *app) printRun(e run.Ending, format string) error {
-	if e.Run == nil {
-		return e.Err
-	}
-	if err := a.showRun(*e.Run, format); err != nil {
-		return err
-	}
-	if e.Err != nil {
-		return e.Err
-	}
-	if code := exitOf(e); code != exitOK {
-		return resultCode(code)
-	}
-	return nil
-}
-
-func (a *app) showRun(r report.Run, format string) error {
-	if format == "json" {
-		return report.WriteJSON(a.Stdout, r)
-	}
-	return report.RunText(a.Stdout, r, a.colours(a.Stdout))
-}
