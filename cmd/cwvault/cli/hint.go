@@ -14,11 +14,14 @@ func hint(err error) string {
 	var source *sync.SourceError
 	var mismatch *run.MismatchError
 	var noRoot *run.NoRootError
+	var names *sync.SettingsError
 	switch {
 	case errors.As(err, &mismatch):
 		return check.MismatchSetting(mismatch) + " is not the one of earlier runs; correct it, or give another installation a CWVAULT_STATE of its own"
 	case errors.As(err, &noRoot):
 		return "make it in the vault, correct CWVAULT_ROOT, or set CWVAULT_CREATE_ROOT=true"
+	case errors.As(err, &names):
+		return "correct CWVAULT_TYPES, CWVAULT_STATUSES, CWVAULT_TYPE_PRIORITY or CWVAULT_EXCLUDE; names and ids are those of ConnectWise"
 	case errors.As(err, &source) && source.Dropped:
 		return "check the role of the API member, or allow the drop for one run with CWVAULT_MAX_SOURCE_DROP=off"
 	case errors.Is(err, run.ErrHeld):

@@ -42,7 +42,11 @@ func (cmd undoCmd) Run(a *app) error {
 // warn prints what an undo does not do.
 func (cmd undoCmd) warn(a *app, p *run.Proposal) {
 	if p.Stays > 0 {
-		fmt.Fprintf(a.Stderr, "cwvault: %s that run %d made stay\n", report.Count(p.Stays, "folder"), cmd.RunID)
+		stay := "stay"
+		if p.Stays == 1 {
+			stay = "stays"
+		}
+		fmt.Fprintf(a.Stderr, "cwvault: %s that run %d made %s\n", report.Count(p.Stays, "folder"), cmd.RunID, stay)
 	}
 	fmt.Fprintf(a.Stderr, "cwvault: the next run makes these changes again unless ConnectWise or the settings change; cwvault pause keeps a company as it is\n")
 }
