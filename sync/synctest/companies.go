@@ -37,7 +37,10 @@ func Table(text string) ([]sync.Ref, error) {
 		if err != nil || id <= 0 {
 			return nil, l.errorf("%q is not the number of a record", number)
 		}
-		if name, err = unquote(strings.TrimSpace(name)); err != nil {
+		if name = strings.TrimSpace(name); name == "" {
+			return nil, l.errorf("record %d has no name", id)
+		}
+		if name, err = unquote(name); err != nil {
 			return nil, l.errorf("%w", err)
 		}
 		if slices.ContainsFunc(table, func(r sync.Ref) bool { return r.ID == id }) {

@@ -144,6 +144,7 @@ func TestParseRefuses(t *testing.T) {
 		"-- compani --":                                     `line 1: there is no section "compani"; a world has types, statuses, territories, markets, companies, vault, settings`,
 		"-- vault --\n\n-- vault --":                        `line 3: there is a second section about vault, "vault"`,
 		"story\n-- types --\nx Customer":                    `line 3: "x" is not the number of a record`,
+		"-- types --\n1":                                    "line 2: record 1 has no name",
 		"-- types --\n1 A\n1 B":                             "line 3: number 1 is given twice",
 		"-- types --\n1 \"A":                                `line 2: "A is not a Go string`,
 		"-- companies --\n\n1 a A":                          `line 3: a company has a number, identifier, name, types and status, not only ["1" "a" "A"]`,
