@@ -125,7 +125,7 @@ var walls = map[string][]string{
 	"cwvault/cmd/cwvault/cli": {"cmd/cwvault/settings", "cmd/cwvault/demo", "scheduler/api", "scheduler/host", "scheduler/remote", "scheduler/service",
 		"sync", "sync/check", "sync/report", "sync/run"},
 	"cwvault/cmd/cwvault":        {"cmd/cwvault/cli", "scheduler/host"},
-	"cwvault/cmd/cwsim":          {"cmd/cwsim/simworld", "sync/synctest", "connectwise/connectwisetest", "vault/secretserver/secretservertest"},
+	"cwvault/cmd/cwsim":          {"cmd/cwsim/simworld", "sync/httpclient", "sync/synctest", "connectwise/connectwisetest", "vault/secretserver/secretservertest"},
 	"cwvault/cmd/cwsim/simworld": {"sync", "sync/synctest", "connectwise/connectwisetest", "vault/secretserver/secretservertest"},
 
 	"cwvault/connectwise/connectwisetest":         {},

@@ -102,6 +102,9 @@ func TestRefuses(t *testing.T) {
 	world := writeFile(t, "world", "-- companies --\n250 a A Client Active\n")
 	parent := writeFile(t, "parent", "-- companies --\n250 a A - - parent=9\n")
 	twins := writeFile(t, "twins", "-- vault --\nClients\n  A\n  a\n")
+	group := writeFile(t, "group", "-- settings --\nCWVAULT_VAULT_USERNAME=Team\n")
+	noRoot := writeFile(t, "root", "-- settings --\nCWVAULT_ROOT=\\\n")
+	oddRoot := writeFile(t, "root", "-- settings --\nCWVAULT_ROOT=\\"+strings.Repeat("a", 300)+"\n")
 	faults := writeFile(t, "faults", "# a remark\nhang times=1\nexplode\n")
 	option := writeFile(t, "option", "hang every=2\n")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -121,19 +124,25 @@ func TestRefuses(t *testing.T) {
 		{"secretserver --listen 192.0.2.1:80", 64, "a simulator is for this machine alone"},
 		{"secretserver --listen example.com:80", 64, "a simulator is for this machine alone"},
 		{"connectwise --listen 127.0.0.1", 64, "want a host and a port"},
+		{"connectwise --listen 127.0.0.1:99999", 64, "invalid port"},
 		{"connectwise --listen " + taken.Addr().String(), 1, "address already in use"},
 		{"secretserver --listen " + taken.Addr().String(), 1, "address already in use"},
 		{"connectwise --world /no/such/file", 64, "--world: open /no/such/file"},
 		{"connectwise --world " + world, 64, "--world: " + world + `:2: there is no "Client" among the types`},
 		{"connectwise --world " + parent, 64, "--world: " + parent + ":2: there is no company 9"},
-		{"secretserver --world " + twins, 64, "--world: " + twins + `:4: add folder "a" below`},
+		{"secretserver --world " + twins, 64, "--world: " + twins + `:4: add folder "a" below 1: 400 A folder with the name`},
+		{"secretserver --world " + group, 64, "--world: " + group + `: the account cannot be "Team"`},
+		{"secretserver --world " + noRoot, 64, "--world: " + noRoot + `: CWVAULT_ROOT=\ names no folder`},
+		{"secretserver --world " + oddRoot, 64, "--world: " + oddRoot + `: add folder "aaa`},
 		{"connectwise --faults /no/such/file", 64, "--faults: open /no/such/file"},
 		{"connectwise --faults " + faults, 64, "--faults: " + faults + `:3: there is no fault "explode"`},
 		{"secretserver --faults " + faults, 64, "--faults: " + faults + `:2: there is no fault "hang"`},
 		{"connectwise --faults " + option, 64, "--faults: " + option + `:1: "every=2": what may follow a fault is method=, path=, skip=, times=`},
 	} {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), strings.Fields(c.args), &out, &errs)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // for one that is served after all
+		code := run(ctx, strings.Fields(c.args), &out, &errs)
+		cancel()
 		if code != c.code || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("cwsim %s: exit code %d, want %d: %s", c.args, code, c.code, errs.String())
 		}
@@ -206,6 +215,35 @@ func TestFaultWords(t *testing.T) {
 		})
 		if err != nil || n != 1 {
 			t.Errorf("%s: %d faults, %v", line, n, err)
+		}
+	}
+}
+
+// TestFaultsRefused: a fault that would never strike is refused.
+func TestFaultsRefused(t *testing.T) {
+	for line, want := range map[string]string{
+		"slow -1s":                   `slow: "-1s" is not a duration such as 2s`,
+		"slow soon":                  `slow: "soon" is not a duration such as 2s`,
+		"slow":                       "slow: DURATION is missing",
+		"wrong-count x":              `wrong-count: "x" is not a number`,
+		"cut 0":                      `cut: "0" is not a number above 0`,
+		"status 99":                  `status: "99" is not an HTTP status`,
+		"rows x":                     `rows: "x": none, half, reversed or doubled`,
+		"hang method=get":            `method: "get" is none of GET, HEAD, POST, PUT, PATCH, DELETE`,
+		"hang path=":                 `path: "" is not a path such as /company/companies`,
+		"hang path=company":          `path: "company" is not a path such as /company/companies`,
+		"hang path=/company/[":       `path: "/company/[" is not a path such as /company/companies`,
+		"hang times=0":               `times: "0" is not a number above 0`,
+		"hang skip=-1":               `skip: "-1" is not a number`,
+		"hang 3":                     `"3": what may follow a fault is method=, path=, skip=, times=`,
+		`hang path="/company`:        `"/company is not a Go string`,
+		"hang every=1":               `"every=1": what may follow a fault is method=, path=, skip=, times=`,
+		"too-many-requests -1":       `too-many-requests: "-1" is not a number`,
+		"status 503 times=1 times=x": `times: "x" is not a number`,
+	} {
+		err := parseFaults("\n"+line, connectwiseFaults, connectwiseOptions, func(connectwisetest.Fault, when) {})
+		if err == nil || err.Error() != "line 2: "+want {
+			t.Errorf("%s: %v, want %s", line, err, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,18 +83,27 @@ func parseFault[F any](line string, words []faultWord[F], options []string) (f F
 func (w *when) set(name, value string) (err error) {
 	switch name {
 	case "method":
+		if !slices.Contains(methods, value) {
+			err = fmt.Errorf("%q is none of %s", value, strings.Join(methods, ", "))
+		}
 		w.method = value
 	case "path":
+		if _, err = path.Match(value, ""); err != nil || !strings.HasPrefix(value, "/") {
+			err = fmt.Errorf("%q is not a path such as /company/companies", value)
+		}
 		w.path = value
 	case "skip":
 		w.skip, err = number(value)
 	case "times":
-		w.times, err = number(value)
+		w.times, err = positive(value)
 	case "every":
-		w.every, err = number(value)
+		w.every, err = positive(value)
 	}
 	return err
 }
+
+// methods are those that the simulators answer.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 func number(s string) (int, error) {
 	n, err := strconv.Atoi(s)
@@ -117,6 +127,22 @@ func status(s string) (int, error) {
 		return 0, fmt.Errorf("%q is not an HTTP status", s)
 	}
 	return n, nil
+}
+
+func integer(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", s)
+	}
+	return n, nil
+}
+
+func duration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%q is not a duration such as 2s", s)
+	}
+	return d, nil
 }
 
 // plain makes a word without an argument.
@@ -159,14 +185,14 @@ var connectwiseFaults = []faultWord[connectwisetest.Fault]{
 	{"cannot-route", "", "answers 400, as the cloud's router does", plain(connectwisetest.CannotRoute)},
 	{"ssl-required", "", "answers 403, as to plain http", plain(connectwisetest.SSLRequired)},
 	{"hang", "", "never answers", plain(connectwisetest.Hang)},
-	{"slow", "DURATION", "answers late, such as 2s", with(time.ParseDuration, connectwisetest.Slow)},
+	{"slow", "DURATION", "answers late, such as 2s", with(duration, connectwisetest.Slow)},
 	{"lost", "", "does the work and breaks the connection without an answer", plain(connectwisetest.Lost)},
 	{"cut", "BYTES", "breaks the connection after so much of the body", with(positive, connectwisetest.Cut)},
 	{"truncated", "BYTES", "sends so much of the body as if it were all", with(number, connectwisetest.Truncated)},
 	{"no-link", "", "leaves out the Link header: no forward-only paging", plain(connectwisetest.NoLink)},
 	{"repeat-page-id", "", "lets the last page name itself as the next", plain(connectwisetest.RepeatPageID)},
 	{"foreign-link", "URL", "puts another host into the Link header", with(text, connectwisetest.ForeignLink)},
-	{"wrong-count", "DELTA", "counts so many more (-1: one fewer) than there are", with(strconv.Atoi, connectwisetest.WrongCount)},
+	{"wrong-count", "DELTA", "counts so many more (-1: one fewer) than there are", with(integer, connectwisetest.WrongCount)},
 	{"rows", "EDIT", "edits lists: none, half, reversed or doubled", func(s string) (connectwisetest.Fault, error) {
 		edit := rowEdits[s]
 		if edit == nil {
@@ -199,7 +225,7 @@ func secretserverFaults(s *secretservertest.Server) []faultWord[secretservertest
 			return fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {strconv.Itoa(n)}}}
 		})},
 		{"html", "", "answers 200 with a web page", plain(func() fault { return fault{HTML200: true} })},
-		{"slow", "DURATION", "answers late, such as 2s", with(time.ParseDuration, func(d time.Duration) fault { return fault{Delay: d} })},
+		{"slow", "DURATION", "answers late, such as 2s", with(duration, func(d time.Duration) fault { return fault{Delay: d} })},
 		{"refused", "", "breaks the connection before the work is done", plain(func() fault { return fault{CutBefore: true} })},
 		{"lost", "", "does the work and breaks the connection without an answer", plain(func() fault { return fault{CutAfterWork: true} })},
 		{"cut", "", "does the work and breaks the connection in the middle of the body", plain(func() fault { return fault{CutBody: true} })},

@@ -13,13 +13,19 @@ const exitCodes = `Exit codes:
   64  the command line, the world or the faults are wrong
 `
 
+const topExample = `  cwsim connectwise >cw.out &
+  cwsim secretserver >ss.out &
+  grep -h ^CWVAULT_ cw.out ss.out >env    # when both files end with "ready"
+  cwvault --env-file env plan
+`
+
 // printHelp prints what kong makes of the command line, then examples and exit
 // codes.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
 		return err
 	}
-	name, faults := "", ""
+	name, faults, example := "", "", topExample
 	if node := ctx.Selected(); node != nil {
 		name = node.Name
 	}
@@ -30,10 +36,11 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	case "secretserver":
 		faults = faultsHelp(secretserverFaults(nil), "every=N: each Nth request only",
 			"path=/api/v1/folders/*: requests with such a path below the base")
-	default:
-		name = "connectwise"
 	}
-	_, err := fmt.Fprintf(ctx.Stdout, "%s\nExample:\n  cwsim %s --world testdata/scenarios/04-renamed.txtar --listen 127.0.0.1:8080\n\n%s", faults, name, exitCodes)
+	if name != "" {
+		example = "  cwsim " + name + " --world world.txt --listen 127.0.0.1:8080\n"
+	}
+	_, err := fmt.Fprintf(ctx.Stdout, "%s\nExample:\n%s\n%s", faults, example, exitCodes)
 	return err
 }
 

@@ -35,9 +35,9 @@ type commands struct {
 
 // flags are those of both commands.
 type flags struct {
-	World  string `placeholder:"FILE" help:"Companies and folders, as scenarios describe them. Without it, a small sample."`
+	World  string `placeholder:"FILE" help:"Companies and folders; docs/CWSIM.md describes the language. Without it, a small sample."`
 	Listen string `placeholder:"ADDR" default:"127.0.0.1:0" help:"Loopback address to listen on. Default ${default}, a free port."`
-	Faults string `placeholder:"FILE" help:"What goes wrong with requests."`
+	Faults string `placeholder:"FILE" help:"What goes wrong with requests; by default nothing."`
 }
 
 const description = `cwsim serves a simulated ConnectWise PSA or Secret Server on this machine, to try cwvault, or any other client, without the real ones.

@@ -5,7 +5,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -70,6 +74,57 @@ func TestProcesses(t *testing.T) {
 			}
 			if strings.Join(steps, "\n") != strings.Join(c.want, "\n") || got.Counts.Unchanged == 0 {
 				t.Errorf("the plan:\n%s", out.String())
+			}
+		})
+	}
+}
+
+// TestStopsWhileRequestsHang: neither a request without an answer nor a second
+// simulator beside it keeps cwsim from ending.
+func TestStopsWhileRequestsHang(t *testing.T) {
+	for name, c := range map[string]struct{ faults, url, path string }{
+		"connectwise":  {"hang\n", "CWVAULT_CONNECTWISE_URL", "/login/companyinfo/acmeinc"},
+		"secretserver": {"slow 1h\n", "CWVAULT_VAULT_URL", "/api/v1/version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start(t, name) // the second
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			out, printed := io.Pipe()
+			ended := make(chan int, 1)
+			go func() {
+				ended <- run(ctx, []string{name, "--faults", writeFile(t, "faults", c.faults)}, printed, io.Discard)
+				printed.Close()
+			}()
+			url := ""
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && lines.Text() != "ready" {
+				if value, ok := strings.CutPrefix(lines.Text(), c.url+"="); ok {
+					url = value
+				}
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+c.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent, answered := make(chan struct{}), make(chan error, 1)
+			req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+				WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) },
+			}))
+			go func() {
+				resp, err := http.DefaultTransport.RoundTrip(req)
+				if err == nil {
+					resp.Body.Close()
+				}
+				answered <- err
+			}()
+			<-sent
+			stop()
+			if code := <-ended; code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if err := <-answered; err == nil {
+				t.Error("the request was answered")
 			}
 		})
 	}

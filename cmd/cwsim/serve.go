@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 
 	"cwvault/cmd/cwsim/simworld"
 	"cwvault/connectwise/connectwisetest"
+	"cwvault/sync/httpclient"
 	"cwvault/sync/synctest"
 	"cwvault/vault/secretserver/secretservertest"
 )
@@ -68,6 +68,9 @@ func (c secretserverCmd) Run(p *process) error {
 	root := named(w, "CWVAULT_ROOT", `\Clients`)
 	if w.Vault == nil {
 		top, _, _ := strings.Cut(strings.Trim(root, `\`), `\`)
+		if top == "" {
+			return usagef("--world: %s: CWVAULT_ROOT=%s names no folder", c.World, root)
+		}
 		w.Vault = &synctest.Folder{Folders: []*synctest.Folder{{Name: top}}}
 	} else if _, given := w.Setting("CWVAULT_ROOT"); !given && len(w.Vault.Folders) > 0 {
 		root = `\` + w.Vault.Folders[0].Name
@@ -132,7 +135,9 @@ func (f flags) inWorld(err error) error { return inFile("--world", f.World, err)
 func inFile(flag, file string, err error) error {
 	var at *synctest.Error
 	if errors.As(err, &at) {
-		return usagef("%s: %s:%d: %w", flag, file, at.Line, at.Err)
+		if err = at.Err; at.Line > 0 { // no line draws a root that a setting names
+			return usagef("%s: %s:%d: %w", flag, file, at.Line, err)
+		}
 	}
 	return usagef("%s: %s: %w", flag, file, err)
 }
@@ -155,14 +160,14 @@ func (f flags) addFaults(parse func(text string) error) error {
 // loopback refuses addresses that other machines can reach: what a simulator
 // serves is protected by nothing but test keys.
 func loopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
 	if err != nil {
 		return fmt.Errorf("want a host and a port, such as 127.0.0.1:8080: %w", err)
 	}
-	if host == "localhost" {
-		return nil
-	}
-	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+	if !httpclient.LoopbackHost(host) {
 		return errors.New("a simulator is for this machine alone and has no other protection; use a loopback address such as 127.0.0.1:8080")
 	}
 	return nil

@@ -14,6 +14,9 @@ import (
 // otherwise.
 const Everybody = "team"
 
+// administrator is the account that every simulated Secret Server has.
+const administrator = "admin"
+
 // SecretServer is a Secret Server that holds drawn folders.
 type SecretServer struct {
 	*secretservertest.Server
@@ -29,6 +32,11 @@ type SecretServer struct {
 // Fill puts folders at the top of the server. An error that one of them cannot
 // be made is of type *[synctest.Error].
 func (s *SecretServer) Fill(top *synctest.Folder) error {
+	for _, taken := range []string{Everybody, "everyone", administrator} {
+		if strings.EqualFold(s.Account, taken) {
+			return fmt.Errorf("the account cannot be %q: that is a group, or the administrator", s.Account)
+		}
+	}
 	if len(top.Secrets) > 0 {
 		return fmt.Errorf("the secret %q is in no folder", top.Secrets[0])
 	}
@@ -52,7 +60,7 @@ func (s *SecretServer) fill(id int, in *synctest.Folder) error {
 // in it, below another one or, with -1, at the top.
 func (s *SecretServer) Add(parentID int, f *synctest.Folder) (id int, err error) {
 	for _, name := range f.Readers {
-		if strings.EqualFold(name, s.Account) || strings.EqualFold(name, "admin") {
+		if strings.EqualFold(name, s.Account) || strings.EqualFold(name, administrator) {
 			return 0, fmt.Errorf("%q is an account; readers are groups", name)
 		}
 	}
@@ -69,7 +77,7 @@ func (s *SecretServer) Add(parentID int, f *synctest.Folder) (id int, err error)
 	case len(readers) > 0:
 		now, _ := s.Folder(id)
 		for _, p := range now.Permissions {
-			if p.Name != s.Account && p.Name != "admin" {
+			if p.Name != s.Account && p.Name != administrator {
 				s.Revoke(id, p.Name)
 			}
 		}
@@ -164,7 +172,7 @@ func (s *SecretServer) ReadersOf(f secretservertest.Folder) (readers []string) {
 		return nil
 	}
 	for _, p := range f.Permissions {
-		if p.Name != s.Account && p.Name != "admin" {
+		if p.Name != s.Account && p.Name != administrator {
 			readers = append(readers, p.Name)
 		}
 	}

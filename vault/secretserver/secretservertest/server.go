@@ -347,7 +347,12 @@ type refusal struct {
 	body   any
 }
 
-func (r *refusal) Error() string { return fmt.Sprintf("%d %+v", r.status, r.body) }
+func (r *refusal) Error() string {
+	if b, ok := r.body.(badRequest); ok {
+		return fmt.Sprintf("%d %s", r.status, b.Message)
+	}
+	return fmt.Sprintf("%d %+v", r.status, r.body)
+}
 
 // denied is how Secret Server answers for a missing right, and in the same
 // words for a thing that is not there.
