@@ -165,6 +165,30 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestDependencies: docs/DEPENDENCIES.md gives a reason for each module that
+// go.mod requires for its own sake, and for no other.
+func TestDependencies(t *testing.T) {
+	const file = "docs/DEPENDENCIES.md"
+	text, mod := readDoc(t, file), readDoc(t, "go.mod")
+	required := 0
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(mod, -1) {
+		required++
+		if name := strings.TrimPrefix(m[1], "github.com/"); !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("%s does not name %s", file, name)
+		}
+	}
+	if required < 15 {
+		t.Errorf("only %d modules", required)
+	}
+	for _, row := range readTable(t, file, "| module | for | why not our own |").rows {
+		for name := range strings.SplitSeq(row[0], ", ") {
+			if !strings.Contains(mod, strings.Trim(name, "`")+" v") {
+				t.Errorf("%s names %s, which go.mod does not require", file, name)
+			}
+		}
+	}
+}
+
 var (
 	docLink = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	docFile = regexp.MustCompile("`([\\w.-]+(?:/[\\w.-]+)+\\.go)(?::([\\w.]+))?`")
