@@ -146,11 +146,12 @@ func TestTickets(t *testing.T) {
 	}
 }
 
-// What is sent fits the vendor's specification, where that is here.
+// What is sent fits the vendor's OpenAPI description of the API. It is not ours
+// to ship; without it beside the repository, the test skips.
 func TestWritesFitOpenAPI(t *testing.T) {
 	const file = "../../shared/reference/connectwise.openapi.json"
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("the vendor's specification is not here: %v", err)
+		t.Skipf("the vendor's OpenAPI description is not beside the repository: %v", err)
 	}
 	doc, err := openapi3.NewLoader().LoadFromFile(file)
 	if err != nil {

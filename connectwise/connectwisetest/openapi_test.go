@@ -13,7 +13,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// specFile is the vendor's OpenAPI text, which is not ours to ship.
+// specFile is the vendor's OpenAPI description of the API. It is not ours to
+// ship; where it lies beside the repository, tests compare with it.
 const specFile = "../../../shared/reference/connectwise.openapi.json"
 
 // loadSpec reads the specification and makes it stricter: an object has the
