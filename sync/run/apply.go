@@ -72,7 +72,7 @@ func outcomeOf(ctx context.Context, results sync.Report, cutOff bool) report.Out
 	switch {
 	case results.Count(sync.StatusDone) == len(results.Results):
 		return report.Done
-	case ctx.Err() != nil && (results.Count(sync.StatusFailed) == 0 || cutOff):
+	case ctx.Err() != nil && (results.Count(sync.StatusFailed) == 0 || cutOff): // rule 15: a run that was stopped has not failed
 		return report.Stopped
 	}
 	return report.Partial
@@ -88,7 +88,7 @@ func (r *Runner) conclude(ctx context.Context, lease *journal.Lease, e *Ending, 
 		wrong = append(wrong, err)
 		e.Run.Outcome, e.Run.Error = report.Partial, errors.Join(wrong...).Error()
 	}
-	if e.Lost = lostLease(ctx, lease); e.Lost != nil {
+	if e.Lost = lostLease(ctx, lease); e.Lost != nil { // rule 14: whoever lost the lease leaves nothing to the next
 		partial(e.Lost)
 		if err := r.Journal.FinishRun(ctx, e.Number, finish(e)); err != nil {
 			partial(err)
@@ -116,13 +116,13 @@ func finish(e *Ending) journal.Finish {
 func (r *Runner) lessons(e *Ending, cutOff bool) journal.Lessons {
 	p := e.Proposal
 	l := journal.Lessons{Finish: finish(e), Places: places(p, e.results), Settled: settled(p, e.results), KeepDays: r.KeepDays}
-	if p.Request.Saved != nil && e.Run.Outcome == report.Done {
+	if p.Request.Saved != nil && e.Run.Outcome == report.Done { // rule 13: and counts as used when it is done
 		l.UsedPlan = p.ID
 	}
 	if p.Undoes != 0 {
 		return l
 	}
-	l.Good, l.Companies = !p.Request.Partial(), len(p.Source.Companies)
+	l.Good, l.Companies = !p.Request.Partial(), len(p.Source.Companies) // rule 13: a run of some companies is no measure for others
 	failures(&l, p, e.results, cutOff)
 	r.pendingMoves(&l, p)
 	if p.Tree.Root.ID != "" {
@@ -136,7 +136,7 @@ func (r *Runner) lessons(e *Ending, cutOff bool) journal.Lessons {
 // places is where folders are now, as far as the journal did not know it.
 func places(p *Proposal, results []sync.Result) []journal.KnownPlace {
 	var list []journal.KnownPlace
-	for _, k := range p.Learned() {
+	for _, k := range p.Learned() { // rule 16: what a crash kept from the journal is learned
 		list = append(list, journal.KnownPlace{Key: k.Key, FolderID: k.FolderID, Parent: k.Place.Parent, Name: k.Place.Name})
 	}
 	for i, result := range results {
@@ -159,12 +159,12 @@ func settled(p *Proposal, results []sync.Result) (keys []sync.Key) {
 		return nil
 	}
 	for _, f := range p.Tree.Folders {
-		if open[f.Mark.Key] && f.Mark.Tenant == p.Tenant {
+		if open[f.Mark.Key] && f.Mark.Tenant == p.Tenant { // rule 16: an intent ends when its folder is seen; rule 16: and it is ours
 			keys = append(keys, f.Mark.Key)
 		}
 	}
 	for i, result := range results {
-		if key := p.Steps[i].Key; result.Status == sync.StatusDone && open[key] {
+		if key := p.Steps[i].Key; result.Status == sync.StatusDone && open[key] { // rule 16: or when it is made now
 			keys = append(keys, key)
 		}
 	}
@@ -180,7 +180,7 @@ func failures(l *journal.Lessons, p *Proposal, results []sync.Result, cutOff boo
 		key := p.Steps[i].Key
 		_, before := p.memory.Failures[key]
 		switch {
-		case result.Status == sync.StatusFailed && !cutOff && !errors.Is(result.Err, sync.ErrUnauthorized):
+		case result.Status == sync.StatusFailed && !cutOff && !errors.Is(result.Err, sync.ErrUnauthorized): // rule 15: a step that was cut off counts against nobody; rule 15: nor does a sign-in that failed
 			l.Failed[key] = result.Err.Error()
 		case result.Status == sync.StatusDone && before:
 			l.Succeeded = append(l.Succeeded, key)
@@ -193,7 +193,7 @@ func failures(l *journal.Lessons, p *Proposal, results []sync.Result, cutOff boo
 // says nothing of any: it may never come, and then the moves that were pending
 // before it have waited all the time.
 func (r *Runner) pendingMoves(l *journal.Lessons, p *Proposal) {
-	if r.Settle == 0 || p.migrationHeld {
+	if r.Settle == 0 || p.migrationHeld { // rule 13: a migration that waits does not begin the wait anew
 		return
 	}
 	l.Pending = map[sync.Key]string{}
@@ -201,7 +201,7 @@ func (r *Runner) pendingMoves(l *journal.Lessons, p *Proposal) {
 		l.Pending[step.Key] = step.To
 	}
 	for key := range p.memory.Pending {
-		if _, still := l.Pending[key]; !still && !p.Request.Partial() {
+		if _, still := l.Pending[key]; !still && !p.Request.Partial() { // rule 13: a run of some companies forgets no other move
 			l.NotPending = append(l.NotPending, key)
 		}
 	}
@@ -240,8 +240,8 @@ func (rec *recorder) End(ctx context.Context, index int, s sync.Step, to sync.Pl
 	}
 	j := rec.runner.Journal
 	switch {
-	case result.Unsettled:
-		return nil // the intent stays open, for the next run to look
+	case result.Unsettled: // for the next run to look; rule 16: an intent stays open in the journal
+		return nil
 	case began:
 		return j.End(ctx, rec.run, index, string(result.Status), result.FolderID, text)
 	}

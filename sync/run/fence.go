@@ -34,7 +34,7 @@ var ErrCutOff = errors.New("the run was stopped, and the vault has not answered 
 func afterStop(ctx context.Context, grace time.Duration) (late context.Context, done func()) {
 	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	unhook := context.AfterFunc(ctx, func() {
-		time.AfterFunc(grace, func() { cancel(ErrCutOff) })
+		time.AfterFunc(grace, func() { cancel(ErrCutOff) }) // rule 15: a stop cuts off what does not end
 	})
 	return late, func() {
 		unhook()
@@ -44,7 +44,7 @@ func afterStop(ctx context.Context, grace time.Duration) (late context.Context, 
 
 // change calls do as bounded does, unless the lease is lost.
 func (v fencedVault) change(ctx context.Context, do func(context.Context) error) error {
-	if err := v.lease.Check(ctx); err != nil {
+	if err := v.lease.Check(ctx); err != nil { // rule 14: the lease is asked before each change
 		return err
 	}
 	return v.bounded(ctx, do)
@@ -53,7 +53,7 @@ func (v fencedVault) change(ctx context.Context, do func(context.Context) error)
 // bounded calls do with a context that ends when the lease is lost, or when a
 // stopped run has had its time.
 func (v fencedVault) bounded(ctx context.Context, do func(context.Context) error) error {
-	if v.late.Err() != nil {
+	if v.late.Err() != nil { // rule 15: a stopped run that has had its time sends nothing
 		return context.Cause(v.late)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -61,7 +61,7 @@ func (v fencedVault) bounded(ctx context.Context, do func(context.Context) error
 	go func() {
 		select {
 		case <-v.lease.Lost():
-			cancel(journal.ErrLost)
+			cancel(journal.ErrLost) // rule 14: a change under way ends with the lease
 		case <-v.late.Done():
 			cancel(context.Cause(v.late))
 		case <-ctx.Done():

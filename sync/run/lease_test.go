@@ -15,7 +15,7 @@ import (
 )
 
 // countingVault counts the changes that get through to it. An update goes on
-// until its context ends.
+// until its context ends, though not for ever.
 type countingVault struct {
 	sync.Vault
 	calls    int
@@ -40,8 +40,12 @@ func (v *countingVault) Mark(context.Context, string, sync.Mark) error {
 func (v *countingVault) Update(ctx context.Context, _, _, _ string) (f sync.Folder, err error) {
 	v.calls++
 	close(v.updating)
-	<-ctx.Done()
-	return f, context.Cause(ctx)
+	select {
+	case <-ctx.Done():
+		return f, context.Cause(ctx)
+	case <-time.After(10 * time.Second):
+		return f, errors.New("nobody has ended it")
+	}
 }
 
 // expire makes the lease in a journal one that has run out.
@@ -101,6 +105,29 @@ func TestFencedVault(t *testing.T) {
 	}
 	if v.calls != len(changes) {
 		t.Errorf("%d changes, want %d", v.calls, len(changes))
+	}
+}
+
+// TestFencedVaultIsBounded sees that a stopped run that has had its time sends
+// nothing any more, not even a question.
+func TestFencedVaultIsBounded(t *testing.T) {
+	j, err := journal.Open(t.Context(), filepath.Join(t.TempDir(), "cwvault.db"), journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	lease, err := j.Acquire(t.Context(), journal.Self())
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, cut := context.WithCancelCause(t.Context())
+	cut(ErrCutOff)
+	v := &countingVault{updating: make(chan struct{})}
+	f := fencedVault{v, lease, late}
+	_, created := f.Create(t.Context(), "1", "x", sync.Mark{})
+	_, found := f.Find(t.Context(), "1", "x") // of countingVault, it would panic
+	if !errors.Is(created, ErrCutOff) || !errors.Is(found, ErrCutOff) || v.calls != 0 {
+		t.Errorf("%v, %v, %d calls", created, found, v.calls)
 	}
 }
 

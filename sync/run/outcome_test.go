@@ -203,7 +203,7 @@ func TestRunIsNotRecorded(t *testing.T) {
 	}
 }
 
-// slowVault does not answer a change until its caller gives up.
+// slowVault does not answer a change until its caller gives up, or for a minute.
 type slowVault struct {
 	*vaulttest.Memory
 	began chan struct{}
@@ -211,8 +211,12 @@ type slowVault struct {
 
 func (v *slowVault) Update(ctx ctx, _, _, _ string) (sync.Folder, error) {
 	close(v.began)
-	<-ctx.Done()
-	return sync.Folder{}, fmt.Errorf("no answer: %w", context.Cause(ctx))
+	select {
+	case <-ctx.Done():
+		return sync.Folder{}, fmt.Errorf("no answer: %w", context.Cause(ctx))
+	case <-time.After(time.Minute):
+		return sync.Folder{}, errors.New("the caller does not give up")
+	}
 }
 
 // TestCutOff stops a run while the vault does not answer. The run ends soon, and

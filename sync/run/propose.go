@@ -66,8 +66,9 @@ func (r *Runner) Propose(ctx context.Context, req Request) (*Proposal, error) {
 		return nil, err
 	}
 	p.migrationHeld = r.relaid(p) && req.Approve != p.ID && !p.Whole.Empty()
-	if p.layout = r.Layout; p.migrationHeld || r.relaid(p) && req.Partial() {
-		p.layout = p.memory.Fingerprint.Layout // until the whole migration is approved, or there is none
+	// The new layout counts once its whole migration is approved, or there is none.
+	if p.layout = r.Layout; p.migrationHeld || r.relaid(p) && req.Partial() { // rule 13: a new layout counts when it is approved; rule 13: and as a whole
+		p.layout = p.memory.Fingerprint.Layout
 	}
 	if n := len(p.Learned()); n > 0 {
 		r.Log.Warn("learned the places of folders that the journal did not know; it is new, older than the vault, or a run was cut off", "folders", n)
@@ -121,7 +122,7 @@ func (r *Runner) trust(p *Proposal) error {
 	if err := r.TrustSource(p.memory, p.Source); err != nil {
 		return err
 	}
-	if p.Tree.Root.ID == "" && !r.CreateRoot {
+	if p.Tree.Root.ID == "" && !r.CreateRoot { // rule 13: no root is made unasked
 		return WithCause(CauseSettings, &NoRootError{p.Tree.RootPath})
 	}
 	return nil
@@ -157,7 +158,7 @@ func (r *Runner) SameInstallation(m journal.Memory, tree sync.Tree) error {
 	for _, f := range []MismatchError{
 		{"tenant", before.Tenant, now.Tenant}, {"vault", before.Vault, now.Vault}, {"root", before.Root, now.Root},
 	} {
-		if f.Was != f.Is {
+		if f.Was != f.Is { // rule 13: another installation is refused
 			return &f
 		}
 	}
@@ -167,7 +168,7 @@ func (r *Runner) SameInstallation(m journal.Memory, tree sync.Tree) error {
 // TrustSource compares a list of companies with the one of the last good run.
 func (r *Runner) TrustSource(m journal.Memory, src sync.Source) error {
 	var good *sync.LastGood
-	if m.LastGood != nil {
+	if m.LastGood != nil { // rule 13: a reading is compared with the last good run
 		good = &sync.LastGood{Companies: m.LastGood.Companies}
 	}
 	return sync.CheckSource(src, good, r.Settings.Limits.SourceDrop)
@@ -187,7 +188,7 @@ func (r *Runner) relaid(p *Proposal) bool {
 func (r *Runner) policies(p *Proposal, now time.Time) []sync.Policy {
 	since := make(map[sync.Key]sync.Since, len(p.memory.Pending))
 	for key, w := range p.memory.Pending {
-		since[key] = sync.Since{To: w.To, Time: w.Since}
+		since[key] = sync.Since{To: w.To, Time: w.Since} // rule 13: a move has settled since it was wanted first
 	}
 	approved := p.Request.Approve
 	return []sync.Policy{
@@ -210,13 +211,13 @@ func (r *Runner) world(p *Proposal, now time.Time) sync.World {
 		w.Known[key] = sync.Place{Parent: place.Parent, Name: place.Name}
 	}
 	for _, in := range m.Intents {
-		w.Unfinished[in.Key] = sync.Place{Parent: in.Parent, Name: in.Name}
+		w.Unfinished[in.Key] = sync.Place{Parent: in.Parent, Name: in.Name} // rule 16: an intent of a run before tells what was begun
 	}
 	for _, key := range p.Request.Recreate {
 		w.Recreate[key] = true
 	}
 	for key, f := range m.Failures {
-		if now.Before(f.Next) {
+		if now.Before(f.Next) { // rule 15: what failed again and again rests
 			w.Hold[key] = sync.Held{Code: sync.HeldFailedBefore, Key: key, Reason: fmt.Sprintf(
 				"failed in %s, last with: %s; tried again after %s", report.Count(f.Count, "run"), f.Error, report.Second(f.Next))}
 		}
@@ -226,7 +227,7 @@ func (r *Runner) world(p *Proposal, now time.Time) sync.World {
 		if pause.Reason != "" {
 			reason += ": " + pause.Reason
 		}
-		w.Hold[key] = sync.Held{Code: sync.HeldPaused, Key: key, Reason: reason}
+		w.Hold[key] = sync.Held{Code: sync.HeldPaused, Key: key, Reason: reason} // rule 13: a paused company stays as it is
 	}
 	return w
 }

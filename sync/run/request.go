@@ -179,11 +179,11 @@ func (p *SavedPlan) changes(now sync.Plan) (changes []string) {
 // admit refuses a plan that is not the one that was reviewed or approved.
 func (r *Runner) admit(ctx context.Context, p *Proposal, req Request) error {
 	if req.Saved != nil {
-		if err := req.Saved.check(p.Plan); err != nil { // first: it says what changed
+		if err := req.Saved.check(p.Plan); err != nil { // first: it says what changed; rule 13: exactly the saved plan
 			return err
 		}
 	}
-	if req.Approve != "" && req.Approve != p.ID {
+	if req.Approve != "" && req.Approve != p.ID { // rule 13: a stale approval stops the run
 		return stalef("the approval is for another plan; the plan is now %s. Nothing was applied", p.ID)
 	}
 	if req.Saved == nil {
@@ -192,7 +192,7 @@ func (r *Runner) admit(ctx context.Context, p *Proposal, req Request) error {
 	// A saved plan is good for one run. It counts as used when that run is over,
 	// so that one that was cut off can be begun again.
 	used, err := r.Journal.PlanUsed(ctx, p.ID)
-	if err == nil && used {
+	if err == nil && used { // rule 13: a saved plan is used once
 		err = WithCause(CauseStale, fmt.Errorf("the saved plan: %w", journal.ErrUsed))
 	}
 	return err
