@@ -24,7 +24,7 @@ import (
 // How large bodies and lists can be.
 const (
 	maxResync   = 64 << 10
-	maxCallback = 1 << 20 // a company of a real ConnectWise takes some tens of KB
+	maxCallback = 1 << 20 // a real ConnectWise sends some tens of KB for a company
 	maxList     = 1000
 	maxQuery    = 200 // of a search; no name is longer
 )
@@ -58,7 +58,7 @@ func (h *handler) runs(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, api.Runs{Runs: append([]api.Run{}, runs...)})
 }
 
-// number returns a number of the query, or answers that it is none.
+// number returns a number from the query, or answers with an error.
 func number(w http.ResponseWriter, r *http.Request, name string, unset, low, high int64) (int64, bool) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -94,7 +94,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 
 var errNoLook = fmt.Errorf("%w: no run has compared the two sides since the service started", api.ErrNotFound)
 
-// plan answers with what a run left to do, as cwvault.plan/1.
+// plan answers with what remains of the plan after the last run, as cwvault.plan/1.
 func (h *handler) plan(w http.ResponseWriter, r *http.Request) {
 	look := h.Service.State().Look
 	if look == nil {
@@ -147,11 +147,11 @@ func (h *handler) company(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, body)
 }
 
-// Search returns the first of the companies that query is about, at most limit,
-// and whether there are more. Every word of the query must be in the name, the
-// identifier or the path, whatever the case, or be the id. A company whose id or
-// identifier is the whole query comes first; the others keep their order. A
-// query without words is about all companies.
+// Search returns the first companies that match query, at most limit, and whether
+// there are more. Every word of the query must occur in the name, the identifier or
+// the path, ignoring case, or be the id. A company whose id or identifier is the
+// whole query comes first; the others keep their order. A query without words
+// matches all companies.
 func Search(companies []report.Company, query string, limit int) (found []report.Company, more bool) {
 	words := strings.Fields(strings.ToLower(query))
 	if len(query) > maxQuery {
@@ -172,8 +172,8 @@ func Search(companies []report.Company, query string, limit int) (found []report
 	return found[:min(limit, len(found))], len(found) > limit
 }
 
-// matches reports whether all words, which are in lower case, are about c, and
-// whether one alone names it.
+// matches reports whether c matches all words, which are in lower case, and whether
+// a single word is its id or identifier.
 func matches(c *report.Company, words []string) (exact, ok bool) {
 	if len(words) == 0 {
 		return false, true
@@ -192,9 +192,9 @@ func matches(c *report.Company, words []string) (exact, ok bool) {
 	return false, true
 }
 
-// resync asks for a run. With a bearer token it takes JSON or nothing and
-// answers with JSON; from the page's form it takes the token as a field, and
-// sends the browser back to the page.
+// resync requests a run. With a bearer token it accepts JSON or an empty body and
+// answers with JSON. From the page's form it accepts the token as a field and
+// redirects the browser to the page.
 func (h *handler) resync(w http.ResponseWriter, r *http.Request) {
 	if _, ok := bearer(r); !ok && contentType(r) == "application/x-www-form-urlencoded" {
 		h.sameOrigin(h.resyncForm)(w, r)
@@ -243,12 +243,12 @@ func strictJSON(text []byte, into any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
+		return errors.New("text follows the JSON value")
 	}
 	return nil
 }
 
-// resyncForm takes the fields token, companies (ids or identifiers, separated by
+// resyncForm reads the fields token, companies (ids or identifiers, separated by
 // commas), approve and recreate (keys, separated by commas).
 func (h *handler) resyncForm(w http.ResponseWriter, r *http.Request) {
 	body, ok := h.strangersBody(w, r, maxResync)
@@ -285,7 +285,7 @@ func list(values []string) []string {
 	return all
 }
 
-// ask passes a request to the service, and answers if that fails.
+// ask passes a request to the service. If the service refuses it, ask answers.
 func (h *handler) ask(w http.ResponseWriter, r *http.Request, request api.Request) (api.Asked, bool) {
 	asked, err := h.Service.Resync(r.Context(), request)
 	if err != nil {
@@ -296,7 +296,7 @@ func (h *handler) ask(w http.ResponseWriter, r *http.Request, request api.Reques
 	return asked, true
 }
 
-// asked tells what became of a request.
+// asked answers with the state of a request.
 func (h *handler) asked(w http.ResponseWriter, r *http.Request) {
 	asked, err := h.Service.Asked(r.PathValue("request"))
 	if err != nil {
@@ -306,9 +306,9 @@ func (h *handler) asked(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, asked)
 }
 
-// callback takes a delivery from ConnectWise. It says little, because anybody
-// can call it. ConnectWise retries after 429, and not after 5xx
-// (developer guide, "Callbacks").
+// callback accepts a delivery from ConnectWise. Its answers say little, because
+// anybody can call it. ConnectWise retries after 429 but not after 5xx (developer
+// guide, "Callbacks").
 func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	signature := r.Header.Get("X-Content-Signature")
 	if signature == "" {
@@ -337,8 +337,8 @@ func (h *handler) callback(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// strangersBody reads a body whose sender is not known yet. Few are read at a
-// time, so that strangers cannot fill the memory.
+// strangersBody reads a body from an unknown sender. It reads only a few at a time,
+// so that strangers cannot fill the memory.
 func (h *handler) strangersBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
 	select {
 	case h.strangers <- struct{}{}:
@@ -350,7 +350,7 @@ func (h *handler) strangersBody(w http.ResponseWriter, r *http.Request, limit in
 	}
 }
 
-// body reads the body, or answers that it cannot be.
+// body reads the body, or answers with an error.
 func (h *handler) body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
 	var body []byte
 	var err error = &http.MaxBytesError{Limit: limit}
@@ -381,6 +381,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func writeRaw(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// The other end may have gone; nobody is left to tell.
+	// If the client is gone, nobody can receive an error.
 	_, _ = w.Write(sync.PlainJSON(text))
 }

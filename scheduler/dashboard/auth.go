@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// read lets next answer those who may read; see the package comment.
+// read calls next for requests that may read; see the package comment.
 func (h *handler) read(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token, given := bearer(r)
@@ -21,7 +21,7 @@ func (h *handler) read(next http.HandlerFunc) http.HandlerFunc {
 		configured := h.Token()
 		switch {
 		case h.fromOtherSite(r):
-			writeError(w, r, http.StatusForbidden, "pages of other sites cannot read this")
+			writeError(w, r, http.StatusForbidden, "pages of other sites must not read this")
 		case given && configured != "":
 			if !same(token, configured) {
 				h.refuse(w, r)
@@ -32,7 +32,7 @@ func (h *handler) read(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 		case configured == "":
 			writeError(w, r, http.StatusForbidden,
-				"no CWVAULT_TOKEN is configured, so only this machine can read this: by a name such as localhost, and not through a proxy")
+				"CWVAULT_TOKEN is not set, so only this machine may read this: use an address such as localhost, without a proxy")
 		default:
 			challenge(w, r)
 			writeError(w, r, http.StatusUnauthorized, "this needs a token")
@@ -40,9 +40,9 @@ func (h *handler) read(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// change lets next answer those who may change something: who bring the token
-// as a bearer. Coming from this machine is never enough, because web pages that
-// a person here visits do that too.
+// change calls next for requests that may change something: those with the token as
+// a bearer. A request from this machine is not enough, because web pages that a
+// person visits here can send one too.
 func (h *handler) change(next http.HandlerFunc) http.HandlerFunc {
 	return h.sameOrigin(func(w http.ResponseWriter, r *http.Request) {
 		if token, _ := bearer(r); h.mayChange(w, r, token) {
@@ -56,7 +56,7 @@ func (h *handler) mayChange(w http.ResponseWriter, r *http.Request, token string
 	configured := h.Token()
 	switch {
 	case configured == "":
-		writeError(w, r, http.StatusForbidden, "no token is configured; set CWVAULT_TOKEN to allow this")
+		writeError(w, r, http.StatusForbidden, "CWVAULT_TOKEN is not set; set it to allow this")
 	case token == "":
 		challenge(w, r)
 		writeError(w, r, http.StatusUnauthorized, "this needs a token")
@@ -68,32 +68,32 @@ func (h *handler) mayChange(w http.ResponseWriter, r *http.Request, token string
 	return false
 }
 
-// sameOrigin refuses what a browser sends on behalf of another site.
+// sameOrigin refuses requests that a browser sends for another site.
 func (h *handler) sameOrigin(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h.origin.Check(r); err != nil {
-			writeError(w, r, http.StatusForbidden, "requests from other sites are refused")
+			writeError(w, r, http.StatusForbidden, "other sites must not send requests here")
 			return
 		}
 		next(w, r)
 	}
 }
 
-// fromOtherSite reports whether a page of another site makes a browser read
-// this. It could not see the answer, but measure how long it takes or is. A
-// link that somebody follows is fine.
+// fromOtherSite reports whether a page of another site makes a browser read this.
+// That page cannot see the answer, but it can measure its length and duration. A
+// link that a person follows is fine.
 func (h *handler) fromOtherSite(r *http.Request) bool {
 	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" && !strings.HasPrefix(r.URL.Path, "/api/") {
 		return false
 	}
-	// The check passes every method that changes nothing.
+	// The check accepts every method that changes nothing.
 	asChange := r.WithContext(r.Context())
 	asChange.Method = http.MethodPost
 	return h.origin.Check(asChange) != nil
 }
 
-// fromHere reports whether a request was made on this machine, to this machine,
-// and not through a proxy.
+// fromHere reports whether a request came from this machine, to an address of this
+// machine, without a proxy.
 func fromHere(r *http.Request) bool {
 	for name := range r.Header {
 		switch {
@@ -101,8 +101,8 @@ func fromHere(r *http.Request) bool {
 			return false
 		}
 	}
-	// nginx, unless told to, adds none of these and puts our address in Host, but
-	// speaks a version of HTTP that no browser does.
+	// By default nginx adds none of these and puts our address in Host, but it uses
+	// a version of HTTP that no browser uses.
 	if !r.ProtoAtLeast(1, 1) {
 		return false
 	}
@@ -110,8 +110,8 @@ func fromHere(r *http.Request) bool {
 	return err == nil && peer.Addr().Unmap().IsLoopback() && namesHere(r.Host)
 }
 
-// namesHere reports whether host, with or without a port, can mean only this
-// machine. Any other name may be made to lead here by whoever owns it.
+// namesHere reports whether host, with or without a port, can only mean this machine.
+// The owner of any other name can point it here.
 func namesHere(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -125,7 +125,7 @@ func namesHere(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// bearer returns the token that a request brings in its header.
+// bearer returns the token in a request's header.
 func bearer(r *http.Request) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -140,8 +140,8 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// challenge says how to bring the token. Browsers ask for it when they are told
-// of Basic, which is of use only where they show a page.
+// challenge says how to send the token. Basic makes browsers ask for it, which only
+// helps where they show a page.
 func challenge(w http.ResponseWriter, r *http.Request) {
 	value := `Basic realm="cwvault", charset="UTF-8"`
 	if r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/api/") {
@@ -151,8 +151,8 @@ func challenge(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers a wrong token, after a delay and only a few at a time. The right
-// token never waits, so nobody can lock its owner out by guessing. What makes
-// guessing hopeless is the length of the token.
+// token never waits, so nobody can lock out its owner by guessing. The length of the
+// token makes guessing hopeless.
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request) {
 	if n := h.refused.count(time.Now()); n > 0 {
 		h.Logger.Warn("wrong token", "peer", r.RemoteAddr, "times", n)
@@ -175,15 +175,15 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request) {
 	writeError(w, r, http.StatusUnauthorized, "wrong token")
 }
 
-// refusals counts wrong tokens, to be logged once a minute.
+// refusals counts wrong tokens, for one line in the log per minute.
 type refusals struct {
 	mu     gosync.Mutex
 	n      int
 	logged time.Time
 }
 
-// count returns how many there were since it last said so; 0 if that was less
-// than a minute ago.
+// count counts one wrong token. At most once a minute it returns how many there were
+// since the last time; otherwise it returns 0.
 func (c *refusals) count(now time.Time) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,9 +10,8 @@ import (
 	"cwvault/sync/report"
 )
 
-// The chart has one column for each run, the oldest first, in two panels:
-// what it changed and how long it took. Everything in it is also in the table
-// below it, so that nobody needs the chart.
+// The chart has one column for each run, oldest first, in two panels: its changes and
+// its duration. The table below repeats everything in it, so nobody needs the chart.
 const (
 	chartColumn = 12 // width of a column, in units of the drawing
 	chartBar    = 8  // width of its bar
@@ -38,8 +37,8 @@ type chart struct {
 	Newest        int64
 }
 
-// makeChart draws runs, at most chartRuns, the newest first. Heights follow the square root, so
-// that a run of two changes can be seen beside one of ten thousand.
+// makeChart draws runs, at most chartRuns, which come newest first. Heights grow with
+// the square root, so that a run of two changes is visible beside one of ten thousand.
 func makeChart(runs []api.Run) chart {
 	c := chart{Width: chartRuns * chartColumn, Height: chartHeight}
 	for _, r := range runs {
@@ -69,7 +68,8 @@ func makeChart(runs []api.Run) chart {
 	return c
 }
 
-// tall gives the box the height for n of at most most, and at least 2.
+// tall returns the box with the height for n, where most has the full height. It is
+// at least 2.
 func (b chartBox) tall(n, most float64) chartBox {
 	b.H = max(2, int(math.Round(chartHeight*math.Sqrt(n/most))))
 	b.Y = chartHeight - b.H
@@ -85,7 +85,7 @@ func changesOf(r api.Run) int {
 	return n
 }
 
-// took is how long a run took; 0 if it is not over, or its end is not known.
+// took is how long a run took; 0 if it is not over or its end is unknown.
 func took(r api.Run) time.Duration {
 	if r.End == nil {
 		return 0

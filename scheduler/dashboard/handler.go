@@ -21,8 +21,8 @@ import (
 // Options are what [Serve] needs.
 type Options struct {
 	Service Service
-	// Metrics are what /metrics shows besides the state of the service; nil:
-	// only that.
+	// Metrics are the metrics that /metrics shows besides the state of the
+	// service; nil: none.
 	Metrics *Metrics
 	// Token returns the token of the moment; nil or empty: there is none, and
 	// nothing can be changed.
@@ -34,16 +34,16 @@ type Options struct {
 	Logger hclog.Logger
 }
 
-// limits bound what one peer, or all of them, can take.
+// limits limit what one client, or all clients together, can use.
 type limits struct {
 	header, body, write, idle time.Duration // of a connection
 	work                      time.Duration // of a handler
-	wrong                     time.Duration // that somebody with a wrong token waits
+	wrong                     time.Duration // the wait after a wrong token
 	shutdown                  time.Duration
 	conns                     int // connections at a time
-	heavy                     int // long answers in the making at a time
-	strangers                 int // bodies read at a time whose sender is not known yet
-	guesses                   int // wrong tokens that wait at a time
+	heavy                     int // long answers at a time
+	strangers                 int // bodies from unknown senders read at a time
+	guesses                   int // requests with a wrong token that wait at a time
 }
 
 var defaultLimits = limits{
@@ -57,7 +57,7 @@ type handler struct {
 	Options
 	lim       limits
 	mux       *http.ServeMux
-	patterns  []string // what mux knows
+	patterns  []string // registered with mux
 	origin    *http.CrossOriginProtection
 	heavy     chan struct{}
 	strangers chan struct{}
@@ -84,14 +84,14 @@ func newHandler(opt Options, lim limits) *handler {
 	return h
 }
 
-// handle registers an answer.
+// handle registers a handler.
 func (h *handler) handle(pattern string, answer http.HandlerFunc) {
 	h.patterns = append(h.patterns, pattern)
 	h.mux.HandleFunc(pattern, answer)
 }
 
-// contentPolicy lets a page use what comes from this service in files of its
-// own, and nothing else: no inline script or style, no frame around it.
+// contentPolicy allows a page to use files of this service and nothing else: no inline
+// script or style, and no frame around it.
 const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -102,9 +102,9 @@ func secure(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
-	// With "no-referrer" browsers say "Origin: null" when they send the page's
-	// own form, and over plain http that is all there is to tell it by. This
-	// one tells other sites as little.
+	// With "no-referrer" browsers send "Origin: null" with the page's own form, and
+	// over plain http nothing else identifies it. This policy tells other sites as
+	// little.
 	header.Set("Referrer-Policy", "same-origin")
 }
 
@@ -117,15 +117,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w}
 	defer h.recovered(a, r)
 	if r.ContentLength != 0 {
-		// For the body alone: the server lifts it when the body has ended. What
-		// cannot set deadlines has no connection that could be kept waiting.
+		// For the body only: the server clears it when the body has ended. A writer
+		// that cannot set deadlines has no connection that a client could block.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.lim.body))
 	}
 	h.route(a, r)
 }
 
 func (h *handler) route(w http.ResponseWriter, r *http.Request) {
-	// The mux would redirect to the clean path. Nothing that we link to needs it.
+	// The mux would redirect to the clean path. None of our links need that.
 	if r.URL.Path != path.Clean(r.URL.Path) {
 		writeError(w, r, http.StatusNotFound, "no such page")
 		return
@@ -139,13 +139,13 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	found.ServeHTTP(&status, r)
 	if status.code == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", status.Header().Get("Allow"))
-		writeError(w, r, status.code, "this path does not take "+methodName(r.Method))
+		writeError(w, r, status.code, "this path does not accept "+methodName(r.Method))
 		return
 	}
 	writeError(w, r, http.StatusNotFound, "no such page")
 }
 
-// methodName is a request's method, fit to be shown.
+// methodName is a request's method, safe to show.
 func methodName(method string) string {
 	if len(method) > 10 {
 		return "that method"
@@ -153,7 +153,7 @@ func methodName(method string) string {
 	return method
 }
 
-// statusOnly takes what the mux says to requests that nothing is registered for.
+// statusOnly records the status with which the mux answers a request without a handler.
 type statusOnly struct {
 	header http.Header
 	code   int
@@ -168,7 +168,7 @@ func (s *statusOnly) Header() http.Header {
 func (s *statusOnly) WriteHeader(code int)        { s.code = code }
 func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
 
-// answer knows whether something of it has been sent.
+// answer records whether any part of it was sent.
 type answer struct {
 	http.ResponseWriter
 	begun bool
@@ -187,8 +187,8 @@ func (a *answer) Write(b []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// recovered turns a panic in a handler into a failed request. The log gets the
-// place but not the value, which may hold what the client sent.
+// recovered turns a panic in a handler into a failed request. It logs the place but not
+// the value, which may contain the client's data.
 func (h *handler) recovered(a *answer, r *http.Request) {
 	v := recover()
 	if v == nil {
@@ -205,10 +205,10 @@ func (h *handler) recovered(a *answer, r *http.Request) {
 	if a.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look complete
 	}
-	writeError(a, r, http.StatusInternalServerError, "internal error; the log of the service says more")
+	writeError(a, r, http.StatusInternalServerError, "internal error; see the service's log")
 }
 
-// writeError answers with an error: as JSON in the API, and as text to people.
+// writeError answers with an error: JSON in the API, text for people.
 func writeError(w http.ResponseWriter, r *http.Request, status int, message string) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		writeJSON(w, status, api.Failure{Error: message})
@@ -232,7 +232,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		busy(w, r, http.StatusServiceUnavailable)
 	default:
 		h.Logger.Error("a request failed", "method", r.Method, "pattern", r.Pattern, "error", plain(err.Error()))
-		writeError(w, r, http.StatusInternalServerError, "internal error; the log of the service says more")
+		writeError(w, r, http.StatusInternalServerError, "internal error; see the service's log")
 	}
 }
 
@@ -241,7 +241,7 @@ func busy(w http.ResponseWriter, r *http.Request, status int) {
 	writeError(w, r, status, "the service is busy; retry in a few seconds")
 }
 
-// oneOfFew bounds how many answers that take much memory are made at a time.
+// oneOfFew limits how many answers that need much memory are made at a time.
 func (h *handler) oneOfFew(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -275,7 +275,7 @@ func serve(ctx context.Context, l net.Listener, h *handler) error {
 		ConnState:         peers.changed,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ErrorLog:          h.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
-		// "OPTIONS *" gets the same answer as everything else that nobody needs.
+		// "OPTIONS *" gets the same answer as every other unknown request.
 		DisableGeneralOptionsHandler: true,
 	}
 	ended := make(chan error, 1)
@@ -290,25 +290,26 @@ func serve(ctx context.Context, l net.Listener, h *handler) error {
 	grace, cancel := context.WithTimeout(requests, h.lim.shutdown)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
-		h.Logger.Debug("requests were cut off at the end", "error", err)
+		h.Logger.Debug("open requests were cancelled at the end", "error", err)
 		server.Close()
 	}
 	<-ended
 	return nil
 }
 
-// crowd bounds how many connections are open. When there is one too many, it
-// closes the one that has kept us waiting longest. So peers that are slow on
-// purpose push out each other, and nobody who sends a request.
+// crowd limits how many connections are open. If there is one too many, it closes the
+// connection that has been idle longest. So clients that are slow on purpose displace
+// each other, and no client that sends a request.
 type crowd struct {
 	limit int
 
 	mu     gosync.Mutex
 	since  map[net.Conn]time.Time // the last change
-	active map[net.Conn]bool      // a whole request has come
+	active map[net.Conn]bool      // a whole request has arrived
 }
 
-// changed is called by the server before anything is read from a new connection.
+// changed records the state of a connection. The server calls it before it reads from
+// a new one.
 func (c *crowd) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -323,15 +324,15 @@ func (c *crowd) changed(conn net.Conn, state http.ConnState) {
 		}
 	default:
 		if _, ok := c.since[conn]; !ok {
-			return // closed by us, and the server does not know yet
+			return // we closed it, but the server does not know yet
 		}
 	}
 	c.since[conn] = time.Now()
 	c.active[conn] = state == http.StateActive
 }
 
-// closeWaiting closes connections without a request. Browsers keep some in
-// reserve, and shutting down must not wait for them.
+// closeWaiting closes connections without a request. Browsers keep some in reserve, and
+// the shutdown must not wait for them.
 func (c *crowd) closeWaiting() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -342,7 +343,8 @@ func (c *crowd) closeWaiting() {
 	}
 }
 
-// closeOne closes the oldest connection without a request, or else the oldest.
+// closeOne closes the oldest connection without a request, or the oldest of all if
+// every one has a request.
 func (c *crowd) closeOne() {
 	var oldest net.Conn
 	for conn, since := range c.since {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// healthz says that the service is alive and when its runs were. Like readyz it
-// names no customer, no error and no address, because anybody may ask.
+// healthz says that the service is alive and when it ran. Like readyz it names no
+// customer, no error and no address, because anybody may ask.
 func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 	st := h.Service.State().Scheduler
 	body := struct {
@@ -32,14 +32,14 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// A condition is something that must hold for the service to be ready.
+// A condition must hold for the service to be ready.
 type condition struct {
 	Code string `json:"code"`
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
 }
 
-// conditions returns what must hold for a service that does its work.
+// conditions returns the conditions and whether each holds.
 func conditions(st State) []condition {
 	return []condition{
 		fresh(st),
@@ -55,22 +55,22 @@ func fresh(st State) condition {
 	case st.LastGood.IsZero():
 		c.Text = "No run has succeeded yet."
 	case isStale(st):
-		c.Text = "No run has succeeded for three intervals."
+		c.Text = "No run has succeeded for three intervals of the schedule."
 	default:
-		c.OK, c.Text = true, "The last good run is less than three intervals old."
+		c.OK, c.Text = true, "The last good run is less than three intervals of the schedule old."
 	}
 	return c
 }
 
-// isStale reports whether the last good run is too long ago. [Service] has the
-// schedule, and says in State.Stale when that is; if there was none, that is zero.
+// isStale reports whether the last good run is too long ago. State.Stale says when that
+// is; zero if no run was good.
 func isStale(st State) bool { return !st.Now.Before(st.Stale) }
 
 func lease(st State) condition {
 	if st.Lease != "" {
-		return condition{Code: "lease", Text: "The last run could not start because a run elsewhere held the lease."}
+		return condition{Code: "lease", Text: "The last run could not start because another process held the lease."}
 	}
-	return condition{Code: "lease", OK: true, Text: "No other run holds the lease."}
+	return condition{Code: "lease", OK: true, Text: "No other process held the lease at the last run."}
 }
 
 func reached(code, name string, r Reach) condition {
@@ -83,7 +83,7 @@ func reached(code, name string, r Reach) condition {
 	return condition{Code: code, OK: true, Text: name + " answered at the last attempt."}
 }
 
-// readyz says whether the service does its work, and if not, why.
+// readyz says whether the service is ready, and if not, why.
 func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	body := struct {
 		Ready      bool        `json:"ready"`

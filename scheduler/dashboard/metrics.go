@@ -14,7 +14,7 @@ import (
 	"cwvault/sync/report"
 )
 
-// Metrics counts what happens, for Prometheus. A nil *Metrics counts nothing.
+// Metrics counts events for Prometheus. A nil *Metrics counts nothing.
 type Metrics struct {
 	registry  *prometheus.Registry
 	runs      *prometheus.HistogramVec
@@ -24,8 +24,8 @@ type Metrics struct {
 	callbacks *prometheus.CounterVec
 }
 
-// NewMetrics returns metrics of a service of that version, of its process and
-// of the Go runtime.
+// NewMetrics returns the metrics of a service of this version, of its process and of
+// the Go runtime.
 func NewMetrics(version string) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -42,7 +42,7 @@ func NewMetrics(version string) *Metrics {
 		callbacks: counter("cwvault_callbacks_total", "Deliveries from ConnectWise, by result.", "result"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "cwvault_build_info", Help: "Always 1; what runs here.",
+		Name: "cwvault_build_info", Help: "Always 1; the labels say which version runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
@@ -83,8 +83,8 @@ func (m *Metrics) StepEnded(op sync.Op, status sync.Status) {
 	}
 }
 
-// RequestSent counts a request to a server, which is "connectwise" or "vault".
-// Retry says that it repeats one that failed.
+// RequestSent counts a request to a server, "connectwise" or "vault". retry means that
+// it repeats a failed request.
 func (m *Metrics) RequestSent(server string, retry bool) {
 	if m == nil {
 		return
@@ -95,14 +95,14 @@ func (m *Metrics) RequestSent(server string, retry bool) {
 	}
 }
 
-// CallbackTaken counts a delivery from ConnectWise.
+// CallbackTaken counts a delivery from ConnectWise by its result.
 func (m *Metrics) CallbackTaken(result string) {
 	if m != nil {
 		m.callbacks.WithLabelValues(result).Inc()
 	}
 }
 
-// metrics answers what has been counted, and the state of the moment.
+// metrics answers with the counters and the current state.
 func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 	state := prometheus.NewRegistry()
 	state.MustRegister(stateCollector{h.Service.State()})
@@ -113,8 +113,8 @@ func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
 	promhttp.HandlerFor(all, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// stateCollector turns a [State] into metrics. It leaves out what no run has
-// found out yet: an unknown number is not 0.
+// stateCollector turns a [State] into metrics. It omits numbers that are still unknown:
+// unknown is not 0.
 type stateCollector struct{ state State }
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -123,19 +123,19 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descAttempt   = gauge("cwvault_last_attempt_timestamp_seconds", "Start of the last full run; 0 if there was none.")
-	descSuccess   = gauge("cwvault_last_success_timestamp_seconds", "Start of the last full run that succeeded; 0 if none has.")
-	descStaleness = gauge("cwvault_staleness_seconds", "Time since the start of the last full run that succeeded; +Inf if none has.")
-	descStale     = gauge("cwvault_stale", "1 if no run has succeeded for three intervals.")
-	descInStep    = gauge("cwvault_in_step", "1 if the vault is as it should be, as far as known.")
+	descSuccess   = gauge("cwvault_last_success_timestamp_seconds", "Start of the last full run that succeeded; 0 if none did.")
+	descStaleness = gauge("cwvault_staleness_seconds", "Time since the start of the last full run that succeeded; +Inf if none did.")
+	descStale     = gauge("cwvault_stale", "1 if no run has succeeded for three intervals of the schedule.")
+	descInStep    = gauge("cwvault_in_step", "1 if no difference between vault and ConnectWise is known.")
 	descRunning   = gauge("cwvault_running", "1 while a run is in progress.")
-	descNext      = gauge("cwvault_next_run_timestamp_seconds", "When the next scheduled run starts; 0 if none will.")
+	descNext      = gauge("cwvault_next_run_timestamp_seconds", "When the next scheduled run starts; 0 if none is scheduled.")
 	descMissed    = gauge("cwvault_scheduler_missed_runs_total", "Scheduled times at which no run could start.")
 	descLease     = gauge("cwvault_lease", "1 if the last run could get the lease.")
 	descServerUp  = gauge("cwvault_server_up", "1 if the server answered at the last attempt.", "server")
 	descCompanies = gauge("cwvault_companies", "Companies that ConnectWise lists.")
 	descManaged   = gauge("cwvault_managed_folders", "Company folders that cwvault manages.")
-	descDeparted  = gauge("cwvault_departed", "Managed folders whose company is gone.")
-	descPending   = gauge("cwvault_pending_steps", "Steps not made yet, by operation, held ones included.", "op")
+	descDeparted  = gauge("cwvault_departed", "Managed folders of departed companies.")
+	descPending   = gauge("cwvault_pending_steps", "Steps not made yet, including held ones, by operation.", "op")
 	descHeld      = gauge("cwvault_held", "Things held, by code.", "code")
 )
 
@@ -200,7 +200,7 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// seconds is t as Prometheus has times; 0 for none.
+// seconds is t in Prometheus's form; 0 for none.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -22,7 +22,7 @@ import (
 	"cwvault/sync/report"
 )
 
-// How much a page shows at most.
+// These limit how much a page shows.
 const (
 	treeLines      = 150
 	departedItems  = 20
@@ -49,9 +49,9 @@ type pages struct {
 	derived *derived
 }
 
-// derived is what is shown of a look: it changes only from run to run.
+// derived is what pages show of a look. It changes only from run to run.
 type derived struct {
-	Plan         sync.Plan // without what its lists hold
+	Plan         sync.Plan // without its lists
 	Tree         report.Tree
 	Steps        int
 	Held         []heldGroup
@@ -68,15 +68,14 @@ func (h *handler) registerPages() {
 	h.handle("GET /companies/{id}", h.read(p.company))
 	assets, err := fs.ReadDir(assetFiles, "assets")
 	if err != nil {
-		panic("dashboard: " + err.Error()) // they are part of the program
+		panic("dashboard: " + err.Error()) // the files are part of the program
 	}
 	for _, a := range assets {
 		h.handle("GET /assets/"+a.Name(), h.read(asset("assets/"+a.Name())))
 	}
 }
 
-// asset serves a file of the program. Browsers keep it, and ask whether it is
-// still the same.
+// asset serves a file of the program. Browsers cache it and ask whether it has changed.
 func asset(name string) http.HandlerFunc {
 	body, err := assetFiles.ReadFile(name)
 	if err != nil {
@@ -91,8 +90,8 @@ func asset(name string) http.HandlerFunc {
 	}
 }
 
-// parseTemplates returns a set for each page: the layout, the parts and the
-// page itself.
+// parseTemplates returns a set of templates for each page: the layout, the parts and
+// the page itself.
 func parseTemplates() map[string]*template.Template {
 	base := template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"plain": plain, "short": short, "line": line, "prose": prose, "number": report.Number, "plural": report.Count,
@@ -110,7 +109,7 @@ func parseTemplates() map[string]*template.Template {
 	return sets
 }
 
-// className makes a class for the style sheet from a word such as "in step".
+// className makes a class for the style sheet from words such as "in step".
 func className(word string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 'a' || r > 'z' {
@@ -122,7 +121,7 @@ func className(word string) string {
 
 // frame is what all pages show around their content.
 type frame struct {
-	Title string // of the document, without the name of the program
+	Title string // of the document, without the program's name
 	State State
 	Query string // in the search field
 }
@@ -137,10 +136,10 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // nobody is left to tell
+	_, _ = w.Write(b.Bytes()) // if it fails, nobody can receive an error
 }
 
-// message shows a page with nothing but a title and a text.
+// message shows a page with only a title and a text.
 func (p *pages) message(w http.ResponseWriter, r *http.Request, status int, title, text string) {
 	p.show(w, r, status, "message.html", struct {
 		frame
@@ -148,8 +147,8 @@ func (p *pages) message(w http.ResponseWriter, r *http.Request, status int, titl
 	}{frame{Title: title, State: p.h.Service.State()}, text})
 }
 
-// derive returns what is shown of a look, and remembers it for the next time.
-// It does not keep the look itself in memory.
+// derive returns what pages show of a look, and caches it. It does not keep the look
+// itself in memory.
 func (p *pages) derive(look *Look) *derived {
 	if look == nil {
 		return nil
@@ -180,8 +179,8 @@ type statusPage struct {
 	Glance  glance
 	Derived *derived // nil before the first look
 	Runs    []api.Run
-	Before  int64 // the runs listed are those below this one; 0: the newest
-	Older   int64 // where the next list begins; 0 if there is none
+	Before  int64 // the page lists runs below this one; 0: the newest
+	Older   int64 // Before of the next page; 0 if there is none
 	Chart   chart
 	Trouble string // why the runs cannot be shown
 	Found   []report.Company
@@ -226,7 +225,7 @@ type runPage struct {
 	Troubles    []stepLine         // those that were not made
 	NotMade     int                // how many there are of them
 	Steps       []stepLine
-	First, Last int // numbers of the steps listed
+	First, Last int // numbers of the listed steps
 	Total       int
 	Earlier     string // links
 	Later       string
@@ -245,13 +244,13 @@ type stepLine struct {
 func (p *pages) run(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || id < 1 {
-		p.message(w, r, http.StatusNotFound, "No such run", "A run has a number, from 1.")
+		p.message(w, r, http.StatusNotFound, "No such run", "Runs have numbers from 1.")
 		return
 	}
 	run, err := p.h.Service.Run(r.Context(), id)
 	switch {
 	case errors.Is(err, api.ErrNotFound):
-		p.message(w, r, http.StatusNotFound, "No such run", "Run "+strconv.FormatInt(id, 10)+" is not in the journal, which keeps runs for a limited time.")
+		p.message(w, r, http.StatusNotFound, "No such run", "Run "+strconv.FormatInt(id, 10)+" is not in the journal. The journal keeps runs for a limited time.")
 		return
 	case err != nil:
 		p.h.fail(w, r, err)
@@ -263,7 +262,7 @@ func (p *pages) run(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "run.html", page)
 }
 
-// makeRunPage shows the steps of a run from the first-th on, counted from 1.
+// makeRunPage returns the page of a run, with its steps from number first on.
 func makeRunPage(run report.Run, first int) runPage {
 	total := len(run.Steps)
 	first = max(1, min(first, total))
@@ -332,7 +331,7 @@ type companyPage struct {
 func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 	state := p.h.Service.State()
 	if state.Look == nil {
-		p.message(w, r, http.StatusNotFound, "Nothing is known yet", "The service has just started, and its first run has not read the companies yet.")
+		p.message(w, r, http.StatusNotFound, "Nothing is known yet", "The service has just started. Its first run has not read the companies yet.")
 		return
 	}
 	id, err := strconv.Atoi(r.PathValue("id"))
@@ -341,7 +340,7 @@ func (p *pages) company(w http.ResponseWriter, r *http.Request) {
 		i = slices.IndexFunc(state.Look.Companies, func(c report.Company) bool { return c.ID == id })
 	}
 	if i < 0 {
-		p.message(w, r, http.StatusNotFound, "No such company", "The last run found no company with this number, neither in ConnectWise nor in the vault.")
+		p.message(w, r, http.StatusNotFound, "No such company", "The last run found no company with this number in ConnectWise or in the vault.")
 		return
 	}
 	page := makeCompanyPage(state.Look, state.Look.Companies[i])
@@ -360,7 +359,7 @@ func makeCompanyPage(look *Look, c report.Company) companyPage {
 	return page
 }
 
-// changeList says in words what a run changed, held and saw departed.
+// changeList puts into words what a run changed and held, and who has departed.
 func changeList(counts map[string]int) []string {
 	var list []string
 	add := func(key, word string) {

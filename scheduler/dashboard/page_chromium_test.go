@@ -464,7 +464,7 @@ func testWithoutScript(t *testing.T, b *chromium) {
 	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(chromedp.CSS("#found li:last-child a"))); err != nil {
 		t.Fatal(err)
 	}
-	says("Bluestone Family Practice", "Why it is where it is", "belongs in")
+	says("Bluestone Family Practice", "Why it is there", "belongs in")
 	submit("#token", rightToken)
 	says("Not in step since")
 	if diff := cmp.Diff([]api.Request{{Companies: []string{"251"}}}, f.requests()); diff != "" {

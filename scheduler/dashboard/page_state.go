@@ -14,15 +14,15 @@ import (
 type reason struct {
 	Label string
 	Text  string
-	At    time.Time // zero: not of one moment
-	Link  string    // part of the page that says more
+	At    time.Time // when; zero: at no particular time
+	Link  string    // to the part of the page that has details
 }
 
-// glance is what a person should see first.
+// glance is the state that a person should see first.
 type glance struct {
 	Class   string // ok, warn, bad or none
 	Title   string
-	Since   time.Time // zero where the title needs none
+	Since   time.Time // zero: not shown
 	Reasons []reason
 }
 
@@ -38,7 +38,7 @@ func glanceOf(s State) glance {
 	case !since.IsZero():
 		g.Class, g.Title, g.Since = "bad", "Not in step", since
 		if s.LastError == "" && !stale && (s.Look == nil || len(s.Look.Failed) == 0) {
-			g.Class = "warn" // it only waits for a person or for the next run
+			g.Class = "warn" // nothing failed; a person or the next run must act
 		}
 	case stale:
 		g.Class, g.Title, g.Since = "bad", "Out of date", s.Stale
@@ -46,7 +46,7 @@ func glanceOf(s State) glance {
 		g.Class, g.Title = "bad", "No run has succeeded yet"
 	case s.LastGood.IsZero():
 		g.Class, g.Title = "none", "Nothing is known yet"
-		r := reason{Text: "The first run will show."}
+		r := reason{Text: "The first run has not started yet."}
 		if !s.LastAttempt.IsZero() {
 			r.Text = "The first run of this service has not finished yet."
 		}
@@ -60,7 +60,7 @@ func glanceOf(s State) glance {
 	return g
 }
 
-// reasonsOf lists what is not as it should be.
+// reasonsOf lists what is wrong.
 func reasonsOf(s State, stale bool) (list []reason) {
 	add := func(r reason) { list = append(list, r) }
 	if s.LastError != "" {
@@ -74,7 +74,7 @@ func reasonsOf(s State, stale bool) (list []reason) {
 		list = append(list, pendingReasons(s.Look)...)
 	}
 	if s.Lease != "" {
-		add(reason{Label: "Lease", Text: "the last run could not get it: " + s.Lease})
+		add(reason{Label: "Lease", Text: "the last run could not take the lease: " + s.Lease})
 	}
 	for _, server := range []struct {
 		name string
@@ -85,7 +85,7 @@ func reasonsOf(s State, stale bool) (list []reason) {
 		}
 	}
 	if stale {
-		add(reason{Label: "Stale", Text: "the last good run is more than three intervals old", At: s.LastGood})
+		add(reason{Label: "Stale", Text: "the last good run is more than three intervals of the schedule old", At: s.LastGood})
 	}
 	return list
 }
@@ -109,7 +109,7 @@ func pendingReasons(look *Look) (list []reason) {
 	return list
 }
 
-// heldItems is how many of the held things of one code the page shows.
+// heldItems is how many held things of one code the page shows.
 const heldItems = 10
 
 // heldItem is one thing that is held.
@@ -125,16 +125,15 @@ type heldGroup struct {
 	Code       sync.HoldCode
 	Title      string
 	Means      string
-	Fix        string // what a person does about it
-	Approvable bool   // approving the plan lets some of it through
+	Fix        string // how a person fixes it
+	Approvable bool   // approving the plan lifts some of these holds
 	N          int
-	Reason     string // of all of them, if it is the same
+	Reason     string // of all of them, if they share one
 	Items      []heldItem
 	More       int
 }
 
-// heldGroups gathers what a plan holds by its code, at most so many items of
-// each.
+// heldGroups groups what a plan holds by code, with at most items of each.
 func heldGroups(held []sync.Held, plan string, items int) []heldGroup {
 	var list []heldGroup
 	at := map[sync.HoldCode]int{}
@@ -178,7 +177,7 @@ func (g *heldGroup) add(h sync.Held, items int) {
 	g.Items = append(g.Items, item)
 }
 
-// capital writes a heading.
+// capital capitalizes a heading.
 func capital(s string) string {
 	if s == "" {
 		return ""
@@ -186,5 +185,5 @@ func capital(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// approvable reports whether approving the plan lets it through.
+// approvable reports whether approving the plan lifts the hold.
 func approvable(h sync.Held) bool { return h.Approvable }

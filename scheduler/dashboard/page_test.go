@@ -301,17 +301,17 @@ var pageTests = map[string]struct {
 	code  int
 	want  []string
 }{
-	"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run will show", "none scheduled", "not contacted yet"}},
+	"before the first look": {State{Now: noon, Tenant: "acmeinc"}, "/", 200, []string{"Nothing is known yet", "The first run has not started yet", "none scheduled", "not contacted yet"}},
 	"in step": {inStep(), "/", 200, []string{"In step", "as of 2026-11-22 11:50 UTC", "Next run 2026-11-22 12:20 UTC in 20 min", "@every 30m Europe/Berlin",
 		"327 in ConnectWise", "Nothing to do", "Nothing is held", "Runs 40 to 79", "Older runs", "Updated 2026-11-22 12:00 UTC"}},
 	"reading": {runningState(), "/", 200, []string{"A run is in progress", "by schedule", "reading ConnectWise and the vault", "at once (api), then"}},
 	"running": {countedState(), "/", 200, []string{"run 80", "431 of 1,200 steps"}},
 	"failed":  {failedState(), "/", 200, []string{"Not in step since 2026-11-22 11:00 UTC", "list companies: 503 tried 5 times"}},
-	"stale":   {staleState(), "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals old"}},
+	"stale":   {staleState(), "/", 200, []string{"Out of date since 2026-11-22 11:00 UTC", "more than three intervals of the schedule old"}},
 	"a busy day": {busyDay(), "/", 200, []string{"12 steps waiting for a person to approve the plan", "1 step failed", "Vault: the last request failed", "connection refused",
 		"Too many departures wait for approval 12", "What to do: Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve 3f9c0d5e7a11b2c4.", "and 2 more", "Nobody Knows What This Is",
 		"Former renamed from Inactive", "Alovet, Inc. moved from Prospect\\Active\\Alovet", "at least 12 secrets in it", "gives access to Helpdesk (View), Field engineers (Edit)",
-		"via the temporary name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "I have reviewed the plan 3f9c0d5e7a11 and approve it"}},
+		"via the temporary name Copperfield Insurance (moving #33)", "403 Access denied", "2 scheduled runs since the start", "I have reviewed plan 3f9c0d5e7a11 and approve it"}},
 	"10,000 steps":        {largeState(), "/", 200, []string{"Pending plan 10,000", "Held 10,000", "Departed 10,000", "more here", "The whole plan as JSON", "and 9,990 more", "and 9,980 more"}},
 	"search":              {busyDay(), "/?q=family", 200, []string{"Companies for “ family ”", "Alder Family Practice", "Bluestone Family Practice"}},
 	"search for nothing":  {busyDay(), "/?q=xyzzy", 200, []string{"Companies for “ xyzzy ”", "No match."}},
@@ -325,7 +325,7 @@ var pageTests = map[string]struct {
 	"a run of many steps": {largeState(), "/runs/79?from=1", 200, []string{"Steps 0 None."}},
 	"a run without steps": {inStep(), "/runs/74", 200, []string{"Run 74 failed", "503 Service Unavailable tried 5 times", "Steps 0 None."}},
 	"no such run":         {inStep(), "/runs/4711", 404, []string{"No such run"}},
-	"no number of a run":  {inStep(), "/runs/-1", 404, []string{"A run has a number"}},
+	"no number of a run":  {inStep(), "/runs/-1", 404, []string{"Runs have numbers"}},
 	"a company": {busyDay(), "/companies/250", 200, []string{"Alovet, Inc. pending", "c250 #250", "Pending", "belongs in", `CWVAULT_FOLDER_STRUCTURE=$TYPE\$STATUS`,
 		"cwvault explain 250", "Resync this company"}},
 	"a held company":    {busyDay(), "/companies/272", 200, []string{"Nobody Knows What This Is held", "Companies without a type have no place 1", "Give the company a type"}},
@@ -421,7 +421,7 @@ func TestPageWithoutToken(t *testing.T) {
 	h := newHandler(opt, defaultLimits)
 	for _, path := range []string{"/", "/companies/250"} {
 		w := do(h, "GET", path, "")
-		if said := text(w); !strings.Contains(said, "No token is configured") || strings.Contains(w.Body.String(), "password") {
+		if said := text(w); !strings.Contains(said, "CWVAULT_TOKEN is not set") || strings.Contains(w.Body.String(), "password") {
 			t.Errorf("%s: %s", path, said)
 		}
 	}

@@ -8,11 +8,11 @@ import (
 	"cwvault/sync"
 )
 
-// plain is [sync.Plain]. For HTML the templates escape it besides.
+// plain is [sync.Plain]. The templates also escape it for HTML.
 func plain(s string) string { return sync.Plain(s) }
 
-// How many characters are shown of a name or path in a list, and of an error or
-// a reason. The page of a company shows all of its name, and the API everything.
+// These limit how many characters lists show of a name or path, and of an error or
+// reason. A company's page shows its whole name, and the API shows everything.
 const (
 	nameLength  = 160
 	proseLength = 800
@@ -24,7 +24,7 @@ func short(s string) string {
 	return plain(start) + cut
 }
 
-// prose is plain for what may have several lines, such as joined errors.
+// prose is plain for texts of several lines, such as joined errors.
 func prose(s string) string {
 	start, cut := cut(strings.TrimSpace(s), proseLength)
 	lines := strings.Split(start, "\n")
@@ -44,7 +44,7 @@ func cut(s string, n int) (start, ellipsis string) {
 	return s, ""
 }
 
-// line is the first line of what may have several.
+// line is the first line of a text.
 func line(s string) string {
 	first, _, more := strings.Cut(strings.TrimSpace(s), "\n")
 	if more {
@@ -56,7 +56,7 @@ func line(s string) string {
 // stamp is a time without a reader's time zone.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// duration is a length of time for people: its two largest units.
+// duration is a duration for people: its two largest units.
 func duration(d time.Duration) string {
 	switch d = d.Abs(); {
 	case d < time.Second:
@@ -81,7 +81,7 @@ func duration(d time.Duration) string {
 	return ""
 }
 
-// relative says how far t is from now, to the minute: the page must not change
+// relative says how far t is from now, to the minute, so that the page does not change
 // every second.
 func relative(t, now time.Time) string {
 	d := t.Sub(now)

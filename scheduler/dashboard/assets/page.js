@@ -30,11 +30,11 @@
     }
   };
 
-  // Updates. A region is replaced only when the server sends something new for
-  // it. So screen readers announce changes only, and focus, selection and half
-  // typed text survive.
+  // Updates. A region is replaced only if the server sends something new for it. So
+  // screen readers announce only changes, and focus, selection and half-typed text
+  // survive.
   const regions = [...document.querySelectorAll("[data-live]")];
-  const said = new Map(regions.map(r => [r.id, r.innerHTML]));
+  const shown = new Map(regions.map(r => [r.id, r.innerHTML]));
   localTimes(document);
 
   const inUse = region => {
@@ -47,8 +47,8 @@
     document.title = fresh.title;
     for (const region of regions) {
       const next = fresh.getElementById(region.id);
-      if (!next || next.innerHTML === said.get(region.id) || inUse(region)) continue;
-      said.set(region.id, next.innerHTML);
+      if (!next || next.innerHTML === shown.get(region.id) || inUse(region)) continue;
+      shown.set(region.id, next.innerHTML);
       const focused = region.contains(document.activeElement) ? document.activeElement : null;
       region.className = next.className;
       region.replaceChildren(...document.importNode(next, true).childNodes);
@@ -85,14 +85,14 @@
   }
 
   // Search as you type.
-  const q = byId("q"), box = byId("suggestions"), told = byId("suggested");
+  const q = byId("q"), box = byId("suggestions"), status = byId("suggested");
   let typed = 0, searches = 0;
-  const close = () => { // and answers still on their way are ignored
+  const close = () => { // later answers are ignored
     clearTimeout(typed);
     searches++;
     box.hidden = true;
     box.replaceChildren();
-    told.textContent = "";
+    status.textContent = "";
   };
   const search = async text => {
     const mine = ++searches;
@@ -116,7 +116,7 @@
     else if (answer.more) found.push(element("p", "more; press Enter for all"));
     box.replaceChildren(...found);
     box.hidden = false;
-    told.textContent = answer.companies.length === 0 ? "no match" :
+    status.textContent = answer.companies.length === 0 ? "no match" :
       answer.companies.length + (answer.more ? " or more" : "") + " found; use the arrow keys";
   };
   q.addEventListener("input", () => {
@@ -139,7 +139,7 @@
     }
     event.preventDefault();
   });
-  box.addEventListener("mousedown", event => event.preventDefault()); // some browsers take the focus away and give it to no link
+  box.addEventListener("mousedown", event => event.preventDefault()); // otherwise some browsers remove the focus
   q.form.addEventListener("focusout", event => { if (!q.form.contains(event.relatedTarget)) close(); });
 
   // Start a run, and follow it.
