@@ -16,15 +16,14 @@ const day = 24 * time.Hour
 
 // A Schedule says when a job is due.
 type Schedule interface {
-	// Next returns the first time later than t at which the job is due, or
-	// the zero time if there is none. A later t must not give an earlier time.
+	// Next returns the first time after t at which the job is due, or the zero
+	// time if there is none. A later t must not give an earlier time.
 	Next(t time.Time) time.Time
 }
 
-// Parse reads a cron expression of five fields, a descriptor such as @hourly,
-// or @every with a duration. Its times are those of clocks in loc; nil means
-// UTC. The package comment says what happens when these clocks are changed.
-// The error quotes expr.
+// Parse reads a cron expression of five fields, a descriptor such as @hourly, or
+// @every with a duration. Times are those of clocks in loc; nil means UTC. The package
+// comment says what happens when these clocks change. The error quotes expr.
 func Parse(expr string, loc *time.Location) (Schedule, error) {
 	expr = strings.TrimSpace(expr)
 	s, err := parse(expr, loc)
@@ -35,12 +34,12 @@ func Parse(expr string, loc *time.Location) (Schedule, error) {
 }
 
 func parse(expr string, loc *time.Location) (Schedule, error) {
-	// The library panics on these without a space behind, and with one they
-	// would overrule the zone that everything else goes by.
+	// Without a space after them the library panics. With one they would override
+	// the zone that everything else uses.
 	if upper := strings.ToUpper(expr); strings.HasPrefix(upper, "TZ=") || strings.HasPrefix(upper, "CRON_TZ=") {
-		return nil, errors.New("a time zone cannot be part of it; use CWVAULT_TIMEZONE")
+		return nil, errors.New("it must not contain a time zone; use CWVAULT_TIMEZONE")
 	}
-	// The library makes 0s and 100ms one second, and 1.9s as well.
+	// The library turns 0s, 100ms and 1.9s into one second.
 	if interval, ok := strings.CutPrefix(expr, "@every "); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(interval))
 		switch {
@@ -49,7 +48,7 @@ func parse(expr string, loc *time.Location) (Schedule, error) {
 		case d < minEvery:
 			return nil, fmt.Errorf("the interval must be at least %v", minEvery)
 		case d%time.Second != 0:
-			return nil, errors.New("the interval must be of whole seconds")
+			return nil, errors.New("the interval must be whole seconds")
 		}
 		return cron.Every(d), nil
 	}
@@ -68,34 +67,33 @@ func parse(expr string, loc *time.Location) (Schedule, error) {
 	}
 	const allHours = 1<<24 - 1
 	s := &local{spec: spec, loc: loc, everyHour: spec.Hour&allHours == allHours}
-	// From the start of a leap year, so that 29 February is found.
+	// Start at a leap year to find 29 February.
 	if s.shownAfter(time.Date(2000, 1, 1, 0, 0, 0, -1, time.UTC)).IsZero() {
-		return nil, errors.New("can never run")
+		return nil, errors.New("it never runs")
 	}
 	return s, nil
 }
 
-// local is a cron expression in the time of a place. The library gets its own
-// searches wrong where clocks are changed: it skips runs for a day or, when
-// midnight is missing, a week, and runs others twice. In UTC it is right. So it
-// is only ever asked about readings: what a clock on the wall shows, as a time
-// in UTC.
+// local is a cron expression in local time. The library's search is wrong where clocks
+// change: it skips runs for a day or, if midnight is missing, a week, and runs others
+// twice. In UTC it is right. So it only gets readings: what a clock on the wall shows,
+// as a time in UTC.
 type local struct {
 	spec      *cron.SpecSchedule
 	loc       *time.Location
-	everyHour bool // runs in every hour of the day: goes through both passes of a repeated hour
+	everyHour bool // runs in every hour of the day, so also in a repeated hour
 }
 
-// Next implements [Schedule]. It goes through the periods between two changes
-// of the clock, because within one of them readings and times run in parallel.
+// Next implements [Schedule]. It searches the periods between two changes of the clock
+// one by one, because within a period readings and times run in parallel.
 func (s *local) Next(t time.Time) time.Time {
 	t = t.In(s.loc)
 	start, end := period(t)
-	done := reading(t) // whatever is due up to this reading is not due any more
+	done := reading(t) // readings up to this one are no longer due
 	if !s.everyHour && !start.IsZero() {
 		done = later(done, reading(start.Add(-1)))
 	}
-	var last time.Time // the last reading of the period before, if t begins one
+	var last time.Time // the last reading of the previous period, if t begins a period
 	for {
 		due := s.shownAfter(done)
 		if due.IsZero() {
@@ -123,9 +121,9 @@ func (s *local) Next(t time.Time) time.Time {
 	}
 }
 
-// shownAfter returns the first reading later than r that the expression names,
-// or the zero time. The library gives up after five years, which is too soon
-// for 29 February around 2100.
+// shownAfter returns the first reading after r that matches the expression, or the zero
+// time. The library stops searching after five years, which is too soon for 29 February
+// around 2100.
 func (s *local) shownAfter(r time.Time) time.Time {
 	for range 2 {
 		if next := s.spec.Next(r); !next.IsZero() {
@@ -136,10 +134,10 @@ func (s *local) shownAfter(r time.Time) time.Time {
 	return time.Time{}
 }
 
-// period returns the time between two changes of the clock that t is in. A
-// bound is zero if there is none, and may be one at which nothing changes. Where
-// a zone goes on by rule, [time.Time.ZoneBounds] of Go 1.26 lets every year end
-// after 365 days: on 31 December of a leap year that is before t.
+// period returns the period between two changes of the clock that contains t. A bound is
+// zero if there is none, and the clock need not change there. For zones that follow a
+// rule, [time.Time.ZoneBounds] of Go 1.26 ends every year after 365 days. On 31 December
+// of a leap year that is before t.
 func period(t time.Time) (start, end time.Time) {
 	start, end = t.ZoneBounds()
 	if !end.IsZero() && !end.After(t) {
@@ -148,7 +146,7 @@ func period(t time.Time) (start, end time.Time) {
 	return start, end
 }
 
-// reading returns what clocks show at t in its place, as a time in UTC.
+// reading returns what local clocks show at t, as a time in UTC.
 func reading(t time.Time) time.Time {
 	_, offset := t.Zone()
 	return t.UTC().Add(time.Duration(offset) * time.Second)

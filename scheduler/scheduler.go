@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// maxSleep is the longest time between two looks at the clock. Timers
-	// stand still while a machine sleeps and do not know of a clock being set.
+	// maxSleep is how often the scheduler reads the clock, at least. Timers stop
+	// while a machine sleeps and do not notice that somebody sets the clock.
 	maxSleep = time.Minute
-	// grace is how late a run may start without being one that catches up.
+	// grace is how late a run may start without counting as a catch-up.
 	grace = time.Minute
-	// maxCount bounds the counting of missed times. A machine without a clock
-	// of its own wakes up in 1970.
+	// maxCount limits the count of missed times. A machine without a clock of its
+	// own starts in 1970.
 	maxCount = 1000
 )
 
-// What starts a run, besides the reasons given to [Scheduler.Trigger].
+// The triggers of a run, besides the reasons given to [Scheduler.Trigger].
 const (
 	OnSchedule = "schedule"
 	OnStart    = "start"
@@ -31,7 +31,7 @@ const (
 )
 
 var (
-	// ErrStopped answers those who wait for a run that will not come.
+	// ErrStopped is the result of a request whose run will not start.
 	ErrStopped = errors.New("the scheduler has stopped")
 
 	errStarted  = errors.New("the scheduler was started before")
@@ -41,7 +41,7 @@ var (
 // A Clock tells the time and waits.
 type Clock interface {
 	Now() time.Time
-	// After is [time.After]: d is the time that the machine is awake.
+	// After is [time.After]: d counts only while the machine is awake.
 	After(d time.Duration) <-chan time.Time
 }
 
@@ -54,16 +54,16 @@ func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d
 type Options struct {
 	Schedule   Schedule
 	RunOnStart bool
-	// Jitter delays each scheduled run by a random time below it, and never
-	// as far as the next one. It spreads the load of many installations.
+	// Jitter delays each scheduled run by a random time below it, but never until
+	// the next one. It spreads the load of many installations.
 	Jitter time.Duration
 	// Clock is the system's if nil.
 	Clock Clock
-	// Logger may be nil. The start and end of runs are logged as info, failed
-	// runs as errors; nothing is logged while nothing happens.
+	// Logger may be nil. It gets the start and end of runs as info and failed runs
+	// as errors, and nothing in between.
 	Logger hclog.Logger
-	// LastRun is when the last run before this process began; zero if
-	// unknown. A time due since then is caught up.
+	// LastRun is when the last run before this process began; zero if unknown. If
+	// a run was due since then, one run catches up.
 	LastRun time.Time
 }
 
@@ -72,16 +72,16 @@ type Run struct {
 	// Trigger is OnSchedule, OnStart, OnCatchUp or a reason given to
 	// [Scheduler.Trigger].
 	Trigger string
-	// Start and End are zero where they have not come yet.
+	// Start and End are zero until they happen.
 	Start, End time.Time
 	Err        error
 }
 
-// Status is what a [Scheduler] is doing and has done since it was made.
+// Status says what a [Scheduler] is doing and what it has done.
 type Status struct {
-	// Running is the run under way, and zero if there is none.
+	// Running is the current run; zero if there is none.
 	Running Run
-	// Waiting is the trigger of the run that comes directly after it, or empty.
+	// Waiting is the trigger of the run that waits, or empty.
 	Waiting string
 	// Last is the last run that has ended.
 	Last Run
@@ -89,27 +89,27 @@ type Status struct {
 	LastSuccess time.Time
 	// Next is when the next scheduled run starts, jitter included.
 	Next time.Time
-	// Missed counts the scheduled times at which no run could start because
-	// the machine slept, the service was down or an earlier scheduled run was
-	// still going. No more than 1000 are counted for one absence.
+	// Missed counts the scheduled times at which no run could start because the
+	// machine slept, the service was down or an earlier scheduled run was still in
+	// progress. One absence counts for at most 1000.
 	Missed int
 }
 
-// A request is a run that waits. One run may have been asked for many times.
+// A request is a run that waits. Many callers may wait for it.
 type request struct {
 	trigger   string
 	scheduled bool
 	answers   []chan<- error
 }
 
-// A Scheduler runs a job when it is due or asked for, and one run at a time.
+// A Scheduler runs a job when it is due or requested, one run at a time.
 type Scheduler struct {
 	job        func(context.Context) error
 	clock      Clock
 	log        hclog.Logger
 	runOnStart bool
 	lastRun    time.Time
-	wake       chan struct{} // something has changed that the loop must look at
+	wake       chan struct{} // wakes the loop after a change
 
 	mu               sync.Mutex
 	schedule         Schedule
@@ -122,9 +122,9 @@ type Scheduler struct {
 	status           Status
 }
 
-// New returns a scheduler for job. A run is given a context that is cancelled
-// when the scheduler is to stop, and that tells the trigger, see [TriggerFrom].
-// Each call of job must end by itself.
+// New returns a scheduler for job. The context of a run is cancelled when the scheduler
+// stops, and it carries the trigger; see [TriggerFrom]. Each call of job must end by
+// itself.
 func New(job func(context.Context) error, opt Options) *Scheduler {
 	s := &Scheduler{
 		job:        job,
@@ -147,20 +147,20 @@ func New(job func(context.Context) error, opt Options) *Scheduler {
 
 type triggerKey struct{}
 
-// TriggerFrom returns the trigger of the run that was given ctx, or "".
+// TriggerFrom returns the trigger of the run with this context, or "".
 func TriggerFrom(ctx context.Context) string {
 	trigger, _ := ctx.Value(triggerKey{}).(string)
 	return trigger
 }
 
-// Run runs the job when it is due, until ctx is done and the run under way has
-// returned. It returns nil then, and an error only if it was called before.
+// Run runs the job when it is due, until ctx is done and the current run has returned.
+// Then it returns nil. It fails only if it was called before.
 func (s *Scheduler) Run(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.stop()
-	var ended <-chan error // of the run under way
+	var ended <-chan error // of the current run
 	for ctx.Err() == nil {
 		sleep := s.plan()
 		if ended == nil {
@@ -181,12 +181,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return nil
 }
 
-// Trigger asks for a run that begins after this call. If one waits already, it
-// is that one. The answer is what the run returns, or [ErrStopped]; it need not
-// be read. Before [Scheduler.Run] is called, requests wait for it.
+// Trigger requests a run that begins after this call. A run that waits already serves
+// this request too. The channel gets the error of the run, or [ErrStopped]; the caller
+// need not read it. Before [Scheduler.Run] is called, requests wait for it.
 //
-// The run's trigger is the reason of the first who asked, or the scheduler's own
-// if it is also due by schedule.
+// The run's trigger is the reason of the first request, or the scheduler's own if the
+// run is also due by schedule.
 func (s *Scheduler) Trigger(reason string) <-chan error {
 	answer := make(chan error, 1)
 	s.mu.Lock()
@@ -203,8 +203,8 @@ func (s *Scheduler) Trigger(reason string) <-chan error {
 	return answer
 }
 
-// Reschedule puts another schedule and jitter in place, without disturbing the
-// run under way. Call it only when they differ: an interval begins anew.
+// Reschedule replaces schedule and jitter. It does not affect the current run. Call it
+// only if they differ, because an interval begins anew.
 func (s *Scheduler) Reschedule(schedule Schedule, jitter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +215,7 @@ func (s *Scheduler) Reschedule(schedule Schedule, jitter time.Duration) {
 	}
 }
 
-// Status returns a copy.
+// Status returns the current status.
 func (s *Scheduler) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,7 +258,7 @@ func (s *Scheduler) stop() {
 	}
 }
 
-// plan puts a run that is due in the queue, and returns when to look again.
+// plan queues a run that is due and returns how long the loop may sleep.
 func (s *Scheduler) plan() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -279,11 +279,10 @@ func (s *Scheduler) plan() time.Duration {
 	return min(s.due.Sub(now), maxSleep)
 }
 
-// latestTick returns the latest time that can be the next one, unless the clock
-// was set back. As long as it was not, the next one is the first after a time
-// that has passed. After a small step back, the times that come again are not
-// to be run again; after a large one, waiting for all of them to pass would be
-// a long silence.
+// latestTick returns the latest possible next time, unless the clock was set back. If it
+// was not, the next time is the first one after a time that has passed. After a small
+// step back, the repeated times must not run again. After a large one, waiting until all
+// of them have passed would take too long.
 func (s *Scheduler) latestTick(now time.Time) time.Time {
 	again := s.schedule.Next(now)
 	if hour := now.Add(time.Hour); again.IsZero() || hour.Before(again) {
@@ -292,15 +291,15 @@ func (s *Scheduler) latestTick(now time.Time) time.Time {
 	return s.schedule.Next(again)
 }
 
-// fall deals with the next scheduled time having come.
+// fall handles a scheduled time that has come.
 func (s *Scheduler) fall(now time.Time) {
 	late := now.Sub(s.due) > grace
 	next, passed := s.schedule.Next(s.tick), 0
 	for !next.IsZero() && !next.After(now) && passed < maxCount-1 {
 		next, passed = s.schedule.Next(next), passed+1
 	}
-	// An interval keeps its pace while runs are on time, and begins anew when
-	// they were not. Other schedules do not know the difference.
+	// An interval keeps its pace while runs are on time, and begins anew if they
+	// are late. For other schedules it makes no difference.
 	if late || passed > 0 {
 		next = s.schedule.Next(now)
 	}
@@ -310,7 +309,7 @@ func (s *Scheduler) fall(now time.Time) {
 		s.status.Missed += 1 + passed
 		if !s.overran {
 			s.overran = true
-			s.log.Warn("the run takes longer than the schedule allows; skipping what is due until it ends",
+			s.log.Warn("the run takes longer than the schedule allows; skipping scheduled runs until it ends",
 				"trigger", s.current.trigger, "started", s.status.Running.Start)
 		}
 	case late || passed > 0:
@@ -323,8 +322,8 @@ func (s *Scheduler) fall(now time.Time) {
 	s.setTick(next)
 }
 
-// enqueue lets a scheduled run wait. It takes over what was asked for: the job
-// may do less for a request than for the schedule, never more.
+// enqueue queues a scheduled run. It also serves requests that wait: a scheduled run
+// does at least as much as a requested one.
 func (s *Scheduler) enqueue(trigger string) {
 	if s.waiting == nil {
 		s.waiting = &request{}
@@ -348,7 +347,7 @@ func (s *Scheduler) setTick(tick time.Time) {
 	}
 }
 
-// start begins the run that waits, if any, and returns where its result comes.
+// start begins the run that waits, if any, and returns the channel for its result.
 func (s *Scheduler) start(ctx context.Context) <-chan error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -375,7 +374,7 @@ func (s *Scheduler) start(ctx context.Context) <-chan error {
 	return ended
 }
 
-// finish records the end of the run under way and tells those who asked for it.
+// finish records the end of the current run and answers its requests.
 func (s *Scheduler) finish(ctx context.Context, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -398,7 +397,7 @@ func (s *Scheduler) finish(ctx context.Context, err error) {
 	s.current = nil
 }
 
-// nudge makes the loop look again.
+// nudge wakes the loop.
 func (s *Scheduler) nudge() {
 	select {
 	case s.wake <- struct{}{}:
@@ -406,6 +405,6 @@ func (s *Scheduler) nudge() {
 	}
 }
 
-// now is the time on the wall: without the reading of the monotonic clock,
-// which stands still while the machine sleeps and does not see a clock being set.
+// now returns the wall clock without the monotonic clock, which stops while the machine
+// sleeps and does not notice that somebody sets the clock.
 func (s *Scheduler) now() time.Time { return s.clock.Now().Round(0) }
