@@ -9,8 +9,8 @@ import (
 	"cwvault/sync"
 )
 
-// tell leaves a job to [Service.sendAlerts], unless one waits already. The
-// session, which may be nil, is closed in any case.
+// tell passes a job to [Service.sendAlerts] unless one waits already. In any case the
+// session, which may be nil, is closed.
 func (s *Service) tell(ctx context.Context, backend Backend, session Session, job func(context.Context, *tickets.Clerk)) {
 	clerk, closeIt := backend.Clerk(), func() {}
 	if session != nil {
@@ -35,7 +35,7 @@ func (s *Service) tell(ctx context.Context, backend Backend, session Session, jo
 	}
 }
 
-// sendAlerts does what tell leaves to it.
+// sendAlerts does the jobs that tell passes to it.
 func (s *Service) sendAlerts(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
@@ -45,14 +45,14 @@ func (s *Service) sendAlerts(ctx context.Context) {
 		}
 	}
 	select {
-	case job := <-s.alerts: // to close its session
+	case job := <-s.alerts: // closes its session
 		job(ctx)
 	default:
 	}
 }
 
-// staleAt returns when a good run is too long ago: at the third time that is
-// due after it.
+// staleAt returns when a good run is too long ago: at the third scheduled time after
+// it.
 func staleAt(schedule scheduler.Schedule, jitter time.Duration, good time.Time) time.Time {
 	at := good
 	for range 3 {
@@ -65,17 +65,16 @@ func staleAt(schedule scheduler.Schedule, jitter time.Duration, good time.Time) 
 	return at.Add(jitter)
 }
 
-// patience is for how many looks the service may be stale before anybody is
-// told: a machine that wakes up, or a service that was down, has time for the
-// run that fixes it.
+// patience is how many checks may find the service stale before it raises a ticket.
+// So a machine that wakes up, or a service that was down, has time to catch up.
 const patience = 5
 
-// watchStaleness tells people when no run has been good for too long. It does
-// not depend on runs: those may be what does not happen.
+// watchStaleness raises a ticket when no run has been good for too long. It does not
+// depend on runs, because there may be none.
 func (s *Service) watchStaleness(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var told time.Time // an open ticket is looked up again now and then only
+	var told time.Time // so that an open ticket is looked up only once an hour
 	for seen := 0; ; {
 		select {
 		case <-ctx.Done():

@@ -1,24 +1,23 @@
-// Package service is `cwvault serve`: it makes runs when they are due or asked
-// for, shows how that goes, and tells people what needs them.
+// Package service is `cwvault serve`: it makes runs when they are due or requested,
+// shows the state, and raises tickets for problems that need a person.
 //
 //	schedule ───────────┐
 //	POST /api/resync ───┼─► queue ─► one run at a time ─► Ending ─┬─► state ─► page, API, metrics
 //	callbacks, gathered ┘                                         └─► tickets
 //
-// Whatever asks for a run ends in the queue, and a run of the service is the
-// same code as `cwvault resync`: package sync/run. What the service shows is
-// what the last run saw, in a value that [After] computes from the state before
-// and the run's ending; looking never asks ConnectWise or the vault.
+// Every request for a run goes through the queue. A run of the service is the same code
+// as `cwvault resync`: package sync/run. The service shows what the last run saw.
+// [After] computes that state from the state before and the run's ending, so a page
+// never asks ConnectWise or the vault.
 //
-// The service knows no setting by name, no adapter and no exit code. Whoever
-// starts it gives it a [Backend], which makes sessions from the settings and
-// reads them again.
+// The service knows no setting by name, no adapter and no exit code. Its [Backend] makes
+// sessions from the settings and reloads them.
 //
 // # Guarantees
 //
-//   - Runs never overlap, and one that fails or panics ends nothing but itself.
-//   - All parts end together: when the listener or the scheduler ends, the
-//     service does.
+//   - Runs never overlap. A run that fails or panics does not end the service.
+//   - All parts end together: when the listener or the scheduler ends, so does the
+//     service.
 //   - Wrong settings at a reload change nothing.
-//   - A delivery of ConnectWise only says which company to look at.
+//   - A delivery from ConnectWise only says which company to read again.
 package service

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// giveBackMemory returns to the system what a run or a long answer has left
-// behind. The service is idle for most of the time, and Go by itself keeps what
-// it once needed for minutes.
+// giveBackMemory returns free memory to the system after a run or a long answer. The
+// service is idle most of the time, and Go would keep the memory for minutes.
 func (s *Service) giveBackMemory(ctx context.Context) {
 	const (
 		every  = 5 * time.Second

@@ -12,18 +12,17 @@ import (
 )
 
 const (
-	// maxWaiting bounds the requests of their own kind that wait.
+	// maxWaiting limits the waiting requests that need a run of their own.
 	maxWaiting = 50
-	// keptAsked is how many requests are remembered, those that wait included.
+	// keptAsked is how many requests are remembered, including those that wait.
 	keptAsked = 1000
 )
 
-// queue holds what runs have been asked for between two runs of the service.
-// Requests for everything share a run, and so do callbacks. A request for
-// some companies, or to approve or recreate something, gets a run of its own:
-// what is wrong with it is nobody else's problem.
+// queue holds the requests between two runs of the service. Requests for everything
+// share a run, and so do callbacks. A request for some companies, or to approve or
+// recreate something, gets a run of its own, so that its errors affect nobody else.
 type queue struct {
-	// wake asks the scheduler for a run.
+	// wake requests a run from the scheduler.
 	wake func(reason string)
 
 	mu       gosync.Mutex
@@ -39,15 +38,15 @@ type ownRequest struct {
 	request run.Request
 }
 
-// batch is one run, and who asked for it. Without a trigger there is nothing to
-// do: what was asked for came just in time for the run before.
+// batch is one run and the requests that it serves. Without a trigger there is nothing
+// to do: the run before served them.
 type batch struct {
 	request run.Request
 	trigger string
 	asked   []*api.Asked
 }
 
-// The triggers of runs that were asked for.
+// The triggers of requested runs.
 const (
 	onRequest  = "request"  // by a person, through the service
 	onCallback = "callback" // by ConnectWise
@@ -57,7 +56,7 @@ func newQueue(wake func(reason string)) *queue {
 	return &queue{wake: wake, callback: map[int]bool{}, asked: map[string]*api.Asked{}}
 }
 
-// add takes a person's request.
+// add queues a person's request.
 func (q *queue) add(r api.Request) (api.Asked, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,8 +83,8 @@ func (q *queue) add(r api.Request) (api.Asked, error) {
 	return *asked, nil
 }
 
-// changed notes companies that ConnectWise reported; none means that there are
-// too many to name.
+// changed queues companies that ConnectWise reported. None means that there are too
+// many to name.
 func (q *queue) changed(companies []int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,7 +97,7 @@ func (q *queue) changed(companies []int) {
 	q.wake(onCallback)
 }
 
-// next returns the run to make now. The scheduler's trigger says whether
+// next returns the run to make now. The scheduler's trigger says whether a run of
 // everything is due anyway.
 func (q *queue) next(trigger string) batch {
 	q.mu.Lock()
@@ -129,7 +128,7 @@ func (q *queue) next(trigger string) batch {
 	return b
 }
 
-// progress tells those who asked for a run how far it is.
+// progress records the progress of a run in the requests that it serves.
 func (q *queue) progress(b batch, number int64, done, total int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -138,8 +137,8 @@ func (q *queue) progress(b batch, number int64, done, total int) {
 	}
 }
 
-// over tells those who asked for a run how it ended, and sees that what came
-// in meanwhile gets its run.
+// over records how a run ended in the requests that it served, and requests a run for
+// those that arrived meanwhile.
 func (q *queue) over(b batch, number int64, exitCode int, text string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -154,7 +153,7 @@ func (q *queue) over(b batch, number int64, exitCode int, text string) {
 	}
 }
 
-// get returns what became of a request.
+// get returns the state of a request.
 func (q *queue) get(id string) (api.Asked, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -18,37 +18,35 @@ import (
 )
 
 const (
-	// answerTime is how long ConnectWise waits for our answer at most. It gives
-	// up after 5 seconds, and switches a callback off that fails for days.
+	// answerTime is how long an answer to ConnectWise may take. ConnectWise gives
+	// up after 5 seconds and switches off a callback that fails for days.
 	answerTime = 700 * time.Millisecond
-	// verifyTime bounds finding out whether a delivery is genuine.
+	// verifyTime limits the verification of a delivery.
 	verifyTime = 10 * time.Second
-	// maxVerifying bounds the deliveries that are being verified. Each holds
-	// its body, of a megabyte at most, and all but the first ones only wait for
-	// the same key.
+	// maxVerifying limits the deliveries in verification. Each holds its body, of
+	// at most a megabyte, and most of them only wait for the same key.
 	maxVerifying = 32
-	// maxNamed is for how many companies a run is asked by name. Beyond, a run
-	// of everything is as quick.
+	// maxNamed is how many companies a run may name. For more, a run of everything
+	// is as quick.
 	maxNamed = 200
 
-	// seenFor is how long a delivery is remembered, so that whoever sends it
-	// again changes nothing. Afterwards it causes one more run at most.
+	// seenFor is how long a delivery is remembered, so that a replay has no effect.
+	// Afterwards a replay causes at most one more run.
 	seenFor = 24 * time.Hour
-	// seenForBare is the same for a delivery without the record. One with the
-	// record tells when that was changed, so that no later change has the same
-	// bytes. Without it, as for a company that is deleted, restored and deleted
-	// again, two changes can look the same: the second must count soon, and a
-	// flood of the first must not cause run after run.
+	// seenForBare is the same for a delivery without the record. A record says when
+	// it was changed, so no later change has the same bytes. Without it, as when a
+	// company is deleted, restored and deleted again, two changes can look the
+	// same. The second must count soon, but a flood of the first must not cause run
+	// after run.
 	seenForBare = 5 * time.Minute
-	// maxSeen bounds that memory: the oldest deliveries are forgotten.
+	// maxSeen limits that memory: the oldest deliveries are forgotten.
 	maxSeen = 10_000
 )
 
-// receiver takes ConnectWise's callbacks. It answers quickly, believes only
-// what is signed, and asks for one run for all that comes within a short time.
+// receiver receives ConnectWise's callbacks. It answers quickly, accepts only signed
+// deliveries, and requests one run for all that arrive within a short time.
 //
-// Whatever goes wrong here makes a change come later, not never: the runs on
-// schedule read everything.
+// A failure here only delays a change, because scheduled runs read everything.
 type receiver struct {
 	verify func(ctx context.Context, body []byte, signature string) (Event, error)
 	gather func() time.Duration
@@ -61,7 +59,7 @@ type receiver struct {
 
 	mu        gosync.Mutex
 	verifying map[delivery]*verification
-	seen      map[delivery]time.Time // genuine ones, and until when
+	seen      map[delivery]time.Time // genuine ones, and how long to remember them
 	order     []delivery             // of seen, the oldest first
 	changed   map[int]bool           // companies of the window; nil: none is open
 	warned    time.Time
@@ -85,17 +83,16 @@ func newDelivery(body []byte, signature string) (d delivery) {
 	return d
 }
 
-// verification is what becomes of a delivery. Err is set before done is closed.
+// verification is the result of verifying a delivery. err is set before done is closed.
 type verification struct {
 	done chan struct{}
 	err  error
 }
 
-// newReceiver returns a receiver that must be closed. Verify is as
-// [connectwise.Client.VerifyDelivery]. Gather is how long changes are gathered
-// from the first on, however many follow, before ask is called with the
-// companies' ids in order, or with nil if there are too many to name. Ask must
-// not block.
+// newReceiver returns a receiver that must be closed. verify is like
+// [connectwise.Client.VerifyDelivery]. The receiver gathers changes for the duration
+// gather after the first one. Then it calls ask with the companies' ids in order, or
+// with nil if there are too many to name. ask must not block.
 func newReceiver(verify func(ctx context.Context, body []byte, signature string) (Event, error),
 	gather func() time.Duration, ask func(companies []int), log hclog.Logger) *receiver {
 	r := &receiver{verify: verify, gather: gather, ask: ask, log: log,
@@ -104,9 +101,8 @@ func newReceiver(verify func(ctx context.Context, body []byte, signature string)
 	return r
 }
 
-// close ends everything that is under way. Changes that are still being
-// gathered are dropped: nobody is left to make a run, and the first one of the
-// next service finds them.
+// close ends all verifications. It drops the gathered changes: this service makes no
+// more runs, and the first run of the next one finds them.
 func (r *receiver) close() {
 	r.mu.Lock()
 	r.stop()
@@ -114,10 +110,9 @@ func (r *receiver) close() {
 	r.work.Wait()
 }
 
-// take takes a delivery, as [dashboard.Service] wants it. It keeps body until
-// that is verified. [api.ErrTooMany] is also what it answers when it could
-// not be found out whether the delivery is genuine, and when the service ends:
-// then ConnectWise tries again after seconds (Developer Guide, "Callbacks").
+// take accepts a delivery; see [dashboard.Service]. It keeps body until that is verified.
+// It also returns [api.ErrTooMany] if the delivery cannot be verified now, and if the
+// service ends: then ConnectWise retries after seconds (Developer Guide, "Callbacks").
 func (r *receiver) take(ctx context.Context, body []byte, signature string) error {
 	v, err := r.begin(body, signature)
 	if v == nil {
@@ -134,8 +129,8 @@ func (r *receiver) take(ctx context.Context, body []byte, signature string) erro
 	return api.ErrUndecided
 }
 
-// begin starts to verify a delivery, or joins in where that is under way. There
-// is no verification if the answer is known already.
+// begin starts to verify a delivery, or returns a verification in progress. If the
+// answer is known already, it returns no verification.
 func (r *receiver) begin(body []byte, signature string) (*verification, error) {
 	d := newDelivery(body, signature)
 	r.mu.Lock()
@@ -171,7 +166,7 @@ func (r *receiver) begin(body []byte, signature string) (*verification, error) {
 	return v, nil
 }
 
-// settle draws the conclusions from a verification. The caller holds mu.
+// settle handles the result of a verification. The caller holds mu.
 func (r *receiver) settle(d delivery, body []byte, event Event, err error) error {
 	switch {
 	case errors.Is(err, api.ErrForged):
@@ -186,7 +181,7 @@ func (r *receiver) settle(d delivery, body []byte, event Event, err error) error
 	return nil
 }
 
-// warn logs at most one line a minute: anybody can send callbacks.
+// warn logs at most one line a minute, because anybody can send callbacks.
 func (r *receiver) warn(what string, err error) {
 	if now := time.Now(); now.Sub(r.warned) >= time.Minute && r.ctx.Err() == nil {
 		r.warned = now
@@ -194,7 +189,7 @@ func (r *receiver) warn(what string, err error) {
 	}
 }
 
-// remember notes that a delivery has been dealt with.
+// remember records a delivery, so that a replay has no effect.
 func (r *receiver) remember(d delivery, body []byte) {
 	var told struct{ Entity *string }
 	life := seenFor

@@ -15,8 +15,8 @@ import (
 	"cwvault/sync/run"
 )
 
-// run is one run, for the scheduler. Its error is a run that did not make all
-// it had to.
+// run makes one run for the scheduler. It returns an error if the run did not make all
+// its steps.
 func (s *Service) run(ctx context.Context) error {
 	b := s.queue.next(scheduler.TriggerFrom(ctx))
 	if b.trigger == "" {
@@ -74,7 +74,7 @@ func (s *Service) resync(ctx context.Context, backend Backend, b batch) (e Seen,
 	}
 	returned := false
 	defer func() {
-		if !returned { // a panic: nobody will close it
+		if !returned { // a panic: nobody else closes it
 			session.Close()
 		}
 	}()
@@ -94,8 +94,8 @@ func (s *Service) resync(ctx context.Context, backend Backend, b batch) (e Seen,
 	return e, session
 }
 
-// lookAgain makes another proposal after a run, so that what it left is shown
-// with the id that lets it through.
+// lookAgain makes another proposal after a run, so that the page shows what remains
+// with the id that approves it.
 func (s *Service) lookAgain(ctx context.Context, runner *run.Runner, e *Seen) {
 	again, err := (*run.Proposal)(nil), ctx.Err()
 	if err == nil {
@@ -105,17 +105,17 @@ func (s *Service) lookAgain(ctx context.Context, runner *run.Runner, e *Seen) {
 	case err == nil:
 		e.View, e.Again = again, true
 	case e.Request.Partial():
-		e.View = nil // what was known before tells more
+		e.View = nil // the view before the run says more
 	}
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("could not look again after the run", "error", report.Plain(err.Error()))
 	}
 }
 
-// unknown reports whether another look is needed to know what remains after a
-// run. It is shown with the id that lets it through, and that is another one
-// once some of the plan is done. A run of some companies tells nothing of the
-// others, unless it is known that they were in step.
+// unknown reports whether only another proposal shows what remains after a run. The page
+// shows it with the id that approves it, and that id changes once part of the plan is
+// done. A run of some companies says nothing about the others, unless they are known to
+// be in step.
 func (s *Service) unknown(e run.Ending) bool {
 	made := e.Run.Count(sync.StatusDone)
 	left := made < len(e.Proposal.Whole.Steps)
@@ -127,14 +127,14 @@ func (s *Service) unknown(e run.Ending) bool {
 	return left || s.state.Look == nil || !s.state.NotInStep.IsZero()
 }
 
-// watch hears of a run while it goes on.
+// watch receives the events of a run.
 type watch struct {
 	run.NoEvents
 	service *Service
 	batch   batch
 }
 
-// Sent counts a request that went out.
+// Sent counts a request to a server.
 func (w *watch) Sent(server run.Server, retry bool) {
 	w.service.metrics.RequestSent(string(server), retry)
 }
@@ -162,7 +162,7 @@ func (w *watch) Applied(number int64, done, total int) {
 	})
 }
 
-// toldHeld is what the log has told of.
+// toldHeld is what the log has reported as held.
 type toldHeld map[heldKey]bool
 
 type heldKey struct {
@@ -170,8 +170,8 @@ type heldKey struct {
 	code sync.HoldCode
 }
 
-// logRun logs how a run went. What is held is told of once: it can stay so for
-// months. Its error is a run that did not make all it had to.
+// logRun logs how a run went. It reports each held thing once, because a hold can last
+// for months. It returns an error if the run did not make all its steps.
 func (s *Service) logRun(e run.Ending) error {
 	if e.Run == nil {
 		var panicked *sync.PanicError
@@ -228,9 +228,9 @@ func (s *Service) logHeld(r *report.Run, partial bool) {
 	s.told = now
 }
 
-// alert tells people what a run has left to them, and closes the session.
-// ConnectWise may be slow; the next run does not wait for it. Should it begin
-// before the tickets of the last run are dealt with, they are left to it.
+// alert raises tickets for the problems of a run and closes the session. ConnectWise may
+// be slow, and the next run does not wait for it. If the next run begins before the
+// tickets are handled, it handles them.
 func (s *Service) alert(ctx context.Context, backend Backend, session Session, e run.Ending) {
 	s.tell(ctx, backend, session, func(ctx context.Context, clerk *tickets.Clerk) {
 		if session == nil {

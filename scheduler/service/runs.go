@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// runsFresh is how long a list of runs is shown without looking again. Runs
-	// that other processes make beside the service are in the journal only.
+	// runsFresh is how long a list of runs is cached. Runs of other processes are
+	// only in the journal.
 	runsFresh = time.Second
 	// runsKept is how many lists are kept.
 	runsKept = 16
 )
 
-// runsCache keeps lists of runs for a moment, so that however many look at the
-// page, the journal is read once a second.
+// runsCache caches lists of runs for a moment, so that any number of page views reads
+// the journal only once a second.
 type runsCache struct {
 	mu    gosync.Mutex
 	at    time.Time
@@ -70,8 +70,8 @@ func (s *Service) Run(ctx context.Context, number int64) (r report.Run, err erro
 	return r, err
 }
 
-// withJournal opens the journal for reading. It is not kept open: the file may
-// be replaced by a backup, and a service that idles should cost nothing.
+// withJournal opens the journal for reading and closes it again: a backup may replace
+// the file, and an idle service should cost nothing.
 func (s *Service) withJournal(ctx context.Context, read func(*journal.Journal) error) error {
 	j, err := s.current().Journal(ctx)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"cwvault/sync/run"
 )
 
-// Config is what the service itself needs of the settings.
+// Config holds the settings that the service itself needs.
 type Config struct {
 	Tenant, Vault, Root string
 	Schedule            scheduler.Schedule
@@ -29,27 +29,27 @@ type Config struct {
 	TimeZone            string
 	Jitter              time.Duration
 	RunOnStart          bool
-	Gather              time.Duration // how long callbacks are gathered
-	Listen              string        // empty: nobody is to look
+	Gather              time.Duration // how long to gather callbacks
+	Listen              string        // empty: there is no page and no API
 	ListenLocal         bool          // the address can be reached from this machine only
 	Token               string
 	Tickets             bool
 	LogLevel            hclog.Level
 }
 
-// Backend makes what the service works with from the settings. Its methods may
-// be called from several goroutines at once.
+// Backend makes from the settings what the service needs. Its methods may be called from
+// several goroutines at once.
 type Backend interface {
 	Config() Config
 	// Open connects for a run, with a journal that can be written.
 	Open(ctx context.Context, events run.Events) (Session, error)
-	// Clerk tells people of a run that could not even be opened; nil: tickets
-	// are off.
+	// Clerk raises tickets for runs that could not even open a session; nil:
+	// tickets are off.
 	Clerk() *tickets.Clerk
 	// Journal opens the journal for reading.
 	Journal(ctx context.Context) (*journal.Journal, error)
-	// Verify finds out whether a delivery is from ConnectWise, and which company
-	// it is about. A forged one is [api.ErrForged].
+	// Verify verifies that a delivery is from ConnectWise and returns the company
+	// that it is about. The error of a forged one is [api.ErrForged].
 	Verify(ctx context.Context, body []byte, signature string) (Event, error)
 	// Reload reads the settings again and returns a backend for them. Those that
 	// need a restart, or are wrong, are an error. The caller closes the one that
@@ -58,25 +58,24 @@ type Backend interface {
 	Close()
 }
 
-// Session is a connection to both servers and the journal, for one run and what
-// follows from it.
+// Session is a connection to both servers and the journal, for one run and its tickets.
 type Session interface {
 	Runner() *run.Runner
 	Clerk() *tickets.Clerk // nil: tickets are off
 	Close()
 }
 
-// Host is what started the service and is told how it is.
+// Host is the program that started the service. It is notified of the service's state.
 type Host interface {
 	Ready(status string)
 	Reloading()
 	Stopping(status string)
 	Status(text string)
-	// Watchdog tells the host that the service is alive, as long as alive says
-	// so, until ctx is done.
+	// Watchdog notifies the host that the service is alive, while alive returns
+	// true and until ctx is done.
 	Watchdog(ctx context.Context, alive func() bool)
-	// Hangups returns a channel that gets a value each time the settings are to
-	// be read again. The caller calls stop when it listens no longer.
+	// Hangups returns a channel that gets a value for each request to reload the
+	// settings. The caller calls stop when it no longer listens.
 	Hangups() (hangups <-chan os.Signal, stop func())
 }
 
@@ -86,17 +85,17 @@ type Options struct {
 	Host     Host
 	Log      hclog.Logger
 	Version  string
-	ExitCode func(run.Ending) int // what `cwvault resync` would have ended with
+	ExitCode func(run.Ending) int // the exit code of `cwvault resync` for this ending
 	Clock    run.Clock            // nil: time.Now
-	Listener net.Listener         // nil: it listens as the settings say
-	// StaleEvery is how often the service looks whether it is stale; 0: every
+	Listener net.Listener         // nil: listen at the address in the settings
+	// StaleEvery is how often the service checks whether it is stale; 0: every
 	// minute.
 	StaleEvery time.Duration
 }
 
 const (
-	// leaseWait is how long a run waits for its turn. It is longer than most
-	// runs take, so that a resync by hand is not a failure.
+	// leaseWait is how long a run waits for the lease. It is longer than most runs
+	// take, so that a resync by hand does not make the run fail.
 	leaseWait = 5 * time.Minute
 	// logged is how many lines of a kind the log has for one run. The page and
 	// the history have all of them.
@@ -105,7 +104,7 @@ const (
 	shortToken = 16
 )
 
-// Service runs until its context ends. It is what the dashboard shows.
+// Service is the service. It implements [dashboard.Service].
 type Service struct {
 	Options
 	metrics *dashboard.Metrics
@@ -114,16 +113,15 @@ type Service struct {
 	inbox   *receiver                  // of callbacks
 	alerts  chan func(context.Context) // at most one waits
 	started time.Time
-	told    toldHeld // what the log has told of; of the run under way
+	told    toldHeld // what the log has reported as held; only the current run uses it
 
 	mu      gosync.Mutex
 	backend Backend
-	state   dashboard.State // but for what State adds
+	state   dashboard.State // without what State adds
 	runs    runsCache
 }
 
-// New opens everything once, so that wrong settings end it now and not at the
-// first run.
+// New opens everything once, so that wrong settings fail now and not at the first run.
 func New(ctx context.Context, opt Options) (*Service, error) {
 	if opt.Clock == nil {
 		opt.Clock = time.Now
@@ -137,7 +135,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	defer session.Close()
 	c := s.backend.Config()
 	if c.Token != "" && len(c.Token) < shortToken {
-		s.Log.Warn("CWVAULT_TOKEN is short and can be guessed", "fix", "use one of 32 random characters")
+		s.Log.Warn("CWVAULT_TOKEN is short and can be guessed", "fix", "use 32 random characters")
 	}
 	past, err := run.ReadPast(ctx, session.Runner().Journal, func(trigger string) bool { return trigger == onCallback })
 	if err != nil {
@@ -155,7 +153,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	return s, nil
 }
 
-// Serve works until ctx ends, or a part of the service does.
+// Serve runs the service until ctx or a part of the service ends.
 func (s *Service) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -169,8 +167,8 @@ func (s *Service) Serve(ctx context.Context) error {
 	defer cancel()
 	work.Go(func() { s.sendAlerts(ctx) })
 	work.Go(func() { s.watchStaleness(ctx, cmp.Or(s.StaleEvery, time.Minute)) })
-	// From here on SIGHUP does not end the process; before ready, after which
-	// systemd may send one.
+	// From here on SIGHUP does not end the process. This comes before Ready, because
+	// systemd may send one after it.
 	hangups, deaf := s.Host.Hangups()
 	work.Go(func() {
 		defer deaf()
@@ -194,7 +192,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	}
 	s.Host.Ready("waiting for the next run")
 	var err error
-	for range parts { // when one ends, the others end too: do not run on unseen
+	for range parts { // when one ends, end the others: do not run unseen
 		err = errors.Join(err, <-ended)
 		cancel()
 		s.Host.Stopping("")
@@ -208,13 +206,13 @@ func (s *Service) listen(ctx context.Context) (err error) {
 		return nil
 	}
 	if s.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address); err != nil {
-		return fmt.Errorf("CWVAULT_LISTEN: %w", err) // nothing wrong with the settings: another try, later, may do
+		return fmt.Errorf("CWVAULT_LISTEN: %w", err) // the settings may be right, and a later retry may succeed
 	}
 	s.Log.Info("listening", "address", s.Listener.Addr().String())
 	return nil
 }
 
-// current returns the backend of the settings that were read last.
+// current returns the backend of the latest settings.
 func (s *Service) current() Backend {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +270,7 @@ func (s *Service) Callback(ctx context.Context, body []byte, signature string) e
 	return err
 }
 
-// reloadOnHangUp reads the settings again when that is asked for.
+// reloadOnHangUp reloads the settings at each hangup.
 func (s *Service) reloadOnHangUp(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
@@ -286,7 +284,7 @@ func (s *Service) reloadOnHangUp(ctx context.Context, hangups <-chan os.Signal) 
 	}
 }
 
-// reload reads the settings again. Those that are wrong change nothing.
+// reload reads the settings again. Wrong settings change nothing.
 func (s *Service) reload(ctx context.Context) {
 	was := s.current()
 	now, err := was.Reload(ctx)

@@ -10,24 +10,23 @@ import (
 	"cwvault/sync/run"
 )
 
-// Seen is a run's ending, and what it showed of both sides.
+// Seen is a run's ending, and what the run saw on both sides.
 type Seen struct {
 	run.Ending
-	// View is the proposal to show; nil: what was known before tells more.
+	// View is the proposal to show; nil: keep the one from before.
 	View *run.Proposal
 	// Again says that View was made after the run.
 	Again bool
 }
 
-// After returns what is shown once a run has ended, from what was shown before.
-// It is pure.
+// After returns the state after a run, from the state before it. It is pure.
 func After(st dashboard.State, e Seen) dashboard.State {
 	whole := !e.Request.Partial()
 	st.Progress = dashboard.Progress{}
 	if e.View != nil && (whole || e.Run != nil) {
 		st.Look = lookOf(e, st.Look)
 	}
-	// That a request was wrong says nothing of the vault.
+	// A wrong request says nothing about the vault.
 	cause := e.Cause()
 	wrong := e.Run == nil && (cause == run.CauseUsage || cause == run.CauseStale)
 	failed := e.Run == nil || e.Run.Outcome != report.Done
@@ -56,7 +55,7 @@ func After(st dashboard.State, e Seen) dashboard.State {
 	return st
 }
 
-// lookOf is what a run saw and left to be done. If it was about some companies,
+// lookOf returns what a run saw and what remains to do. If the run was of some companies,
 // the others were in step before.
 func lookOf(e Seen, before *dashboard.Look) *dashboard.Look {
 	p := e.View
@@ -102,7 +101,7 @@ func pending(p *run.Proposal, done, blocked map[sync.Key]bool, before sync.Plan)
 	for _, step := range p.Steps {
 		allowed[step.Key] = true
 	}
-	guarded := slices.ContainsFunc(p.Held, func(h sync.Held) bool { return h.Approvable }) // otherwise what is left settles by itself
+	guarded := slices.ContainsFunc(p.Held, func(h sync.Held) bool { return h.Approvable }) // otherwise nothing waits for approval
 	for _, step := range p.Whole.Steps {
 		if done[step.Key] {
 			unchanged++
@@ -120,16 +119,16 @@ func pending(p *run.Proposal, done, blocked map[sync.Key]bool, before sync.Plan)
 	plan.Counts = report.CountSteps(plan)
 	plan.Counts.Unchanged = unchanged
 	if len(done) == 0 && !partial {
-		return plan // the plan that was made, with the id that guards ask for
+		return plan // as it was made, with the id to approve
 	}
-	if signed, err := plan.Signed(); err == nil { // it is encoded again wherever it is shown
+	if signed, err := plan.Signed(); err == nil { // an error would show again wherever the plan is encoded
 		plan = signed
 	}
 	return plan
 }
 
-// withOthers adds to what is left of the plan of some companies what is held of
-// the others and who has departed. For them, nothing was to be done.
+// withOthers adds the held and departed of the other companies to the plan of some
+// companies. The others have no steps.
 func withOthers(plan, before sync.Plan, only map[int]bool) sync.Plan {
 	mine := func(key sync.Key) bool {
 		id, ok := key.CompanyID()
