@@ -44,9 +44,6 @@ const (
 	AccessPreserve AccessMode = "preserve"
 	// AccessHold holds moves that give somebody new access.
 	AccessHold AccessMode = "hold"
-	// AccessHoldAny holds every move that changes the audience. It is for vaults
-	// that encrypt for their audience, because cwvault cannot encrypt for others.
-	AccessHoldAny AccessMode = "hold-any"
 )
 
 // Limits say how many changes one run may make without approval, and how many

@@ -242,7 +242,7 @@ func checkScenarioDoc(t *testing.T, all []scenario) {
 	var b strings.Builder
 	b.WriteString("# What cwvault survives\n\n" +
 		"Each scenario is a file that can be read without knowing Go, and that the tests play on the vaults named here. Made by\n" +
-		"`go test ./cmd/cwvault -run TestScenarios -update`; do not edit.\n\n" +
+		"`go test ./cmd/cwvault/cli -run TestScenarios -update`; do not edit.\n\n" +
 		"| # | scenario | played on | shown by tests as well |\n|---|---|---|---|\n")
 	for _, sc := range all {
 		var tests []string
