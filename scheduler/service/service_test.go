@@ -360,6 +360,31 @@ func TestServiceTells(t *testing.T) {
 	})
 }
 
+// TestServiceDoesNotWaitForTheDesk raises tickets at a desk that hangs. Runs go
+// on; what the last ones left is told by the next, and no session stays open.
+func TestServiceDoesNotWaitForTheDesk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.config.Tickets = true
+		w.holdMoves()
+		hangs := make(chan struct{})
+		w.desk.before = func() { <-hangs }
+		s := serve(t, w)
+		defer s.stop()
+		for want := 1; want <= 4; want++ {
+			s.over(api.Request{})
+			if got := w.open(); got != min(want, 2) { // one at the desk, one that waits for it
+				t.Errorf("after run %d, %d sessions are open", want, got)
+			}
+		}
+		close(hangs)
+		synctest.Wait()
+		if got := w.desk.raised(); len(got) != 1 || w.open() != 0 {
+			t.Errorf("tickets %q, %d sessions open", got, w.open())
+		}
+	})
+}
+
 // TestServiceTellsNobody sees that without tickets nothing is asked of the desk,
 // and that sessions are closed.
 func TestServiceTellsNobody(t *testing.T) {

@@ -61,155 +61,170 @@ func show(st dashboard.State, e Seen) shown {
 	return s
 }
 
-// TestAfter sees what is shown after a run, from what was shown before.
-func TestAfter(t *testing.T) {
-	const somethingWrong = "read companies: incomplete"
-	move, create := "move company/251", "create company/252"
-	well := dashboard.State{LastGood: wasThen, LastRun: 7, Look: &dashboard.Look{At: wasThen, Pending: sync.Plan{
+const (
+	somethingWrong = "read companies: incomplete"
+	move, create   = "move company/251", "create company/252"
+)
+
+// What is shown before: all is well, or has not been for some time.
+var (
+	well = dashboard.State{LastGood: wasThen, LastRun: 7, Look: &dashboard.Look{At: wasThen, Pending: sync.Plan{
 		Held: []sync.Held{{Code: sync.HeldNoType, Key: "company/9"}, {Code: sync.HeldNoType, Key: "company/251"}},
 	}}}
-	ill := well
-	ill.NotInStep, ill.LastError = wasThen, "it was bad"
-	for _, test := range []struct {
-		name   string
-		before dashboard.State
-		make   func(w *world) Seen
-		want   shown
-	}{
-		{
-			name: "done", before: ill, make: func(w *world) Seen { return seen(w.run(run.Request{})) },
-			want: shown{LastGood: "now", LastRun: 1, Look: "now", Unchanged: 5},
+	ill = dashboard.State{LastGood: wasThen, LastRun: 7, Look: well.Look, NotInStep: wasThen, LastError: "it was bad"}
+)
+
+// endings are how runs end, and what is shown then.
+var endings = []struct {
+	name   string
+	before dashboard.State
+	make   func(w *world) Seen
+	want   shown
+}{
+	{
+		name: "done", before: ill, make: func(w *world) Seen { return seen(w.run(run.Request{})) },
+		want: shown{LastGood: "now", LastRun: 1, Look: "now", Unchanged: 5},
+	},
+	{
+		name: "the first run", make: func(w *world) Seen { return seen(w.run(run.Request{})) },
+		want: shown{LastGood: "now", LastRun: 1, Look: "now", Unchanged: 5},
+	},
+	{
+		name: "partial", before: well, make: func(w *world) Seen {
+			w.failAt("create Cog")
+			return seen(w.run(run.Request{}))
 		},
-		{
-			name: "the first run", make: func(w *world) Seen { return seen(w.run(run.Request{})) },
-			want: shown{LastGood: "now", LastRun: 1, Look: "now", Unchanged: 5},
+		want: shown{NotInStep: "now", LastGood: "before", LastError: "some steps were not made", LastRun: 1, Look: "now",
+			Pending: []string{create}, Failed: []sync.Key{"company/252"}, Unchanged: 4},
+	},
+	{
+		name: "partial, and nothing was made", before: ill, make: func(w *world) Seen {
+			w.failAt("create Cog", "update Bolt")
+			return seen(w.run(run.Request{}))
 		},
-		{
-			name: "partial", before: well, make: func(w *world) Seen {
-				w.failAt("create Cog")
-				return seen(w.run(run.Request{}))
-			},
-			want: shown{NotInStep: "now", LastGood: "before", LastError: "some steps were not made", LastRun: 1, Look: "now",
-				Pending: []string{create}, Failed: []sync.Key{"company/252"}, Unchanged: 4},
+		want: shown{NotInStep: "before", LastGood: "before", LastError: "some steps were not made", LastRun: 1, Look: "now",
+			Pending: []string{move, create}, Failed: []sync.Key{"company/251", "company/252"}, PlanID: true, Unchanged: 3},
+	},
+	{
+		name: "failed", before: well, make: func(w *world) Seen {
+			w.companies.fail(sync.ErrIncomplete)
+			return seen(w.run(run.Request{}))
 		},
-		{
-			name: "partial, and nothing was made", before: ill, make: func(w *world) Seen {
-				w.failAt("create Cog", "update Bolt")
-				return seen(w.run(run.Request{}))
-			},
-			want: shown{NotInStep: "before", LastGood: "before", LastError: "some steps were not made", LastRun: 1, Look: "now",
-				Pending: []string{move, create}, Failed: []sync.Key{"company/251", "company/252"}, PlanID: true, Unchanged: 3},
+		want: shown{NotInStep: "now", LastGood: "before", LastError: somethingWrong, LastRun: 1, Look: "before"},
+	},
+	{
+		name: "failed again", before: ill, make: func(w *world) Seen {
+			w.companies.fail(sync.ErrIncomplete)
+			return seen(w.run(run.Request{}))
 		},
-		{
-			name: "failed", before: well, make: func(w *world) Seen {
-				w.companies.fail(sync.ErrIncomplete)
-				return seen(w.run(run.Request{}))
-			},
-			want: shown{NotInStep: "now", LastGood: "before", LastError: somethingWrong, LastRun: 1, Look: "before"},
+		want: shown{NotInStep: "before", LastGood: "before", LastError: somethingWrong, LastRun: 1, Look: "before"},
+	},
+	{
+		name: "not even opened", before: well, make: func(*world) Seen {
+			return Seen{Ending: run.Ending{Err: sync.ErrUnavailable, Started: isNow}}
 		},
-		{
-			name: "failed again", before: ill, make: func(w *world) Seen {
-				w.companies.fail(sync.ErrIncomplete)
-				return seen(w.run(run.Request{}))
-			},
-			want: shown{NotInStep: "before", LastGood: "before", LastError: somethingWrong, LastRun: 1, Look: "before"},
+		want: shown{NotInStep: "now", LastGood: "before", LastError: "unavailable", LastRun: 7, Look: "before"},
+	},
+	{
+		name: "stopped", before: well, make: func(w *world) Seen {
+			ctx, stop := context.WithCancel(w.Context())
+			w.opt.Vault = &stopping{w.vault, stop}
+			var e run.Ending
+			w.with(func(r *run.Runner) { e = r.Run(ctx, run.Request{}, "test") })
+			return seen(e)
 		},
-		{
-			name: "not even opened", before: well, make: func(*world) Seen {
-				return Seen{Ending: run.Ending{Err: sync.ErrUnavailable, Started: isNow}}
-			},
-			want: shown{NotInStep: "now", LastGood: "before", LastError: "unavailable", LastRun: 7, Look: "before"},
+		want: shown{NotInStep: "now", LastGood: "before", LastError: "some steps were not made", LastRun: 1, Look: "now",
+			Pending: []string{create}, Unchanged: 4},
+	},
+	{
+		name: "the request was wrong", before: well, make: func(w *world) Seen { return seen(w.run(run.Request{Companies: []string{"dot"}})) },
+		want: shown{LastGood: "before", LastRun: 1, Look: "before"},
+	},
+	{
+		name: "the request was wrong, and something else before", before: ill, make: func(w *world) Seen {
+			return seen(w.run(run.Request{Companies: []string{"dot"}}))
 		},
-		{
-			name: "stopped", before: well, make: func(w *world) Seen {
-				ctx, stop := context.WithCancel(w.Context())
-				w.opt.Vault = &stopping{w.vault, stop}
-				var e run.Ending
-				w.with(func(r *run.Runner) { e = r.Run(ctx, run.Request{}, "test") })
-				return seen(e)
-			},
-			want: shown{NotInStep: "now", LastGood: "before", LastError: "some steps were not made", LastRun: 1, Look: "now",
-				Pending: []string{create}, Unchanged: 4},
+		want: shown{NotInStep: "before", LastGood: "before", LastError: "it was bad", LastRun: 1, Look: "before"},
+	},
+	{
+		name: "the approval is stale", before: well, make: func(w *world) Seen { return seen(w.run(run.Request{Approve: "p"})) },
+		want: shown{NotInStep: "now", LastGood: "before", LastRun: 1, Look: "now", Pending: []string{move, create}, PlanID: true, Unchanged: 3},
+	},
+	{
+		name: "one company, and the approval is stale", before: well, make: func(w *world) Seen {
+			return seen(w.run(run.Request{IDs: []int{251}, Approve: "p"}))
 		},
-		{
-			name: "the request was wrong", before: well, make: func(w *world) Seen { return seen(w.run(run.Request{Companies: []string{"dot"}})) },
-			want: shown{LastGood: "before", LastRun: 1, Look: "before"},
+		want: shown{LastGood: "before", LastRun: 1, Look: "before"},
+	},
+	{
+		name: "one company, and the others were in step", before: well, make: func(w *world) Seen {
+			return seen(w.run(run.Request{IDs: []int{251}}))
 		},
-		{
-			name: "the request was wrong, and something else before", before: ill, make: func(w *world) Seen {
-				return seen(w.run(run.Request{Companies: []string{"dot"}}))
-			},
-			want: shown{NotInStep: "before", LastGood: "before", LastError: "it was bad", LastRun: 1, Look: "before"},
+		want: shown{LastGood: "before", LastRun: 1, Look: "now", Held: []string{"no-type"}, Unchanged: 4},
+	},
+	{
+		name: "one company, and another look", before: ill, make: func(w *world) Seen {
+			e := seen(w.run(run.Request{IDs: []int{251}}))
+			e.View, e.Again = w.propose(run.Request{}), true
+			return e
 		},
-		{
-			name: "the approval is stale", before: well, make: func(w *world) Seen { return seen(w.run(run.Request{Approve: "p"})) },
-			want: shown{NotInStep: "now", LastGood: "before", LastRun: 1, Look: "now", Pending: []string{move, create}, PlanID: true, Unchanged: 3},
+		want: shown{NotInStep: "before", LastGood: "before", LastRun: 1, Look: "now", Pending: []string{create}, PlanID: true, Unchanged: 4},
+	},
+	{
+		name: "one company, and another look finds nothing left", before: ill, make: func(w *world) Seen {
+			w.lists("250 alovet Alovet Customer Active\n251 bolt Bolt Customer Active")
+			e := seen(w.run(run.Request{IDs: []int{251}}))
+			e.View, e.Again = w.propose(run.Request{}), true
+			return e
 		},
-		{
-			name: "one company, and the others were in step", before: well, make: func(w *world) Seen {
-				return seen(w.run(run.Request{IDs: []int{251}}))
-			},
-			want: shown{LastGood: "before", LastRun: 1, Look: "now", Held: []string{"no-type"}, Unchanged: 4},
+		want: shown{LastGood: "before", LastRun: 1, Look: "now", PlanID: true, Unchanged: 4},
+	},
+	{
+		name: "one company, and no other look could be had", before: ill, make: func(w *world) Seen {
+			e := seen(w.run(run.Request{IDs: []int{251}}))
+			e.View = nil
+			return e
 		},
-		{
-			name: "one company, and another look", before: ill, make: func(w *world) Seen {
-				e := seen(w.run(run.Request{IDs: []int{251}}))
-				e.View, e.Again = w.propose(run.Request{}), true
-				return e
-			},
-			want: shown{NotInStep: "before", LastGood: "before", LastRun: 1, Look: "now", Pending: []string{create}, PlanID: true, Unchanged: 4},
+		want: shown{NotInStep: "before", LastGood: "before", LastRun: 1, Look: "before"},
+	},
+	{
+		name: "one company fails", before: well, make: func(w *world) Seen {
+			w.companies.fail(sync.ErrIncomplete)
+			return seen(w.run(run.Request{IDs: []int{251}}))
 		},
-		{
-			name: "one company, and another look finds nothing left", before: ill, make: func(w *world) Seen {
-				w.lists("250 alovet Alovet Customer Active\n251 bolt Bolt Customer Active")
-				e := seen(w.run(run.Request{IDs: []int{251}}))
-				e.View, e.Again = w.propose(run.Request{}), true
-				return e
-			},
-			want: shown{LastGood: "before", LastRun: 1, Look: "now", PlanID: true, Unchanged: 4},
+		want: shown{NotInStep: "now", LastGood: "before", LastError: somethingWrong, LastRun: 1, Look: "before"},
+	},
+	{
+		name: "one company, and nothing was known before", make: func(w *world) Seen { return seen(w.run(run.Request{IDs: []int{251}})) },
+		want: shown{LastRun: 1, Look: "now", Unchanged: 4},
+	},
+	{
+		name: "a policy holds", before: well, make: func(w *world) Seen {
+			w.holdMoves()
+			return seen(w.run(run.Request{}))
 		},
-		{
-			name: "one company, and no other look could be had", before: ill, make: func(w *world) Seen {
-				e := seen(w.run(run.Request{IDs: []int{251}}))
-				e.View = nil
-				return e
-			},
-			want: shown{NotInStep: "before", LastGood: "before", LastRun: 1, Look: "before"},
+		want: shown{NotInStep: "now", LastGood: "now", LastRun: 1, Look: "now", Pending: []string{move}, Blocked: []sync.Key{"company/251"},
+			Held: []string{"access-widens"}, Unchanged: 4},
+	},
+	{
+		name: "and is approved", before: ill, make: func(w *world) Seen {
+			w.holdMoves()
+			return seen(w.run(run.Request{Approve: w.propose(run.Request{}).ID}))
 		},
-		{
-			name: "one company fails", before: well, make: func(w *world) Seen {
-				w.companies.fail(sync.ErrIncomplete)
-				return seen(w.run(run.Request{IDs: []int{251}}))
-			},
-			want: shown{NotInStep: "now", LastGood: "before", LastError: somethingWrong, LastRun: 1, Look: "before"},
+		want: shown{LastGood: "now", LastRun: 1, Look: "now", Unchanged: 5},
+	},
+	{
+		name: "a move settles", before: well, make: func(w *world) Seen {
+			w.opt.Settle = time.Hour
+			return seen(w.run(run.Request{}))
 		},
-		{
-			name: "one company, and nothing was known before", make: func(w *world) Seen { return seen(w.run(run.Request{IDs: []int{251}})) },
-			want: shown{LastRun: 1, Look: "now", Unchanged: 4},
-		},
-		{
-			name: "a policy holds", before: well, make: func(w *world) Seen {
-				w.holdMoves()
-				return seen(w.run(run.Request{}))
-			},
-			want: shown{NotInStep: "now", LastGood: "now", LastRun: 1, Look: "now", Pending: []string{move}, Blocked: []sync.Key{"company/251"},
-				Held: []string{"access-widens"}, Unchanged: 4},
-		},
-		{
-			name: "and is approved", before: ill, make: func(w *world) Seen {
-				w.holdMoves()
-				return seen(w.run(run.Request{Approve: w.propose(run.Request{}).ID}))
-			},
-			want: shown{LastGood: "now", LastRun: 1, Look: "now", Unchanged: 5},
-		},
-		{
-			name: "a move settles", before: well, make: func(w *world) Seen {
-				w.opt.Settle = time.Hour
-				return seen(w.run(run.Request{}))
-			},
-			want: shown{NotInStep: "now", LastGood: "now", LastRun: 1, Look: "now", Pending: []string{move}, Held: []string{"settling"}, Unchanged: 4},
-		},
-	} {
+		want: shown{NotInStep: "now", LastGood: "now", LastRun: 1, Look: "now", Pending: []string{move}, Held: []string{"settling"}, Unchanged: 4},
+	},
+}
+
+// TestAfter sees what is shown after a run, from what was shown before.
+func TestAfter(t *testing.T) {
+	for _, test := range endings {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

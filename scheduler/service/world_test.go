@@ -263,9 +263,13 @@ type fakeDesk struct {
 	mu        gosync.Mutex
 	summaries []string
 	xrefs     []string
+	before    func() // called before each ticket
 }
 
 func (d *fakeDesk) CreateTicket(_ context.Context, summary, _, xref string) (tickets.Ticket, error) {
+	if d.before != nil {
+		d.before()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.summaries, d.xrefs = append(d.summaries, summary), append(d.xrefs, xref)

@@ -20,105 +20,108 @@ import (
 	"cwvault/vault/vaulttest"
 )
 
+// outcomes are ways in which a run can end.
+var outcomes = []struct {
+	name    string
+	before  func(b *bench, stop func())
+	req     run.Request
+	outcome report.Outcome
+	cause   run.Cause
+	steps   []sync.Status
+	text    string // a part of what went wrong
+	whole   bool   // what it did not see is gone
+	nothing bool   // follows from it
+}{
+	{name: "done", outcome: report.Done, steps: []sync.Status{"done", "done"}, whole: true},
+	{name: "done, of some companies", req: run.Request{IDs: []int{252}}, outcome: report.Done, steps: []sync.Status{"done"}},
+	{
+		name: "nothing to do", before: func(b *bench, _ func()) { b.mustRun(run.Request{}) },
+		outcome: report.Done, steps: []sync.Status{}, whole: true,
+	},
+	{
+		name: "a step fails", before: func(b *bench, _ func()) { b.failAt("update Bolt", vaulttest.FailRefused) },
+		outcome: report.Partial, steps: []sync.Status{"failed", "done"}, whole: true,
+	},
+	{
+		name: "sign-in fails", before: func(b *bench, _ func()) { b.failAt("update Bolt", vaulttest.FailUnauthorized) },
+		outcome: report.Partial, steps: []sync.Status{"failed", "skipped"}, whole: true,
+	},
+	{
+		name: "the store does not take the commit", before: func(b *bench, _ func()) { b.failAt("commit", vaulttest.FailRefused) },
+		outcome: report.Partial, steps: []sync.Status{"done", "done"}, text: "commit to the store: the vault says no", whole: true,
+	},
+	{
+		name: "the journal does not take the end", before: func(b *bench, _ func()) {
+			b.refuse(`UPDATE ON cwvault_run WHEN NEW.good = 1`)
+		},
+		outcome: report.Partial, steps: []sync.Status{"done", "done"}, text: "conclude a run", whole: true,
+	},
+	{
+		name: "nor does the store", before: func(b *bench, _ func()) {
+			b.failAt("commit", vaulttest.FailRefused)
+			b.refuse(`UPDATE ON cwvault_run WHEN NEW.good = 1`)
+		},
+		outcome: report.Partial, steps: []sync.Status{"done", "done"}, text: "commit to the store: the vault says no\n", whole: true,
+	},
+	{
+		name: "stopped", before: func(b *bench, stop func()) {
+			b.heard.applied = func(done int) {
+				if done == 1 {
+					stop()
+				}
+			}
+		},
+		outcome: report.Stopped, steps: []sync.Status{"done", "skipped"}, nothing: true,
+	},
+	{
+		name: "stopped when the last step was done", before: func(b *bench, stop func()) {
+			b.heard.applied = func(done int) {
+				if done == 2 {
+					stop()
+				}
+			}
+		},
+		outcome: report.Done, steps: []sync.Status{"done", "done"}, whole: true,
+	},
+	{
+		name: "stopped, and a step had failed", before: func(b *bench, stop func()) {
+			b.failAt("update Bolt", vaulttest.FailRefused)
+			b.heard.applied = func(done int) {
+				if done == 1 {
+					stop()
+				}
+			}
+		},
+		outcome: report.Partial, steps: []sync.Status{"failed", "skipped"}, whole: true,
+	},
+	{
+		name: "stopped while it reads", before: func(b *bench, stop func()) { b.companies.before = stop },
+		outcome: report.Failed, cause: run.CauseStopped, text: "context canceled", nothing: true,
+	},
+	{
+		name: "the companies cannot be read", before: func(b *bench, _ func()) { b.companies.err = sync.ErrIncomplete },
+		outcome: report.Failed, cause: run.CauseSource, text: "read companies: incomplete", nothing: true,
+	},
+	{
+		name: "the lease is lost", before: func(b *bench, _ func()) {
+			b.heard.applied = func(done int) {
+				if done == 1 {
+					b.stealLease()
+				}
+			}
+		},
+		outcome: report.Partial, cause: run.CauseLease, steps: []sync.Status{"done", "failed"}, text: "the lease is lost", nothing: true,
+	},
+	{
+		name: "the lease is lost while it reads", before: func(b *bench, _ func()) { b.heard.readAll = b.stealLease },
+		outcome: report.Failed, cause: run.CauseLease, text: "the lease is lost", nothing: true,
+	},
+}
+
 // TestOutcomes sees how runs end, for whoever asked and in the journal.
 func TestOutcomes(t *testing.T) {
 	const skipped = "run was stopped before this step"
-	for _, test := range []struct {
-		name    string
-		before  func(b *bench, stop func())
-		req     run.Request
-		outcome report.Outcome
-		cause   run.Cause
-		steps   []sync.Status
-		text    string // a part of what went wrong
-		whole   bool   // what it did not see is gone
-		nothing bool   // follows from it
-	}{
-		{name: "done", outcome: report.Done, steps: []sync.Status{"done", "done"}, whole: true},
-		{name: "done, of some companies", req: run.Request{IDs: []int{252}}, outcome: report.Done, steps: []sync.Status{"done"}},
-		{
-			name: "nothing to do", before: func(b *bench, _ func()) { b.mustRun(run.Request{}) },
-			outcome: report.Done, steps: []sync.Status{}, whole: true,
-		},
-		{
-			name: "a step fails", before: func(b *bench, _ func()) { b.failAt("update Bolt", vaulttest.FailRefused) },
-			outcome: report.Partial, steps: []sync.Status{"failed", "done"}, whole: true,
-		},
-		{
-			name: "sign-in fails", before: func(b *bench, _ func()) { b.failAt("update Bolt", vaulttest.FailUnauthorized) },
-			outcome: report.Partial, steps: []sync.Status{"failed", "skipped"}, whole: true,
-		},
-		{
-			name: "the store does not take the commit", before: func(b *bench, _ func()) { b.failAt("commit", vaulttest.FailRefused) },
-			outcome: report.Partial, steps: []sync.Status{"done", "done"}, text: "commit to the store: the vault says no", whole: true,
-		},
-		{
-			name: "the journal does not take the end", before: func(b *bench, _ func()) {
-				b.refuse(`UPDATE ON cwvault_run WHEN NEW.good = 1`)
-			},
-			outcome: report.Partial, steps: []sync.Status{"done", "done"}, text: "conclude a run", whole: true,
-		},
-		{
-			name: "nor does the store", before: func(b *bench, _ func()) {
-				b.failAt("commit", vaulttest.FailRefused)
-				b.refuse(`UPDATE ON cwvault_run WHEN NEW.good = 1`)
-			},
-			outcome: report.Partial, steps: []sync.Status{"done", "done"}, text: "commit to the store: the vault says no\n", whole: true,
-		},
-		{
-			name: "stopped", before: func(b *bench, stop func()) {
-				b.heard.applied = func(done int) {
-					if done == 1 {
-						stop()
-					}
-				}
-			},
-			outcome: report.Stopped, steps: []sync.Status{"done", "skipped"}, nothing: true,
-		},
-		{
-			name: "stopped when the last step was done", before: func(b *bench, stop func()) {
-				b.heard.applied = func(done int) {
-					if done == 2 {
-						stop()
-					}
-				}
-			},
-			outcome: report.Done, steps: []sync.Status{"done", "done"}, whole: true,
-		},
-		{
-			name: "stopped, and a step had failed", before: func(b *bench, stop func()) {
-				b.failAt("update Bolt", vaulttest.FailRefused)
-				b.heard.applied = func(done int) {
-					if done == 1 {
-						stop()
-					}
-				}
-			},
-			outcome: report.Partial, steps: []sync.Status{"failed", "skipped"}, whole: true,
-		},
-		{
-			name: "stopped while it reads", before: func(b *bench, stop func()) { b.companies.before = stop },
-			outcome: report.Failed, cause: run.CauseStopped, text: "context canceled", nothing: true,
-		},
-		{
-			name: "the companies cannot be read", before: func(b *bench, _ func()) { b.companies.err = sync.ErrIncomplete },
-			outcome: report.Failed, cause: run.CauseSource, text: "read companies: incomplete", nothing: true,
-		},
-		{
-			name: "the lease is lost", before: func(b *bench, _ func()) {
-				b.heard.applied = func(done int) {
-					if done == 1 {
-						b.stealLease()
-					}
-				}
-			},
-			outcome: report.Partial, cause: run.CauseLease, steps: []sync.Status{"done", "failed"}, text: "the lease is lost", nothing: true,
-		},
-		{
-			name: "the lease is lost while it reads", before: func(b *bench, _ func()) { b.heard.readAll = b.stealLease },
-			outcome: report.Failed, cause: run.CauseLease, text: "the lease is lost", nothing: true,
-		},
-	} {
+	for _, test := range outcomes {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, threeCompanies, twoFolders)

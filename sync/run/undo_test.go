@@ -242,6 +242,10 @@ func TestReadPast(t *testing.T) {
 		b.companies.err = nil
 	}
 	undo := func(b *bench) { run.New(b.opt).Undo(b.Context(), 1, 0) }
+	badUndo := func(b *bench) {
+		b.failAt("update Bolt", vaulttest.FailRefused)
+		undo(b)
+	}
 	held := func(b *bench) { b.relay("$STATUS"); b.run(run.Request{}) }
 	for name, test := range map[string]struct {
 		runs []func(b *bench) // one a minute
@@ -257,6 +261,7 @@ func TestReadPast(t *testing.T) {
 		"a callback is no attempt": {[]func(*bench){whole, callback}, past{2, 0, 0, -1, ""}},
 		"nor one that fails":       {[]func(*bench){whole, badCallback}, past{2, 0, 0, 1, "read companies: incomplete"}},
 		"nor is an undo":           {[]func(*bench){whole, undo}, past{2, 0, 0, -1, ""}},
+		"nor one that fails too":   {[]func(*bench){whole, badUndo}, past{2, 0, 0, -1, ""}},
 		"a guard holds":            {[]func(*bench){whole, held}, past{2, 1, 1, 1, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
