@@ -7,13 +7,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Fold maps names that people take for the same name to the same string: it
-// ignores case (ß is ss), width and other compatibility forms (Ａ is a, ﬁ is
-// fi), and the Unicode form in which accents are written. It is the Fold of
-// every vault's [sync.NameRules]. It is idempotent and may be called from
-// several goroutines; a name of lower-case ASCII is returned as it is.
+// Fold maps names that look the same to people to the same string: it ignores case (ß
+// is ss), width and other compatibility forms (Ａ is a, ﬁ is fi), and the Unicode form
+// of accents. It is the Fold of every vault's [sync.NameRules]. It is idempotent and
+// may be called from several goroutines. A name of lower-case ASCII stays as it is.
 //
-// The result is for comparing only and is never written anywhere.
+// The result is only for comparisons and is never written anywhere.
 func Fold(name string) string {
 	upper := -1 // the first upper-case letter
 	for i := range len(name) {
@@ -38,11 +37,11 @@ func Fold(name string) string {
 }
 
 func foldUnicode(name string) string {
-	// Folding can leave something to normalise and normalising something to
-	// fold: 𝐀 has no lower case, but its compatibility form A has. Two rounds
-	// settle every character of today's Unicode and the third sees it.
+	// A folded name may need normalising, and a normalised name folding: 𝐀 has no
+	// lower case, but its compatibility form A has. Two rounds are enough for every
+	// character of today's Unicode, and the third confirms it.
 	name = Form(name)    // U+0345 folds to a letter, so marks must be in order before
-	fold := cases.Fold() // not to be shared between goroutines
+	fold := cases.Fold() // goroutines must not share one
 	for range 4 {
 		// cases.Fold swaps the two cases of Cherokee instead of folding them,
 		// hence ToLower, which leaves other folded text as it is.
@@ -55,7 +54,7 @@ func foldUnicode(name string) string {
 	return name
 }
 
-// Form brings a name to Unicode normalisation form C, the form in which names
-// are written: macOS and some web forms send é as e and a combining accent. It
-// is the Form of every vault's [sync.NameRules].
+// Form converts a name to Unicode normalisation form C, in which names are written:
+// macOS and some web forms send é as e and a combining accent. It is the Form of every
+// vault's [sync.NameRules].
 func Form(name string) string { return norm.NFC.String(name) }

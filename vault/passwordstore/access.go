@@ -12,20 +12,19 @@ import (
 	"cwvault/vault"
 )
 
-// recipientFiles name, for GnuPG and for age, to whom secrets are encrypted
-// in a directory and below it, as far as no directory below has one of its own.
-// The two do not concern each other: a store uses one of them.
+// recipientFiles list, for GnuPG and for age, the recipients of secrets in a directory
+// and below it, except where a directory below has such a file of its own. The two are
+// independent: a store uses one of them.
 var recipientFiles = [...]string{".gpg-id", ".age-recipients"}
 
 const maxRecipients = 1 << 20 // bytes of one such file
 
-// Audience returns the recipients in force inside a folder: the keys to which
-// pass or gopass encrypts what is put there. They come from the nearest file
-// of recipients, looking in the folder itself first and then upwards to the
-// store's own directory, as they are written there, without comments, sorted,
-// each once. An empty audience means that there is no such file.
+// Audience returns the recipients in force inside a folder: the keys to which pass or
+// gopass encrypts new secrets there. They come from the nearest file of recipients, in
+// the folder itself or above it, up to the store's own directory, without comments,
+// sorted, each once. An empty audience means that there is no such file.
 //
-// Secrets put there while others were in force may have other readers still.
+// Older secrets may have other readers, if other recipients were in force then.
 func (s *Store) Audience(ctx context.Context, folderID string) ([]string, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -61,7 +60,7 @@ func (s *Store) audience(ctx context.Context, folderID string) ([]string, error)
 }
 
 // source returns the nearest directory, from n upwards, that has this file of
-// recipients. It is nil when none has.
+// recipients, or nil.
 func (s *Store) source(n *node, file string) (*node, error) {
 	for ; n != nil; n = n.parent {
 		dir, err := s.open(n)
@@ -91,7 +90,7 @@ func (s *Store) recipients(at *node, file string) ([]string, error) {
 	}
 	defer dir.Close()
 	data, err := readFile(dir, file, maxRecipients)
-	if errors.Is(err, errNotPlain) { // pass would follow a link; we say that we do not know
+	if errors.Is(err, errNotPlain) { // pass would follow a link; to us the recipients are unknown
 		err = fmt.Errorf("%w: cannot tell who can read %q: %w", vault.ErrNotAllowed, at.path(), err)
 	}
 	if err != nil {
@@ -108,9 +107,9 @@ func (s *Store) recipients(at *node, file string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// keepAudience sees to it that a folder can move below another parent without
-// a change of its recipients: it makes those in force its own, or refuses. It
-// returns the names of the files that it made.
+// keepAudience prepares a folder to move below another parent without a change of its
+// recipients: it copies those in force into the folder, or refuses. It returns the names
+// of the files that it made.
 func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
 	if parent == n.parent {
 		return nil, nil
@@ -126,7 +125,7 @@ func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
 			return made, err
 		}
 		if before == n {
-			// Its own recipients go along, but a link may lead elsewhere then.
+			// Its own recipients move with it, but a link may then lead elsewhere.
 			if info, err := dir.Lstat(file); err != nil || !info.Mode().IsRegular() {
 				return made, fmt.Errorf("%w: %s is not a plain file, so who could read the folder after the move is unknown", vault.ErrNotAllowed, file)
 			}
@@ -165,8 +164,8 @@ func (s *Store) keepAudience(n, parent *node) (made []string, err error) {
 	return made, nil
 }
 
-// copyRecipients copies a file of recipients into a directory, after its
-// signature, if it has one: pass refuses a file whose signature is missing.
+// copyRecipients copies a file of recipients into a directory, and first its signature if
+// it has one: pass refuses a file without its signature.
 func (s *Store) copyRecipients(from *node, to *os.Root, file string) (made []string, err error) {
 	dir, err := s.open(from)
 	if err != nil {

@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	// gitTimeout bounds all that git does for one commit.
+	// gitTimeout limits everything that git does for one commit.
 	gitTimeout = 10 * time.Minute
-	maxCommits = 5 // how often one commit is tried
-	// gitOutput bounds what is read of one answer of git, 100 bytes a file.
+	maxCommits = 5 // tries of one commit
+	// gitOutput limits one answer of git, which has about 100 bytes per file.
 	gitOutput = 1 << 30
-	// pendingFile, in git's own directory, lists what was changed since the
-	// last commit, so that a run that was killed is committed with the next.
+	// pendingFile, in git's own directory, lists the changes since the last commit,
+	// so that the next run also commits those of a killed run.
 	pendingFile = "cwvault-pending"
 )
 
-// repository is the git repository that the root folder is in.
+// repository is the git repository that contains the root folder.
 type repository struct {
 	log    hclog.Logger
 	store  *os.Root
@@ -39,20 +39,19 @@ type repository struct {
 	gitDir string
 	env    []string
 	err    error // why it cannot be used
-	// pause is how long to wait after a try that failed, the first one being 1.
-	// Tests shorten it.
+	// pause is how long to wait after a failed try, counted from 1. Tests shorten
+	// it.
 	pause func(try int) time.Duration
 
 	mu gosync.Mutex // guards the file of pending changes
 }
 
-// change is one thing done in the store: a directory has gone from one path to
-// another, or, when from is empty, a file was written. Paths are from the top
-// of the work tree.
+// change is one change in the store: a directory moved from one path to another or, if
+// from is empty, a file was written. Paths are relative to the top of the work tree.
 type change struct{ from, to string }
 
-// findRepository looks for the repository nearest to the root folder, not
-// above the store.
+// findRepository looks for the repository nearest to the root folder, but not above the
+// store.
 func (s *Store) findRepository() *repository {
 	r := &repository{log: s.log, store: s.dir, pause: func(try int) time.Duration { return time.Duration(try) * 200 * time.Millisecond }}
 	found := false
@@ -69,8 +68,8 @@ func (s *Store) findRepository() *repository {
 		return nil
 	}
 	r.dir = filepath.Join(s.dir.Name(), filepath.FromSlash(r.below))
-	// No variable of ours that may hold a secret, none of git's that would
-	// lead it elsewhere, and nobody to ask.
+	// Pass none of our variables, which may hold secrets, and none of git's, which
+	// could redirect it; and no prompts.
 	for _, name := range []string{"PATH", "HOME", "XDG_CONFIG_HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP"} {
 		if value, ok := os.LookupEnv(name); ok {
 			r.env = append(r.env, name+"="+value)
@@ -91,12 +90,12 @@ func (s *Store) findRepository() *repository {
 		}
 	}
 	if r.err = err; err != nil {
-		s.log.Warn("the store is under git, but commits are not possible", "error", err)
+		s.log.Warn("the store is under git, but cwvault cannot commit to it", "error", err)
 	}
 	return r
 }
 
-// git runs one git command. What it says on standard error becomes the error's.
+// git runs one git command. Its standard error becomes part of the error.
 func (r *repository) git(ctx context.Context, stdin []byte, env []string, args ...string) ([]byte, error) {
 	name := args[0]
 	args = append([]string{
@@ -108,7 +107,7 @@ func (r *repository) git(ctx context.Context, stdin []byte, env []string, args .
 	cmd.Stdin = bytes.NewReader(stdin)
 	stdout, stderr := limited{left: gitOutput}, limited{left: 4 << 10}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = 5 * time.Second // for what git may have started
+	cmd.WaitDelay = 5 * time.Second // for processes that git may have started
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
@@ -122,7 +121,7 @@ func (r *repository) git(ctx context.Context, stdin []byte, env []string, args .
 	return stdout.Bytes(), nil
 }
 
-// limited keeps the first bytes of what is written to it and counts the rest.
+// limited keeps the first bytes written to it and counts the rest.
 type limited struct {
 	bytes.Buffer
 	left int
@@ -134,8 +133,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// record notes a change for the next commit. Failing to does not undo the
-// change; it will show as one that nobody has committed.
+// record records a change for the next commit. If that fails, the change stays and shows
+// as uncommitted.
 func (r *repository) record(from, to string) {
 	if r == nil || r.err != nil {
 		return
@@ -151,12 +150,12 @@ func (r *repository) record(from, to string) {
 		return errors.Join(err, f.Close())
 	}()
 	if err != nil {
-		r.log.Warn("a change will not be part of the commit", "path", to, "error", err)
+		r.log.Warn("the next commit will lack a change", "path", to, "error", err)
 	}
 }
 
-// pending reads what record has written, but for a last line that a power
-// failure has torn; it returns the length of what is whole.
+// pending reads what record has written, except for a last line truncated by a power
+// failure. It returns the length of the complete lines.
 func (r *repository) pending() (changes []change, whole int64, err error) {
 	f, err := os.Open(filepath.Join(r.gitDir, pendingFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -182,18 +181,16 @@ func (r *repository) pending() (changes []change, whole int64, err error) {
 	}
 }
 
-// Commit makes one commit of what this and killed earlier runs changed in the
-// store, when it is, or the root folder is, a git repository. It does nothing
-// when nothing was changed.
+// Commit makes one commit of the changes in the store by this run and by killed earlier
+// runs, if the store or the root folder is in a git repository. Without changes it does
+// nothing.
 //
-// The commit moves the files that git knew in a folder as git knew them, and
-// adds marks and recipients; what people have changed or added but not
-// committed, in a moved folder too, stays uncommitted where it is now. It is
-// made below the commands people use, so that no hook runs, nothing is signed
-// and nothing is pushed. Where git knows no name for the user, the author is
-// cwvault.
+// The commit moves tracked files as git has them, and adds marks and recipients. People's
+// uncommitted changes and files, also in a moved folder, stay uncommitted at their new
+// place. Commit uses git's low-level commands, so it runs no hook, signs nothing and
+// pushes nothing. If git has no name for the user, the author is cwvault.
 func (s *Store) Commit(ctx context.Context, message string) error {
-	s.mu.Lock() // nothing moves meanwhile
+	s.mu.Lock() // no folder moves meanwhile
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil || s.git == nil {
 		return err
@@ -221,7 +218,7 @@ func (r *repository) commit(ctx context.Context, message string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	for attempt := range maxCommits { // somebody else may be at it: git locks, but does not wait
+	for attempt := range maxCommits { // another process may use git, which locks but does not wait
 		if attempt > 0 {
 			select {
 			case <-ctx.Done():
@@ -236,10 +233,9 @@ func (r *repository) commit(ctx context.Context, message string) error {
 	return err
 }
 
-// tryCommit makes the changes in the index, which may hold what people have
-// staged, and then in a copy of the last commit, which becomes the next. In
-// this order: a commit by somebody else in between then takes our changes
-// along instead of undoing them.
+// tryCommit makes the changes in the index, which may hold people's staged changes, and
+// then in a copy of the last commit, which becomes the next. In this order another
+// process's commit in between includes our changes instead of undoing them.
 func (r *repository) tryCommit(ctx context.Context, changes []change, message, tempIndex string) error {
 	if err := r.stage(ctx, changes, nil); err != nil {
 		return err
@@ -258,7 +254,7 @@ func (r *repository) tryCommit(ctx context.Context, changes []change, message, t
 			return err
 		}
 		_, err = run("", env, "read-tree", head)
-	} else { // there is none yet
+	} else { // there is no commit yet
 		head = ""
 		_, err = run("", env, "read-tree", "--empty")
 	}
@@ -316,12 +312,11 @@ type dirEntry struct {
 	files map[string][]entry // several where a merge left several stages
 }
 
-// replay works out what the changes mean for an index with this listing. It
-// returns the input of update-index: entries to drop and to put, and paths to
-// read from the work tree.
+// replay applies the changes to an index with this listing. It returns the input of
+// update-index: entries to drop and to put, and paths to read from the work tree.
 func (r *repository) replay(listing string, changes []change) (edits, written string) {
 	top := &dirEntry{}
-	drop := map[string]string{} // what to say of files that are no longer where they were
+	drop := map[string]string{} // the input that drops files from their old paths
 	for line := range strings.SplitSeq(listing, "\x00") {
 		if what, path, ok := strings.Cut(line, "\t"); ok {
 			dir, name := top.at(path)
@@ -333,7 +328,7 @@ func (r *repository) replay(listing string, changes []change) (edits, written st
 	for _, c := range changes {
 		dir, name := top.at(c.to)
 		if c.from == "" {
-			dir.files[name] = []entry{{was: c.to}} // read anew
+			dir.files[name] = []entry{{was: c.to}} // read from the work tree
 			continue
 		}
 		old, oldName := top.at(c.from)
@@ -349,8 +344,8 @@ func (r *repository) replay(listing string, changes []change) (edits, written st
 	for path, entries := range now {
 		for _, e := range entries {
 			at := path
-			// A folder may have been put back by hand, or what was recorded of a
-			// run that was killed is long past: files are where they are.
+			// A person may have moved a folder back, or the record of a killed
+			// run may be old: only use files that exist.
 			if e.was != path && !r.exists(path) && r.exists(e.was) {
 				at = e.was
 			}
@@ -365,13 +360,14 @@ func (r *repository) replay(listing string, changes []change) (edits, written st
 	return strings.Join(slices.Collect(maps.Values(drop)), "") + put.String(), read.String()
 }
 
-// exists tells whether the work tree has a file at this path.
+// exists reports whether the work tree has a file at this path.
 func (r *repository) exists(path string) bool {
 	info, err := r.store.Lstat(r.below + path)
 	return err == nil && !info.IsDir()
 }
 
-// at returns the directory that holds path, which it makes, and the last name.
+// at returns the directory that holds path, which it makes if necessary, and the last
+// name.
 func (d *dirEntry) at(path string) (dir *dirEntry, name string) {
 	for {
 		if d.dirs == nil {
@@ -388,7 +384,7 @@ func (d *dirEntry) at(path string) (dir *dirEntry, name string) {
 	}
 }
 
-// merge adds to d what other has; other's files win, being there later.
+// merge adds other's contents to d. other's files win, because they came later.
 func (d *dirEntry) merge(other *dirEntry) *dirEntry {
 	if other == nil {
 		return d
@@ -406,7 +402,7 @@ func (d *dirEntry) merge(other *dirEntry) *dirEntry {
 	return d
 }
 
-// list enters all files of d in all, by path.
+// list adds all files of d to all, by path.
 func (d *dirEntry) list(prefix string, all map[string][]entry) {
 	for name, entries := range d.files {
 		all[prefix+name] = entries

@@ -20,14 +20,14 @@ const (
 	markFile    = ".cwvault"
 	maxMark     = 64 << 10 // bytes; marks have some 60
 	markVersion = 1
-	// tempPrefix begins the names of what is being made.
+	// tempPrefix begins the names of unfinished files and directories.
 	tempPrefix = ".cwvault-"
 )
 
-// errBadMark: there is something in the place of the mark that is not one.
+// errBadMark: the mark's file does not hold a valid mark.
 var errBadMark = errors.New("not a mark of this version of cwvault")
 
-// markJSON is what the file says. One line, made for people too.
+// markJSON is the content of the file: one line, readable for people.
 type markJSON struct {
 	Version int      `json:"cwvault"`
 	Tenant  string   `json:"tenant"`
@@ -47,10 +47,9 @@ func encodeMark(m sync.Mark) ([]byte, error) {
 	return data.Bytes(), nil
 }
 
-// decodeMark is the inverse of encodeMark. It refuses, with errBadMark, whatever
-// could be read in two ways: unknown, repeated or missing fields (encoding/json
-// would also match them in any case), anything after the object, another
-// version.
+// decodeMark is the inverse of encodeMark. It refuses, with errBadMark, everything
+// ambiguous: unknown, repeated or missing fields (encoding/json ignores their case), text
+// after the object, another version.
 func decodeMark(data []byte) (sync.Mark, error) {
 	if len(data) > maxMark || !utf8.Valid(data) {
 		return sync.Mark{}, errBadMark
@@ -67,8 +66,8 @@ func decodeMark(data []byte) (sync.Mark, error) {
 	return sync.Mark{}, errBadMark
 }
 
-// asWritten reads a mark that is letter for letter as encodeMark writes it, if
-// nothing in it needs an escape. A tree has thousands, and JSON takes its time.
+// asWritten reads a mark that is exactly as encodeMark writes it, if it contains no
+// escapes. It is faster than JSON, and a tree has thousands of marks.
 func asWritten(data string) (m sync.Mark, ok bool) {
 	rest, ok1 := strings.CutPrefix(data, `{"cwvault":1,"tenant":"`)
 	tenant, rest, ok2 := strings.Cut(rest, `","key":"`)
@@ -107,8 +106,8 @@ func parseMark(data []byte) (m sync.Mark, ok bool) {
 		ok1 && ok2 && len(fields) == 3 && fields["cwvault"] == float64(markVersion)
 }
 
-// readMark returns the mark in a directory, the zero Mark when there is none,
-// or an error that wraps errBadMark. Other errors mean that it cannot be known.
+// readMark returns the mark in a directory, or the zero Mark if there is none. An error
+// wraps errBadMark; any other error means that the mark is unknown.
 func readMark(dir *os.Root) (sync.Mark, error) {
 	data, err := readFile(dir, markFile, maxMark)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -126,7 +125,7 @@ func readMark(dir *os.Root) (sync.Mark, error) {
 // errNotPlain: a link, directory, device, pipe, or a file too large.
 var errNotPlain = errors.New("not a plain file of a plausible size")
 
-// readFile reads a small file, which must be one.
+// readFile reads a small file. It refuses everything else.
 func readFile(dir *os.Root, name string, limit int64) ([]byte, error) {
 	info, err := dir.Lstat(name)
 	if err != nil {
@@ -152,8 +151,8 @@ func readFile(dir *os.Root, name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// writeFile makes a file that is whole whenever it is seen, also after a power
-// failure. It replaces one of this name only if told so.
+// writeFile writes a file atomically, so that it is complete even after a power failure.
+// It replaces an existing file only if replace is set.
 func writeFile(dir *os.Root, name string, data []byte, replace bool) error {
 	temp := tempPrefix + rand.Text()
 	err := createFile(dir, temp, data)

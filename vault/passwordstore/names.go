@@ -12,9 +12,9 @@ import (
 	"cwvault/vault"
 )
 
-// Names implements [vault.Vault]. The limit is the one of all common file
-// systems; some kept for special uses have a lower one (eCryptfs 143 bytes,
-// FAT without long names 11), where a longer name fails with [vault.ErrInvalid].
+// Names implements [vault.Vault]. The limit is that of all common file systems. Some
+// special ones have a lower limit (eCryptfs 143 bytes, FAT without long names 11), where a
+// longer name fails with [vault.ErrInvalid].
 func (s *Store) Names() sync.NameRules { return nameRules(runtime.GOOS) }
 
 func nameRules(goos string) sync.NameRules {
@@ -35,16 +35,16 @@ func nameRules(goos string) sync.NameRules {
 	return rules
 }
 
-// isSecret tells whether a name is that of a secret. A directory of such a
-// name is a folder all the same, but one that pass does not get along with.
+// isSecret reports whether a name is that of a secret. A directory with such a name is
+// still a folder, but pass cannot handle it.
 func isSecret(name string) bool {
 	ext := strings.ToLower(path.Ext(name))
 	return ext == ".gpg" || ext == ".age"
 }
 
-// isDevice tells whether Windows takes the name for a device. Before Windows
-// 11 it does so also when an extension follows ("CON.txt"); no longer name would
-// help there, and making the folder fails.
+// isDevice reports whether Windows treats the name as a device. Before Windows 11 it does
+// so even with an extension ("CON.txt"). There a longer name would not help, and making
+// the folder fails.
 func isDevice(name string) bool {
 	name = strings.ToUpper(name)
 	switch name {
@@ -58,8 +58,8 @@ func isDevice(name string) bool {
 	return ok && utf8.RuneCountInString(port) == 1 && strings.Contains("123456789¹²³", port)
 }
 
-// checkName refuses what the rules forbid. The core does not ask for such
-// names; they would be dangerous.
+// checkName refuses names that the rules forbid. The core does not use such names, but
+// they would be dangerous.
 func checkName(name string) error {
 	rules := nameRules(runtime.GOOS)
 	problem := ""
@@ -79,7 +79,7 @@ func checkName(name string) error {
 	case strings.TrimRight(name, rules.Trailing) != name:
 		problem = "ends with a dot or space"
 	case rules.Special(name):
-		problem = "means something else"
+		problem = "is reserved"
 	default:
 		return nil
 	}

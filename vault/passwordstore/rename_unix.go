@@ -10,16 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const nonBlock = unix.O_NONBLOCK // a pipe in the place of a file must not keep us waiting
+const nonBlock = unix.O_NONBLOCK // a pipe in place of a file must not block us
 
-// renameNoReplace renames where nothing of the new name is, and otherwise fails
-// with [fs.ErrExist].
+// renameNoReplace renames, or fails with [fs.ErrExist] if the new name exists.
 //
-// Where the kernel or the file system cannot do both at once (NFS, some FUSE
-// file systems, the BSDs) it looks first. Should somebody make an entry of that
-// name between the look and the rename, the kernel still refuses to put a
-// directory in the place of a file or of a directory that is not empty; an
-// empty directory would be lost.
+// If the kernel or the file system cannot do both at once (NFS, some FUSE file systems,
+// the BSDs), it looks first. If somebody makes an entry with that name between the look
+// and the rename, the kernel still refuses to replace a file or a directory that is not
+// empty; an empty directory would be lost.
 func renameNoReplace(src *os.Root, from string, dst *os.Root, to string) error {
 	err := withDirs(src, dst, func(srcFD, dstFD int) error {
 		err := renameExclusive(srcFD, from, dstFD, to)
@@ -67,8 +65,8 @@ func withDir(dir *os.Root, do func(fd int) error) error {
 	return errors.Join(err, doErr)
 }
 
-// syncDir waits until the entries of a directory are on disk, where the file
-// system knows how to.
+// syncDir waits until the entries of a directory are on disk, if the file system
+// supports that.
 func syncDir(dir *os.Root) error {
 	f, err := dir.Open(".")
 	if err != nil {

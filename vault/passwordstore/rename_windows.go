@@ -9,11 +9,10 @@ import (
 
 const nonBlock = 0
 
-// renameNoReplace renames where nothing of the new name is, and otherwise fails
-// with [fs.ErrExist].
+// renameNoReplace renames, or fails with [fs.ErrExist] if the new name exists.
 //
-// MoveFileEx does both at once, but takes paths: unlike elsewhere, a junction
-// that somebody puts on the way in this very moment would be followed.
+// MoveFileEx does both at once, but it takes paths. Unlike on other systems, it would
+// follow a junction that somebody puts into the path at that moment.
 func renameNoReplace(src *os.Root, from string, dst *os.Root, to string) error {
 	oldPath, err := windows.UTF16PtrFromString(filepath.Join(src.Name(), from))
 	if err != nil {

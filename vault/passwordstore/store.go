@@ -1,29 +1,27 @@
-// Package passwordstore keeps the folders of a password store, the directory
-// tree of pass and gopass, as a [vault.Vault].
+// Package passwordstore manages the folders of a password store, the directory tree of
+// pass and gopass, as a [vault.Vault].
 //
-// A folder is a directory below the root folder; directories whose names begin
-// with a dot are invisible to people and to cwvault. The mark is a small file
-// .cwvault in the directory. Secrets are the files NAME.gpg or NAME.age; they
-// are counted, never opened.
+// A folder is a directory below the root folder. Directories whose names begin with a dot
+// are invisible to people and to cwvault. The mark is a small file .cwvault in the
+// directory. Secrets are the files NAME.gpg or NAME.age. The package counts them but
+// never opens them.
 //
 // # Guarantees
 //
-//   - It follows no symbolic link, neither out of the store nor inside it. A
-//     link appears in the tree as an unmanaged folder without children, so that
-//     its name is taken.
-//   - A directory is created with its mark in it, or not at all.
-//   - A folder is renamed and moved by one rename that refuses to replace. The
-//     only exception: where the file system takes two spellings for the same
-//     name, changing one into the other takes two renames.
-//   - A directory is identified by its device and inode number, not by its path
-//     alone. A directory that a person has put in the place of another since
-//     the last Tree is not touched.
-//   - A move never changes who can read the secrets. Only a holder of the keys
-//     could do that. See [Config.Access].
+//   - It follows no symbolic link, neither out of the store nor inside it. A link
+//     appears in the tree as an unmanaged folder without children, because it takes a
+//     name.
+//   - It creates a directory with its mark in it, or not at all.
+//   - It renames and moves a folder by one rename that refuses to replace. The only
+//     exception: if the file system treats two spellings as the same name, a change
+//     from one to the other takes two renames.
+//   - It identifies a directory by its device and inode number, not by its path alone.
+//     It does not touch a directory that has replaced another since the last Tree.
+//   - A move never changes who can read the secrets. Only a holder of the keys could do
+//     that. See [Config.Access].
 //
-// A call ends when its context does, between two requests to the file system.
-// Nobody can end a single request that hangs, as on a network file system whose
-// server is gone.
+// A call ends when its context does, between two requests to the file system. A single
+// request that hangs, as on a network file system without its server, cannot be ended.
 package passwordstore
 
 import (
@@ -44,8 +42,8 @@ import (
 	"cwvault/vault"
 )
 
-// What becomes of the readers of a folder that inherits its recipients when it
-// moves to where others are in force. See [Config.Access].
+// The values of [Config.Access]: what happens when a folder that inherits its recipients
+// moves to a place with others.
 const (
 	Inherit  = "inherit"
 	Preserve = "preserve"
@@ -60,12 +58,12 @@ type Config struct {
 	// Root is the path of the root folder below the store, such as \Clients,
 	// with backslashes or slashes. It need not exist.
 	Root string
-	// Access is [Inherit] (also when empty), [Preserve] or [Hold]. The secrets of a
-	// folder stay encrypted to whom they were encrypted, wherever it moves; only
-	// a holder of the keys can change that. So a move to a place with other
-	// recipients would leave old secrets and new ones with different readers.
-	// Preserve makes the recipients the folder's own before it moves; the others
-	// refuse such a move with [vault.ErrNotAllowed], whoever approved it.
+	// Access is [Inherit] (also if empty), [Preserve] or [Hold]. Wherever a folder
+	// moves, its secrets stay encrypted to their recipients; only a holder of the
+	// keys can change that. So after a move to a place with other recipients, old
+	// and new secrets would have different readers. Preserve copies the recipients
+	// into the folder before it moves. The others refuse such a move with
+	// [vault.ErrNotAllowed], even if it is approved.
 	Access string
 	// Logger gets warnings that fail no call. Nil: none.
 	Logger hclog.Logger
@@ -75,12 +73,12 @@ type Config struct {
 type Store struct {
 	log      hclog.Logger
 	dir      *os.Root
-	root     []string // names on the way from the store to the root folder
+	root     []string // names in the path from the store to the root folder
 	preserve bool
 	git      *repository // nil when the store is not under git
 
-	// mu is held for writing by what changes the place of folders or forgets
-	// them, and for reading by everything else.
+	// mu is locked for writing while folders move or are forgotten, and for reading
+	// otherwise.
 	mu gosync.RWMutex
 	// known holds the folders that have ids.
 	known *index
@@ -88,8 +86,7 @@ type Store struct {
 
 var _ vault.Vault = (*Store)(nil)
 
-// Open opens the store. The error is a [sync.Problems] with each field that is
-// wrong.
+// Open opens the store. The error is a [sync.Problems] that lists each wrong field.
 func Open(cfg Config) (*Store, error) {
 	var problems sync.Problems
 	root, err := splitRoot(cfg.Root)
@@ -115,7 +112,7 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// splitRoot returns the names on the way from the store to the root folder.
+// splitRoot returns the names in the path from the store to the root folder.
 func splitRoot(path string) ([]string, error) {
 	names := strings.FieldsFunc(path, func(r rune) bool { return r == '\\' || r == '/' })
 	for _, name := range names {
@@ -129,7 +126,7 @@ func splitRoot(path string) ([]string, error) {
 	return names, nil
 }
 
-// openStore opens the directory of a store, wherever links to it lead.
+// openStore opens the directory of a store. It follows links to it.
 func openStore(dir string) (*os.Root, error) {
 	if dir == "" {
 		return nil, errors.New("no directory given")
@@ -147,18 +144,18 @@ func openStore(dir string) (*os.Root, error) {
 // Close releases the store's directory. No method may be called afterwards.
 func (s *Store) Close() error { return s.dir.Close() }
 
-// rootPath is the root folder's path as people write it.
+// rootPath is the root folder's path with backslashes.
 func (s *Store) rootPath() string { return `\` + strings.Join(s.root, `\`) }
 
-// node is a folder that has an id: where it is and what it is.
+// node is a folder with an id: its place and its identity on disk.
 type node struct {
 	id     string
 	parent *node // nil for the store's own directory
 	name   string
-	info   fs.FileInfo // the directory, or the link, as it was found
+	info   fs.FileInfo // of the directory or link when it was found
 }
 
-// path is where the node is now, in slashes from the store's directory.
+// path is the node's current path from the store's directory, with slashes.
 func (n *node) path() string {
 	if n.parent == nil || n.parent.parent == nil {
 		return n.name
@@ -166,7 +163,7 @@ func (n *node) path() string {
 	return n.parent.path() + "/" + n.name
 }
 
-// depth is the number of folders on the way from the store to the node.
+// depth is the number of folders from the store to the node.
 func (n *node) depth() (depth int) {
 	for ; n.parent != nil; n = n.parent {
 		depth++
@@ -174,14 +171,14 @@ func (n *node) depth() (depth int) {
 	return depth
 }
 
-// index finds nodes. A directory has no id of its own, so its id is the path
-// where it was found first, and stays so when it or its parents move.
+// index finds nodes. A directory has no id of its own, so its id is the path where it was
+// first found. The id stays the same if the directory or its parents move.
 type index struct {
 	mu    gosync.Mutex
 	top   *node // the store's own directory
 	ids   map[string]*node
 	paths map[place]*node
-	// leftovers are what seems to be left of a crash.
+	// leftovers are files and directories that seem to be left by a crash.
 	leftovers []place
 }
 
@@ -194,7 +191,7 @@ func newIndex() *index {
 	return &index{top: &node{}, ids: map[string]*node{}, paths: map[place]*node{}}
 }
 
-// add returns the node of the directory that was found at this place.
+// add returns the node of the directory found at this place.
 func (x *index) add(parent *node, name string, info fs.FileInfo) *node {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -230,8 +227,8 @@ func (s *Store) find(id string) (*node, error) {
 	return nil, fmt.Errorf("%w: no folder has the id %q", vault.ErrNotFound, id)
 }
 
-// open opens the directory of a node. It fails with [vault.ErrNotFound] when
-// another directory is in its place.
+// open opens the directory of a node. It fails with [vault.ErrNotFound] if another
+// directory has replaced it.
 func (s *Store) open(n *node) (*os.Root, error) {
 	if n.parent == nil {
 		return s.dir.OpenRoot(".")
@@ -261,12 +258,12 @@ func (s *Store) openFolder(id string) (*node, *os.Root, error) {
 	return n, dir, err
 }
 
-// openDir opens a directory of parent that Lstat described. [os.Root] alone
-// would follow a link that stays in the store.
+// openDir opens a directory in parent that Lstat described. [os.Root] alone would follow a
+// link inside the store.
 func openDir(parent *os.Root, name string, info fs.FileInfo) (*os.Root, error) {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, fmt.Errorf("%w: %q is a symbolic link, and links are not followed", vault.ErrInvalid, name)
+		return nil, fmt.Errorf("%w: %q is a symbolic link; cwvault does not follow links", vault.ErrInvalid, name)
 	case !info.IsDir():
 		return nil, fmt.Errorf("%w: %q is a file", vault.ErrNameTaken, name)
 	}
@@ -285,7 +282,7 @@ func openDir(parent *os.Root, name string, info fs.FileInfo) (*os.Root, error) {
 	return dir, nil
 }
 
-// explain says in the words of package vault what the file system said.
+// explain gives an error of the file system its kind in package vault.
 func explain(err error) error {
 	for _, e := range []struct{ is, means error }{
 		{syscall.EROFS, vault.ErrReadOnly},
@@ -294,7 +291,7 @@ func explain(err error) error {
 		{fs.ErrExist, vault.ErrNameTaken},
 		{syscall.EINVAL, vault.ErrInvalid},
 		{syscall.ENAMETOOLONG, vault.ErrInvalid},
-		{syscall.EXDEV, vault.ErrInvalid}, // a mount point on the way
+		{syscall.EXDEV, vault.ErrInvalid}, // a mount point lies between
 	} {
 		if errors.Is(err, e.is) && !errors.Is(err, e.means) {
 			return fmt.Errorf("%w: %w", e.means, err)

@@ -17,21 +17,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// workers is how many directories are read at the same time.
+// workers is how many directories are read at once.
 const workers = 8
 
 // errMoving: a directory disappeared between being listed and being opened.
 var errMoving = errors.New("folders are being moved")
 
-// Tree implements [vault.Vault]. A directory or mark that cannot be read is an
-// error, for what is in it would look as if it were gone. All ids given before
-// end with it.
+// Tree implements [vault.Vault]. It fails if it cannot read a directory or mark, because
+// the contents would seem to have disappeared. It makes all earlier ids invalid.
 func (s *Store) Tree(ctx context.Context) (sync.Tree, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var tree sync.Tree
 	err := errMoving
-	for range 3 { // a directory that was moved may be where we have looked already
+	for range 3 { // a moved directory may be where we have already looked
 		if errors.Is(err, errMoving) {
 			tree, err = s.tree(ctx)
 		}
@@ -81,8 +80,8 @@ func (s *Store) tree(ctx context.Context) (sync.Tree, error) {
 	return tree, nil
 }
 
-// openRoot opens the root folder and enters it, with the folders above it, in
-// known. It makes those that are missing if told so.
+// openRoot opens the root folder and adds it and the folders above it to known. If create
+// is set, it makes the missing ones.
 func (s *Store) openRoot(known *index, create bool) (*node, *os.Root, error) {
 	n := known.top
 	dir, err := s.dir.OpenRoot(".")
@@ -112,16 +111,15 @@ func (s *Store) openRoot(known *index, create bool) (*node, *os.Root, error) {
 	return n, dir, nil
 }
 
-// isFolder tells whether people see a folder in a directory entry: a directory,
-// or a link, which may lead to one.
+// isFolder reports whether an entry looks like a folder to people: a directory, or a link,
+// which may lead to one.
 func isFolder(e fs.DirEntry) bool {
 	return !isHidden(e.Name()) && (e.IsDir() || e.Type()&fs.ModeSymlink != 0 && !isSecret(e.Name()))
 }
 
 func isHidden(name string) bool { return strings.HasPrefix(name, ".") }
 
-// describe returns the folder of a directory that has these entries. Of a link,
-// dir is nil.
+// describe returns the folder of a directory with these entries. dir is nil for a link.
 func describe(dir *os.Root, n *node, entries []fs.DirEntry) (sync.Folder, error) {
 	marked, own := false, false
 	for _, e := range entries {
@@ -129,7 +127,7 @@ func describe(dir *os.Root, n *node, entries []fs.DirEntry) (sync.Folder, error)
 		own = own || slices.Contains(recipientFiles[:], e.Name()) && !e.IsDir()
 	}
 	f := sync.Folder{ID: n.id, ParentID: n.parent.id, Name: n.name, Inherits: !own}
-	f.BadMark = dir == nil // nothing can be written behind a link, so nobody must think of adopting it
+	f.BadMark = dir == nil // cwvault writes nothing behind a link, so it must not be adopted
 	if !marked {
 		return f, nil
 	}
@@ -156,8 +154,8 @@ func look(dir *os.Root, n *node) (sync.Folder, error) {
 // visit is called for every folder of a walk, by several goroutines at once.
 type visit func(dir *os.Root, n *node, entries []fs.DirEntry) error
 
-// walk visits a folder, whose directory it closes, and all below it. It calls
-// add to have a node for each.
+// walk visits a folder and all folders below it, and closes the folder's directory. It
+// calls add to get the node of each.
 func walk(ctx context.Context, dir *os.Root, n *node, add func(*node, string, fs.FileInfo) *node, do visit) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
@@ -209,7 +207,7 @@ func walk(ctx context.Context, dir *os.Root, n *node, add func(*node, string, fs
 }
 
 func readDir(dir *os.Root) ([]fs.DirEntry, error) {
-	f, err := dir.OpenFile(".", os.O_RDONLY|nonBlock, 0) // spares os to find out that a directory never blocks
+	f, err := dir.OpenFile(".", os.O_RDONLY|nonBlock, 0) // saves os the check whether a directory blocks
 	if err != nil {
 		return nil, err
 	}
@@ -217,8 +215,8 @@ func readDir(dir *os.Root) ([]fs.DirEntry, error) {
 	return f.ReadDir(-1)
 }
 
-// Secrets counts the secrets in a folder and in all folders below it. Links
-// count like files, as pass shows them so; linked directories are not entered.
+// Secrets counts the secrets in a folder and in all folders below it. Links count like
+// files, because pass shows them as files. It does not follow linked directories.
 func (s *Store) Secrets(ctx context.Context, folderID string) (int, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

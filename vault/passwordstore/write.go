@@ -36,9 +36,9 @@ func (s *Store) createRoot(ctx context.Context) (sync.Folder, error) {
 	return look(dir, n)
 }
 
-// Create implements [vault.Vault]. The folder appears with its mark in it or
-// not at all. Only when even that is on disk cannot be learnt does the error
-// wrap [vault.ErrUnanswered].
+// Create implements [vault.Vault]. The folder appears with its mark in it, or not at all.
+// The error wraps [vault.ErrUnanswered] only if it is unknown whether the folder is on
+// disk.
 func (s *Store) Create(ctx context.Context, parentID, name string, m sync.Mark) (sync.Folder, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -75,9 +75,8 @@ func (s *Store) create(ctx context.Context, parentID, name string, m sync.Mark) 
 	return sync.Folder{ID: n.id, ParentID: parentID, Name: name, Mark: m, Inherits: true}, err
 }
 
-// createDir makes a directory with a mark in it out of sight and renames it to
-// where it is wanted. The directory is there when info is not nil, though there
-// may be an error.
+// createDir makes a hidden directory with a mark in it and renames it to its place. If
+// info is not nil, the directory exists, even if there is an error.
 func createDir(parent *os.Root, name string, mark []byte) (info fs.FileInfo, err error) {
 	if _, err := parent.Lstat(name); err == nil {
 		return nil, fmt.Errorf("%w: %q", vault.ErrNameTaken, name)
@@ -113,7 +112,7 @@ func createDir(parent *os.Root, name string, mark []byte) (info fs.FileInfo, err
 	return info, nil
 }
 
-// Update implements [vault.Vault]. See [Config.Access] for what it refuses.
+// Update implements [vault.Vault]. [Config.Access] says which moves it refuses.
 func (s *Store) Update(ctx context.Context, id, parentID, name string) (sync.Folder, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +136,7 @@ func (s *Store) update(ctx context.Context, id, parentID, name string) (sync.Fol
 		return sync.Folder{}, err
 	}
 	defer dst.Close()
-	for at := parent; at != nil; at = at.parent { // so the root stays where it is, too
+	for at := parent; at != nil; at = at.parent { // this also keeps the root where it is
 		if at == n {
 			return sync.Folder{}, fmt.Errorf("%w: a folder cannot be below itself", vault.ErrInvalid)
 		}
@@ -150,7 +149,7 @@ func (s *Store) update(ctx context.Context, id, parentID, name string) (sync.Fol
 	}
 	f, err := s.folder(n)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", vault.ErrUnanswered, err) // done, but who knows to what
+		err = fmt.Errorf("%w: %w", vault.ErrUnanswered, err) // renamed, but its state is unknown
 	}
 	return f, err
 }
@@ -164,14 +163,14 @@ func (s *Store) folder(n *node) (sync.Folder, error) {
 	return look(dir, n)
 }
 
-// move gives a folder the name in the directory dst of parent.
+// move renames a folder to name in dst, the directory of parent.
 func (s *Store) move(n, parent *node, dst *os.Root, name string) error {
-	if name != n.name { // what a person called it may stay
+	if name != n.name { // a person's own name may stay
 		if err := checkName(name); err != nil {
 			return err
 		}
 	}
-	dir, err := s.open(n) // it is the folder that it was, and no link
+	dir, err := s.open(n) // checks that it is still this folder, and no link
 	if err != nil {
 		return err
 	}
@@ -198,14 +197,13 @@ func (s *Store) move(n, parent *node, dst *os.Root, name string) error {
 		s.git.record("", n.path()+"/"+file)
 	}
 	if err := errors.Join(syncDir(src), syncDir(dst)); err != nil {
-		return fmt.Errorf("%w: %w", vault.ErrUnanswered, err) // done, but perhaps not for good
+		return fmt.Errorf("%w: %w", vault.ErrUnanswered, err) // done, but perhaps not on disk
 	}
 	return nil
 }
 
-// taken fails when the new name of a directory is another entry's. It tells
-// whether the name is the directory's own already, in another spelling, as can
-// be where the file system ignores case.
+// taken fails if another entry has the new name. same reports whether the directory itself
+// has it in another spelling, which happens if the file system ignores case.
 func taken(src *os.Root, from string, dst *os.Root, to string) (same bool, err error) {
 	there, err := dst.Lstat(to)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,7 +219,7 @@ func taken(src *os.Root, from string, dst *os.Root, to string) (same bool, err e
 	return err == nil, err
 }
 
-// rename renames a directory where nothing else of the new name is.
+// rename renames a directory unless something else has the new name.
 func rename(src *os.Root, from string, dst *os.Root, to string) error {
 	same, err := taken(src, from, dst, to)
 	if err != nil {
@@ -230,9 +228,9 @@ func rename(src *os.Root, from string, dst *os.Root, to string) error {
 	if !same {
 		return renameNoReplace(src, from, dst, to)
 	}
-	// Linux does nothing, and says it is done, when both names lead to one
-	// directory. The name between is a visible one: after a crash people see
-	// the folder, and the next run knows it by its mark.
+	// If both names lead to the same directory, Linux does nothing and reports
+	// success. The name in between is visible: after a crash people see the folder,
+	// and the next run finds it by its mark.
 	via := "cwvault-" + rand.Text()
 	if err := renameNoReplace(src, from, src, via); err != nil {
 		return err
@@ -244,8 +242,8 @@ func rename(src *os.Root, from string, dst *os.Root, to string) error {
 	return err
 }
 
-// Mark implements [vault.Vault]. It refuses to replace what is not a mark that
-// this version could have written.
+// Mark implements [vault.Vault]. It only replaces marks that this version could have
+// written.
 func (s *Store) Mark(ctx context.Context, id string, m sync.Mark) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -282,8 +280,8 @@ func (s *Store) mark(ctx context.Context, id string, m sync.Mark) error {
 	return nil
 }
 
-// Find implements [vault.Vault]. Where several folders have names that fold to
-// the same, it is the one of exactly this name, or the first in byte order.
+// Find implements [vault.Vault]. If the names of several folders fold to the same, it
+// returns the one with exactly this name, or the first in byte order.
 func (s *Store) Find(ctx context.Context, parentID, name string) (sync.Folder, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -333,10 +331,10 @@ func (s *Store) lookup(ctx context.Context, parentID, name string) (sync.Folder,
 	return look(sub, n)
 }
 
-// sweep removes what the last Tree found of folders and files that a crash
-// kept from being finished. It removes only what has one of our names, is an
-// hour old, so that nobody can be at work on it, and holds nothing or a mark.
-// Failing is no harm: nobody sees them.
+// sweep removes the unfinished folders and files of a crash that the last Tree found. It
+// only removes those with one of our names that are an hour old, so that nobody is working
+// on them, and that are empty or hold only a mark. A failure does no harm, because they
+// are hidden.
 func (s *Store) sweep() {
 	s.known.mu.Lock()
 	leftovers := s.known.leftovers
@@ -360,7 +358,7 @@ func removeLeftover(parent *os.Root, name string) error {
 		return err
 	}
 	if time.Since(info.ModTime()) < time.Hour {
-		return errors.New("it is not old enough")
+		return errors.New("it is less than an hour old")
 	}
 	if !info.IsDir() {
 		data, err := readFile(parent, name, maxMark)
@@ -391,7 +389,7 @@ func removeLeftover(parent *os.Root, name string) error {
 			return err
 		}
 	default:
-		return errors.New("there is more in it than a mark")
+		return errors.New("it holds more than a mark")
 	}
-	return parent.Remove(name) // fails if anything has come in since
+	return parent.Remove(name) // fails if it is no longer empty
 }
