@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// Callback is an address to which ConnectWise delivers what has changed.
+// Callback is an address to which ConnectWise delivers changes.
 type Callback struct {
 	ID          int
 	Description string
 	URL         string
-	Type        string // of the records that it is about: "company"
-	Level       string // of what they are chosen by: "owner" is all
-	ObjectID    int    // of what they are chosen by
-	Inactive    bool   // ConnectWise switches off what could not be delivered for three days
+	Type        string // of the records it reports: "company"
+	Level       string // how the records are chosen: "owner" means all
+	ObjectID    int    // of the object that chooses them
+	Inactive    bool   // ConnectWise switches a callback off when deliveries fail for three days
 }
 
 const (
 	callbackPath = "/system/callbacks"
-	// callbackRights cannot name a right: which one it is, the vendor does not
-	// say.
+	// callbackRights names no particular right, because the vendor does not say
+	// which one it is.
 	callbackRights = "the right to callbacks"
 	// maxCallbacks is more than any tenant has.
 	maxCallbacks = 10_000
@@ -53,7 +53,7 @@ func (c *Client) Callbacks(ctx context.Context) ([]Callback, error) {
 			return nil, fmt.Errorf("list callbacks: %w", err)
 		}
 		if len(rows) == 0 || len(all) > 0 && rows[0].ID <= all[len(all)-1].ID {
-			return all, nil // there are no more, or the server knows no page numbers
+			return all, nil // there are no more, or the server ignores page numbers
 		}
 		all = append(all, rows...)
 		if !link.next() && (link.present || len(rows) < pageSize) {
@@ -65,10 +65,10 @@ func (c *Client) Callbacks(ctx context.Context) ([]Callback, error) {
 	}
 }
 
-// RegisterCallback asks ConnectWise to deliver every change of a company to
-// address. Description is for people, of at most 100 characters. It is not
-// retried blindly: when the answer does not tell whether the callback was
-// created, RegisterCallback looks for it and returns it if it exists.
+// RegisterCallback asks ConnectWise to deliver every change of a company to address.
+// description is for people and has at most 100 characters. The request is not retried
+// blindly: if the answer does not tell whether the callback was created,
+// RegisterCallback looks for it and returns it if it exists.
 func (c *Client) RegisterCallback(ctx context.Context, address, description string) (Callback, error) {
 	body := map[string]any{
 		"url": address, "description": cut(oneLine(description), maxDescription),
@@ -91,7 +91,7 @@ func (c *Client) RegisterCallback(ctx context.Context, address, description stri
 	return made.callback(), nil
 }
 
-// RemoveCallback ends the deliveries of a callback.
+// RemoveCallback removes a callback, which ends its deliveries.
 func (c *Client) RemoveCallback(ctx context.Context, id int) error {
 	r := request{method: http.MethodDelete, right: callbackRights, limit: maxSmallBody}
 	err := c.ask(ctx, callbackPath+"/"+strconv.Itoa(id), r, func(io.Reader, http.Header) error { return nil })

@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// lookTimeout bounds each step of a check, with all its tries and pauses.
-	lookTimeout = 25 * time.Second
-	// maxSkew is how far clocks may be apart before it is worth a word.
+	// stepTimeout limits each step of a check, with all its tries and pauses.
+	stepTimeout = 25 * time.Second
+	// maxSkew is how far clocks may differ without a warning.
 	maxSkew = 2 * time.Minute
 )
 
-// Report is what [Client.Check] found.
+// Report is the result of [Client.Check].
 type Report struct {
-	// Findings say what was looked at, such as "keys". Err is as
-	// [Client.Source] would return it; Text and Fix say it in words.
+	// Findings have subjects such as "keys". Err is the error that [Client.Source]
+	// would return; Text and Fix explain it.
 	Findings []sync.Finding
-	// Source holds the count of companies and the tables, each zero unless it
-	// could be read, and no companies.
+	// Source holds the count of companies and the tables, each zero if it could
+	// not be read. It holds no companies.
 	Source sync.Source
 }
 
-// unneeded is what the API member's role need not allow. It is told by reading
+// unneeded lists rights that the API member's role need not have. Check tries to read
 // the id of one record, which a role without the right refuses.
 var unneeded = []struct{ subject, path, right string }{
 	{ticketSubject, ticketPath, "Service Desk > Service Tickets"},
@@ -39,21 +39,21 @@ var unneeded = []struct{ subject, path, right string }{
 	{"agreements", "/finance/agreements", "Finance > Agreements"},
 }
 
-// Check looks at everything that a reading depends on, and at whether the API
-// member may read more than that. It sends eight requests, or a few more where
-// the API has moved or a request is retried. When nothing can be read it stops
-// at the reason, so that wrong keys are not used again and again.
+// Check checks everything that a reading depends on, and whether the API member may
+// read more than that. It sends eight requests, or a few more if the API has moved or a
+// request is retried. If nothing can be read, it stops, so that it does not use wrong
+// keys repeatedly.
 //
-// Unless tickets is nil, up to four more requests find out whether tickets can
-// be raised there. Only adding a ticket proves the right to add one. So Check
-// sends a ticket without its two required fields: if ConnectWise complains about
-// the fields, the role most likely allows tickets. A server that checks fields
-// before rights would be misjudged.
+// Unless tickets is nil, up to four more requests check whether tickets can be raised
+// there. Only adding a ticket proves the right to add one. So Check sends a ticket
+// without its two required fields: if ConnectWise complains about the fields, the role
+// most likely allows tickets. Check misjudges a server that checks fields before
+// rights.
 //
-// A role that shows only some companies (Inquire = My, or a location below the
-// top) causes no error anywhere. Only the number of companies tells.
+// A role that shows only some companies (Inquire = My, or a location below the top)
+// causes no error anywhere. Only the number of companies shows it.
 func (c *Client) Check(ctx context.Context, tickets *TicketSettings) Report {
-	return c.check(ctx, tickets, lookTimeout)
+	return c.check(ctx, tickets, stepTimeout)
 }
 
 func (c *Client) check(ctx context.Context, tickets *TicketSettings, limit time.Duration) Report {
@@ -75,7 +75,7 @@ type checkup struct {
 func (k *checkup) run(ctx context.Context) {
 	var header http.Header
 	src := &k.report.Source
-	countErr := k.look(ctx, func(ctx context.Context) error {
+	countErr := k.step(ctx, func(ctx context.Context) error {
 		return k.c.follow(ctx, func(at site) (err error) {
 			k.at = at
 			src.Count, header, err = k.c.count(ctx, at)
@@ -88,7 +88,7 @@ func (k *checkup) run(ctx context.Context) {
 		return
 	}
 	table := func(path string) (refs []sync.Ref, err error) {
-		err = k.look(ctx, func(ctx context.Context) (err error) {
+		err = k.step(ctx, func(ctx context.Context) (err error) {
 			refs, err = k.c.table(ctx, k.at, path)
 			return err
 		})
@@ -122,8 +122,8 @@ func (k *checkup) run(ctx context.Context) {
 	k.excess(ctx)
 }
 
-// look makes one step, within the time that it has.
-func (k *checkup) look(ctx context.Context, step func(context.Context) error) error {
+// step runs one step of the check within its time limit.
+func (k *checkup) step(ctx context.Context, step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, k.limit)
 	defer cancel()
 	return step(ctx)
@@ -144,7 +144,7 @@ func (k *checkup) fail(subject string, err error) {
 	k.add(sync.Finding{Subject: subject, Text: text, Fix: fix, Err: err})
 }
 
-// words splits an error into what was found and what may fix it.
+// words splits an error into its text and a possible fix.
 func (k *checkup) words(subject string, err error) (text, fix string) {
 	text = err.Error()
 	var e *Error
@@ -160,22 +160,22 @@ func (k *checkup) words(subject string, err error) (text, fix string) {
 	case subject == "client id":
 		fix = "check the client id"
 	case subject == "keys" && e.Status == http.StatusNotFound:
-		fix = "check the company id and the keys; ConnectWise's cloud gives this answer to wrong ones"
+		fix = "check the company id and the keys; ConnectWise's cloud gives this answer if they are wrong"
 	case subject == "company id":
 		fix = "set it to the company id of the ConnectWise sign-in page"
 	case subject == "address" && (fix == "" || e.Status == http.StatusForbidden):
 		fix = "check the URL, and that this machine can reach it; on ConnectWise's cloud the API's host begins with api-"
 	case fix == "":
-		fix = "check again later; ConnectWise's support asks for the request id, if there is one"
+		fix = "check again later; give ConnectWise's support the request id, if there is one"
 	}
 	return text, fix
 }
 
-// blame says what is most likely wrong when the very first answer is err.
+// blame returns what is most likely wrong if the very first answer is err.
 func blame(err error) (subject string) {
 	var e *Error
 	if !errors.As(err, &e) {
-		return "company id" // the only thing that discovery itself can find wrong
+		return "company id" // discovery itself can find nothing else wrong
 	}
 	text := strings.ToLower(e.Message)
 	switch {
@@ -195,21 +195,21 @@ func blame(err error) (subject string) {
 	return "API"
 }
 
-// isForbidden reports whether err looks like a lack of rights: one table or
-// another may be readable all the same.
+// isForbidden reports whether err looks like a missing right. Other tables may still be
+// readable.
 func isForbidden(err error) bool { return err != nil && blame(err) == "role" }
 
 func (k *checkup) address() {
 	now, given := k.c.Site(), k.c.given
 	if given.codebase != anyRelease && given.codebase != k.at.codebase {
-		k.warn("address", fmt.Sprintf("%s; there is nothing at %s any more", now, given.base()),
-			"name the host alone in the URL, so that the API is looked up")
+		k.warn("address", fmt.Sprintf("%s; there is no longer an API at %s", now, given.base()),
+			"set the URL to the host alone, so that cwvault looks the API up")
 		return
 	}
 	k.ok("address", "%s", now)
 }
 
-// companies reads the first page and holds it against the count.
+// companies reads the first page and compares it with the count.
 func (k *checkup) companies(ctx context.Context) {
 	n := k.report.Source.Count
 	const subject, role = "companies", "check the role of the API member, its location and its structure level"
@@ -219,7 +219,7 @@ func (k *checkup) companies(ctx context.Context) {
 		return
 	}
 	var first page
-	err := k.look(ctx, func(ctx context.Context) (err error) {
+	err := k.step(ctx, func(ctx context.Context) (err error) {
 		first, err = k.c.firstPage(ctx, k.at)
 		return err
 	})
@@ -227,11 +227,11 @@ func (k *checkup) companies(ctx context.Context) {
 		k.fail(subject, err)
 		return
 	}
-	// What [Client.Source] would find, as far as one page tells.
+	// [Client.Source] would find the same, as far as one page can tell.
 	whole := first.link.present && first.link.text == ""
 	if len(first.rows) > n || whole && first.received < n {
 		err := fmt.Errorf("%w: ConnectWise counts %d companies and lists %d", ErrIncomplete, n, len(first.rows))
-		k.add(sync.Finding{Subject: subject, Text: err.Error(), Fix: "check again: somebody may be adding or deleting companies just now", Err: err})
+		k.add(sync.Finding{Subject: subject, Text: err.Error(), Fix: "check again; somebody may have just added or deleted a company", Err: err})
 		return
 	}
 	k.ok(subject, "%d can be read; these are all companies only if the role says Inquire = All and the member's location sees every customer", n)
@@ -254,19 +254,18 @@ func (k *checkup) table(subject, right string, refs []sync.Ref, err error) {
 	case err != nil:
 		k.fail(subject, err)
 	case len(refs) == 0:
-		k.warn(subject, "none can be read", fmt.Sprintf("allow %q where System > Table Setup is customized in the role", right))
+		k.warn(subject, "none can be read", fmt.Sprintf("allow %q in the role, under System > Table Setup > customize", right))
 	default:
 		k.ok(subject, "%d can be read", len(refs))
 	}
 }
 
-// model compares the model that is asked for with the newest one that the
-// server has.
+// model compares the requested model with the server's newest one.
 func (k *checkup) model(newest string) {
 	asked := k.c.version
 	switch {
 	case !plainVersion.MatchString(newest):
-		k.ok("model", "%s; the server does not say which is its newest", asked)
+		k.ok("model", "%s; the server does not state its newest", asked)
 	case modelNumber(asked) > modelNumber(newest):
 		k.warn("model", fmt.Sprintf("%s is requested, but the server's newest is %s", asked, newest), "set the version to "+newest)
 	default:
@@ -277,12 +276,12 @@ func (k *checkup) model(newest string) {
 // modelNumber makes model versions comparable: 202501 for "2025.1".
 func modelNumber(version string) int {
 	year, minor, _ := strings.Cut(version, ".")
-	y, _ := strconv.Atoi(year) // digits, by plainVersion
+	y, _ := strconv.Atoi(year) // plainVersion allows only digits
 	m, _ := strconv.Atoi(minor)
 	return 100*y + m
 }
 
-// clock compares this machine's clock with the one that dated an answer.
+// clock compares this machine's clock with the date of an answer.
 func (k *checkup) clock(date string, received time.Time) {
 	const fix = "set this machine's clock by NTP; schedule, lease and history depend on it"
 	server, err := http.ParseTime(date)
@@ -301,9 +300,9 @@ func (k *checkup) clock(date string, received time.Time) {
 	}
 }
 
-// readable asks for one id below path.
+// readable reads one id below path.
 func (k *checkup) readable(ctx context.Context, path, right string) error {
-	return k.look(ctx, func(ctx context.Context) error {
+	return k.step(ctx, func(ctx context.Context) error {
 		one := request{
 			url: k.at.base() + path, query: url.Values{"pageSize": {"1"}, "fields": {"id"}},
 			signed: true, right: right, accept: '[', limit: maxSmallBody,
@@ -314,7 +313,7 @@ func (k *checkup) readable(ctx context.Context, path, right string) error {
 
 const ticketSubject = "tickets"
 
-// ticketing looks at whether tickets can be raised, and where s says.
+// ticketing checks whether tickets can be raised with the settings s.
 func (k *checkup) ticketing(ctx context.Context, s TicketSettings) {
 	err := k.readable(ctx, ticketPath, ticketRights)
 	if err == nil {
@@ -336,9 +335,9 @@ func (k *checkup) ticketing(ctx context.Context, s TicketSettings) {
 
 var errTicketMade = errors.New("ConnectWise created a ticket from an empty request")
 
-// addable asks to add a ticket that has none of what it must have.
+// addable requests a ticket without any of its required fields.
 func (k *checkup) addable(ctx context.Context) error {
-	err := k.look(ctx, func(ctx context.Context) error {
+	err := k.step(ctx, func(ctx context.Context) error {
 		nothing := request{
 			method: http.MethodPost, url: k.at.base() + ticketPath, body: []byte("{}"),
 			signed: true, right: ticketRights, accept: '{', limit: maxSmallBody,
@@ -354,7 +353,7 @@ func (k *checkup) addable(ctx context.Context) error {
 	return err
 }
 
-// named looks for the record that a setting names, if it does.
+// named looks for the record that a setting names, if the setting is not empty.
 func (k *checkup) named(ctx context.Context, subject, path, field, setting, more, right string) {
 	if setting == "" {
 		return
@@ -365,7 +364,7 @@ func (k *checkup) named(ctx context.Context, subject, path, field, setting, more
 		return
 	}
 	var found wireCompany // boards and priorities are the same, with fewer fields
-	err := k.look(ctx, func(ctx context.Context) error {
+	err := k.step(ctx, func(ctx context.Context) error {
 		r := request{
 			url: k.at.base() + path, query: url.Values{"conditions": {condition + more}, "fields": {"id,identifier,name"}, "pageSize": {"10"}},
 			signed: true, right: right, accept: '[', limit: maxSmallBody,
@@ -400,8 +399,8 @@ func (k *checkup) named(ctx context.Context, subject, path, field, setting, more
 	}
 }
 
-// condition returns the condition that a record is the one that a setting
-// names, and its id if that is how it does.
+// condition returns the condition that finds the record of a setting, and the record's id
+// if the setting is one.
 func condition(field, setting string) (condition string, id int, ok bool) {
 	if id, err := strconv.Atoi(setting); err == nil {
 		return "id=" + strconv.Itoa(id), id, true
@@ -411,7 +410,7 @@ func condition(field, setting string) (condition string, id int, ok bool) {
 			return field + "=" + quote + setting + quote, 0, true
 		}
 	}
-	return "", 0, false // how a quote is written inside quotes, nobody says
+	return "", 0, false // no documentation says how to escape a quote
 }
 
 func (k *checkup) excess(ctx context.Context) {

@@ -48,7 +48,7 @@ func checkConfig(s *connectwisetest.Server) Config {
 // pause than a step of a check may take: that ends the step.
 func shortPauses(c *Client) {
 	c.retry.Pause = func(d time.Duration) time.Duration {
-		if d > lookTimeout {
+		if d > stepTimeout {
 			return d
 		}
 		return 0
@@ -160,7 +160,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"wrong keys":             {nil, wrongKey, []string{"fail keys"}, "401 Unauthorized: ConnectWiseApi: UserNotAuthenticated", "the public and private key", ErrUnauthorized, 2},
 		"wrong keys, as 404":     {behave(func(b *connectwisetest.Behaviour) { b.BadKeyStatus = 404 }), wrongKey, []string{"fail keys"}, "401 Unauthorized", "the public and private key", ErrUnauthorized, 4},
-		"wrong keys, always 404": {fault(count, connectwisetest.Fault{Status: 404, Body: `{"code":"X","message":"nothing"}`}), wrongKey, []string{"fail keys"}, "404 Not Found: X: nothing", "cloud gives this answer to wrong ones", ErrUnauthorized, 4},
+		"wrong keys, always 404": {fault(count, connectwisetest.Fault{Status: 404, Body: `{"code":"X","message":"nothing"}`}), wrongKey, []string{"fail keys"}, "404 Not Found: X: nothing", "cloud gives this answer if they are wrong", ErrUnauthorized, 4},
 		"wrong client id":        {nil, wrongClient, []string{"fail client id"}, "403 Forbidden", "check the client id", ErrUnauthorized, 2},
 		"wrong client id, 400":   {wrongClientStatus(400), wrongClient, []string{"fail client id"}, "400 Bad Request", "check the client id", ErrUnauthorized, 2},
 		"wrong client id, 401":   {wrongClientStatus(401), wrongClient, []string{"fail client id"}, "401 Unauthorized", "check the client id", ErrUnauthorized, 2},
@@ -188,10 +188,10 @@ func TestCheck(t *testing.T) {
 		"a garbled list":             {fault(list, connectwisetest.Fault{Status: 200, Body: `[{"id"=1}]`}), nil, but("fail companies"), "garbled", "again later", ErrIncomplete, 8},
 		"fields refused":             {fault(list, connectwisetest.Fault{Times: 1, Status: 400, Body: `{"code":"X","message":"typeIds?"}`}), nil, allGood, "", "", nil, 9},
 		"HTML":                       {fault(count, connectwisetest.HTML(200)), nil, []string{"fail address"}, "HTML page", "api-", nil, 2},
-		"redirect":                   {fault(count, connectwisetest.Redirect("http://127.0.0.1:1/")), nil, []string{"fail address"}, "redirect to http://127.0.0.1:1/", "redirects are not followed", nil, 2},
+		"redirect":                   {fault(count, connectwisetest.Redirect("http://127.0.0.1:1/")), nil, []string{"fail address"}, "redirect to http://127.0.0.1:1/", "cwvault does not follow redirects", nil, 2},
 		"plain http to the cloud":    {fault(count, connectwisetest.SSLRequired()), nil, []string{"fail address"}, "SSL is required", "api-", ErrUnauthorized, 2},
 		"no route":                   {fault(count, connectwisetest.CannotRoute()), nil, []string{"fail address"}, "Cannot route", "check the URL", nil, 4},
-		"an upgraded cloud":          {nil, func(c *Config) { c.URL += "/v2020_4/apis/3.0" }, but("warn address"), "nothing at", "the host alone", nil, 0},
+		"an upgraded cloud":          {nil, func(c *Config) { c.URL += "/v2020_4/apis/3.0" }, but("warn address"), "no longer an API at", "the host alone", nil, 0},
 		"a dated address":            {nil, func(c *Config) { c.URL += "/v2026_4/apis/3.0" }, allGood, "", "", nil, 7},
 		"a model too new":            {nil, func(c *Config) { c.Version = "2027.1" }, []string{"fail model"}, "is not available", "model version", nil, 2},
 		"an older newest model":      {fault(count, header("Api-Current-Version", "2024.11")), nil, but("warn model"), "2025.1 is requested, but the server's newest is 2024.11", "set the version to 2024.11", nil, 8},
@@ -219,7 +219,7 @@ func TestCheck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			limit := lookTimeout
+			limit := stepTimeout
 			if strings.HasPrefix(name, "hanging") || strings.HasSuffix(name, "hangs") {
 				limit = 500 * time.Millisecond
 			}

@@ -8,21 +8,20 @@
 //     [Client.RegisterCallback] and [Client.RemoveCallback] change anything:
 //     they add tickets, notes and callbacks, and remove callbacks. No company
 //     is ever written.
-//   - A POST is never retried blindly. It is retried where the server has
-//     certainly not done it. Where that is unclear, the client looks for the
-//     record first.
+//   - A POST is never retried blindly. It is retried if the server has certainly not
+//     done it. If that is unclear, the client first looks for the record.
 //   - [Client.Check] sends one POST if it is asked about tickets. That POST
 //     cannot succeed.
-//   - The keys go to the host that the operator named. If ConnectWise runs that
-//     host, they may also go to another host of the same ConnectWise domain.
-//     They never go anywhere else: the client follows no redirects, and takes
-//     from the URLs in a Link header only a number.
-//   - The signing key of a delivery is fetched only from such a host, and
-//     without the API keys. A delivery may claim anything.
-//   - A reading is complete or it is an error. Rows are checked against the
-//     count endpoint; a truncated list is never taken for a shorter list.
-//   - Errors and log lines hold no key, whatever the server answers. A key of
-//     less than 4 characters is taken for a placeholder.
+//   - The keys go to the host that the operator named. If ConnectWise runs that host,
+//     they may also go to another host of the same ConnectWise domain. They never go
+//     anywhere else: the client follows no redirects, and uses only a number from the
+//     URLs in a Link header.
+//   - The client fetches the signing key of a delivery only from such a host, and
+//     without the API keys, because a delivery may claim anything.
+//   - A reading is complete or it is an error. The client compares rows with the count
+//     endpoint and never mistakes a truncated list for a short one.
+//   - Errors and log lines contain no key, whatever the server answers. A key of less
+//     than 4 characters counts as a placeholder.
 //
 // "Developer Guide" in the comments is ConnectWise's own.
 package connectwise
@@ -42,16 +41,15 @@ import (
 	"cwvault/sync/httpclient"
 )
 
-// readingTimeout bounds one whole reading: a hundred thousand companies are a
-// hundred pages of a few seconds each.
+// readingTimeout limits one whole reading: a hundred thousand companies are a hundred
+// pages of a few seconds each.
 const readingTimeout = time.Hour
 
 // Client talks to one ConnectWise tenant. Its methods may be called from
 // several goroutines at once.
 type Client struct {
-	// transport instead of an http.Client, which would follow redirects and
-	// take the keys along: ConnectWise's cloud is known to redirect to plain
-	// http.
+	// transport replaces an http.Client, which would follow redirects with the
+	// keys. ConnectWise's cloud is known to redirect to plain http.
 	transport *http.Transport
 	log       hclog.Logger
 	progress  func(read, total int)
@@ -70,18 +68,17 @@ type Client struct {
 	retry      httpclient.Retry
 	now        func() time.Time // for the keys of deliveries
 
-	fetching chan struct{} // held by whoever asks for the key of a delivery
+	fetching chan struct{} // held while fetching the key of a delivery
 
 	mu      gosync.Mutex
 	site    site
-	located bool // site is certain enough to be asked: discovered, or given in full
+	located bool // site is discovered, or the operator gave it in full
 	keys    signingKeys
 }
 
-// Site returns the address of the API that is in use, such as
-// "https://api-na.myconnectwise.net/v4_6_release/apis/3.0", for reports. Before
-// the first reading it is the address that will be tried unless discovery
-// finds another.
+// Site returns the address of the API in use, such as
+// "https://api-na.myconnectwise.net/v4_6_release/apis/3.0", for reports. Before the
+// first reading it is the address to try unless discovery finds another.
 func (c *Client) Site() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,11 +89,10 @@ func (c *Client) Site() string {
 // there should be, and the tables of statuses and types. It sends one request
 // for each thousand companies and at most four others.
 //
-// When rows and count still disagree after a second reading, or an id is
-// listed twice, it returns what it has read together with an error wrapping
-// [ErrIncomplete]; with any other error the Source is empty. An error wraps
-// [ErrUnauthorized] when the keys, the client id, the company id or the role
-// are at fault.
+// If rows and count still differ after a second reading, or an id is listed twice, it
+// returns what it read and an error wrapping [ErrIncomplete]. With any other error the
+// Source is empty. An error wraps [ErrUnauthorized] if the keys, the client id, the
+// company id or the role are wrong.
 func (c *Client) Source(ctx context.Context) (sync.Source, error) {
 	ctx, cancel := context.WithTimeout(ctx, readingTimeout)
 	defer cancel()
@@ -107,7 +103,7 @@ func (c *Client) Source(ctx context.Context) (sync.Source, error) {
 		return sync.Source{}, err
 	}
 	if doubt := disagreement(src); doubt != nil {
-		// Most likely somebody added or deleted a company meanwhile.
+		// Somebody probably added or deleted a company meanwhile.
 		c.log.Info("reading the companies again", "because", doubt)
 		if src, err = c.find(ctx); err != nil {
 			return sync.Source{}, err
@@ -119,7 +115,7 @@ func (c *Client) Source(ctx context.Context) (sync.Source, error) {
 	return src, nil
 }
 
-// find makes one reading, wherever the API is now.
+// find makes one reading at the API's current place.
 func (c *Client) find(ctx context.Context) (src sync.Source, err error) {
 	err = c.follow(ctx, func(at site) (err error) {
 		src, err = c.read(ctx, at)
@@ -128,8 +124,8 @@ func (c *Client) find(ctx context.Context) (src sync.Source, err error) {
 	return src, err
 }
 
-// follow calls ask with the place of the API, and once more if the answer is
-// that it is somewhere else by now.
+// follow calls ask with the place of the API. If the API has moved, it calls ask once
+// more with the new place.
 func (c *Client) follow(ctx context.Context, ask func(site) error) error {
 	at, err := c.locate(ctx)
 	if err != nil {
@@ -138,8 +134,8 @@ func (c *Client) follow(ctx context.Context, ask func(site) error) error {
 	if err = ask(at); !isMoved(err) {
 		return err
 	}
-	// Cloud upgrades change the codebase. A whole reading starts again there,
-	// because half of it may be from before the upgrade.
+	// Cloud upgrades change the codebase. The whole reading starts again there,
+	// because part of it may be from before the upgrade.
 	now, moveErr := c.relocate(ctx, at)
 	if errors.Is(moveErr, ErrUnauthorized) {
 		return fmt.Errorf("find the ConnectWise API: %w", moveErr)
@@ -154,8 +150,8 @@ func (c *Client) follow(ctx context.Context, ask func(site) error) error {
 	return err
 }
 
-// ask sends r to the API's path, wherever the API is now. An error of which
-// [isGone] is true is about the record, and not about the API.
+// ask sends r to a path of the API at its current place. An error for which [isGone]
+// returns true is about the record, not about the API.
 func (c *Client) ask(ctx context.Context, path string, r request, read reader) error {
 	defer c.transport.CloseIdleConnections()
 	r.signed = true
@@ -190,18 +186,18 @@ func disagreement(src sync.Source) error {
 	return nil
 }
 
-// What is asked for. Models up to 2018.5 have one "type", up to 2019.5
-// "typeIds", later ones "types"; a server is free to answer in another model
-// than the one in the Accept header, so all three are asked for.
+// The requested fields. Models up to 2018.5 have one "type", up to 2019.5 "typeIds",
+// later ones "types". A server may answer in another model than the one in the Accept
+// header, so the client requests all three.
 const (
 	currentFields = "id,identifier,name,status,types,territory,market,parentCompany,deletedFlag"
 	allFields     = currentFields + ",type,typeIds"
 	notDeleted    = "deletedFlag=false"
 )
 
-// read makes one reading of the API at the given place. The four lists do not
-// depend on each other, so they are read at the same time; the pages of the
-// companies do, and are read one by one.
+// read makes one reading of the API at a place. It reads the four lists at the same
+// time, because they do not depend on each other. It reads the pages of companies one
+// by one, because they do.
 func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
 	var (
 		src     sync.Source
@@ -249,8 +245,8 @@ func (c *Client) read(ctx context.Context, at site) (sync.Source, error) {
 
 	src.Companies, src.Count = all.rows, total
 	if all.received > len(all.rows) && all.received == total {
-		// The server overlooked the filter, in the list and in the count
-		// alike: then the count includes the deleted rows that were dropped.
+		// The server ignored the filter, in the list and in the count: then the
+		// count includes the deleted rows that were dropped.
 		src.Count = len(all.rows)
 	}
 	nameRefs(src)
@@ -262,17 +258,16 @@ func (c *Client) companiesAt(ctx context.Context, at site, total func() (int, er
 	l := listing{at: at, path: "/company/companies", fields: allFields, conditions: notDeleted, total: total, progress: c.progress}
 	all, err := c.companies(ctx, l)
 	if isBadRequest(err) {
-		// Names that the model does not have are usually ignored in "fields";
-		// some servers refuse them.
+		// Most servers ignore names in "fields" that the model does not have;
+		// some refuse them.
 		l.fields = currentFields
 		all, err = c.companies(ctx, l)
 	}
 	return all, err
 }
 
-// nameRefs gives statuses and types in the companies the names that the tables
-// have for them: a company may carry ids alone, and one that was read before a
-// rename would carry the old name.
+// nameRefs sets the names of statuses and types in companies to those in the tables: a
+// company may have only their ids, and one read before a rename has the old name.
 func nameRefs(src sync.Source) {
 	byID := func(table []sync.Ref) map[int]string {
 		names := make(map[int]string, len(table))

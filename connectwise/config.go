@@ -18,10 +18,10 @@ import (
 	"cwvault/sync/httpclient"
 )
 
-// DefaultVersion is the model version that is requested unless the operator
-// names another. The parts of a company that cwvault reads are the same at least
-// from 2022.2 to 2026.4. This is not the newest version: a server refuses
-// versions newer than its own, and servers on premises lag behind.
+// DefaultVersion is the model version to request unless the operator names another. The
+// parts of a company that cwvault reads are the same at least from 2022.2 to 2026.4. It
+// is not the newest version: a server refuses versions newer than its own, and servers
+// on premises lag behind.
 const DefaultVersion = "2025.1"
 
 var plainVersion = regexp.MustCompile(`^20[0-9]{2}\.[0-9]{1,2}$`)
@@ -29,8 +29,8 @@ var plainVersion = regexp.MustCompile(`^20[0-9]{2}\.[0-9]{1,2}$`)
 // Config says which tenant to read, and as whom.
 type Config struct {
 	// URL is the site ("na.myconnectwise.net", "https://cw.example.com") or the
-	// whole address of the API ("https://host/v4_6_release/apis/3.0"), which is
-	// then used as it is. Plain http is for loopback addresses only.
+	// whole address of the API ("https://host/v4_6_release/apis/3.0"), which is used
+	// as it is. Plain http is only allowed for loopback addresses.
 	URL string
 	// CompanyID is the company id of the sign-in page.
 	CompanyID string
@@ -43,17 +43,17 @@ type Config struct {
 	CAFile string
 	// Logger may be nil.
 	Logger hclog.Logger
-	// Progress, if not nil, is called after each page of companies with the
-	// number read so far and the number there should be, from the goroutine
-	// that reads. It starts from the first page when a reading is repeated.
+	// Progress, if not nil, is called after each page of companies, from the
+	// goroutine that reads, with the number read so far and the expected number.
+	// If a reading is repeated, it starts again from the first page.
 	Progress func(read, total int)
-	// Sent, if not nil, is called for each request that is sent, from the
-	// goroutine that sends it; retry says that the same request was sent before.
+	// Sent, if not nil, is called for each request, from the goroutine that sends
+	// it. retry means that the same request was sent before.
 	Sent func(retry bool)
 }
 
-// New checks cfg and returns a client. It sends nothing. The error is a
-// [sync.Problems] with each field that is wrong.
+// New checks cfg and returns a client. It sends nothing. The error is a [sync.Problems]
+// that lists each wrong field.
 func New(cfg Config) (*Client, error) {
 	given, full, roots, err := cfg.check()
 	if err != nil {
@@ -93,9 +93,8 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// check returns what the fields stand for: the site, whether the URL is the
-// whole address of the API, and the authorities to trust. It names everything
-// that is wrong.
+// check returns what the fields mean: the site, whether the URL is the whole address of
+// the API, and the authorities to trust. The error lists every problem.
 func (cfg Config) check() (given site, full bool, roots *x509.CertPool, err error) {
 	var problems sync.Problems
 	given, full, err = parseURL(cfg.URL)
@@ -124,9 +123,9 @@ func (cfg Config) check() (given site, full bool, roots *x509.CertPool, err erro
 	return given, full, roots, problems.Err()
 }
 
-// parseURL reads the forms of a site that an operator may write. full tells
-// that it is the whole address of the API. The error is a [sync.Problem] that
-// does not repeat raw, which may hold a password by mistake.
+// parseURL reads the forms of a site that an operator may write. full means that it is
+// the whole address of the API. The error is a [sync.Problem] that does not repeat raw,
+// which may contain a password by mistake.
 func parseURL(raw string) (s site, full bool, err error) {
 	const forms = `write a host ("na.myconnectwise.net"), an address ("https://cw.example.com") or a whole API address ("https://host/v4_6_release/apis/3.0")`
 	wrong := func(text, fix string) (site, bool, error) {
@@ -149,7 +148,7 @@ func parseURL(raw string) (s site, full bool, err error) {
 	case "https":
 	case "http":
 		if !httpclient.LoopbackHost(u.Hostname()) {
-			return wrong("is plain http, which shows the keys to the network", "use https")
+			return wrong("is plain http, which exposes the keys to the network", "use https")
 		}
 	default:
 		return wrong("is neither https nor http", forms)
@@ -177,6 +176,6 @@ func parseURL(raw string) (s site, full bool, err error) {
 func newTransport(roots *x509.CertPool) *http.Transport {
 	t := httpclient.NewTransport(roots)
 	t.ResponseHeaderTimeout = 20 * time.Second
-	t.MaxIdleConnsPerHost = 4 // as many as one reading has under way
+	t.MaxIdleConnsPerHost = 4 // as many requests as one reading sends at once
 	return t
 }

@@ -23,7 +23,7 @@ func TestNewRefuses(t *testing.T) {
 		want   string
 	}{
 		"no URL":                   {func(c *Config) { c.URL = "" }, `URL: is empty; write a host ("na.myconnectwise.net")`},
-		"plain http":               {func(c *Config) { c.URL = "http://cw.example.com" }, "URL: is plain http, which shows the keys to the network; use https"},
+		"plain http":               {func(c *Config) { c.URL = "http://cw.example.com" }, "URL: is plain http, which exposes the keys to the network; use https"},
 		"plain http by number":     {func(c *Config) { c.URL = "http://10.0.0.1" }, "URL: is plain http"},
 		"plain http, look-alike":   {func(c *Config) { c.URL = "http://localhost.example.com" }, "URL: is plain http"},
 		"other scheme":             {func(c *Config) { c.URL = "ftp://cw.example.com" }, "URL: is neither https nor http"},
@@ -105,7 +105,7 @@ func TestSite(t *testing.T) {
 			if err := json.Unmarshal([]byte(test.info), &info); err != nil {
 				t.Fatal(err)
 			}
-			c.settle(info, anyRelease)
+			c.setSite(info, anyRelease)
 			if got := c.Site(); got != test.after {
 				t.Errorf("after discovery %s, want %s", got, test.after)
 			}
@@ -143,7 +143,7 @@ func TestNewReturnsProblems(t *testing.T) {
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
-	if p := problems[0]; p.Text != "is plain http, which shows the keys to the network" || p.Fix != "use https" {
+	if p := problems[0]; p.Text != "is plain http, which exposes the keys to the network" || p.Fix != "use https" {
 		t.Errorf("%+v", p)
 	}
 }

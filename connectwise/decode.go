@@ -9,9 +9,8 @@ import (
 	"cwvault/sync"
 )
 
-// wireCompany is a company as ConnectWise sends it: what is null is usually
-// left out. A row of the tables of statuses and types is the same with id and
-// name alone.
+// wireCompany is a company as ConnectWise sends it. Null fields are usually missing. A
+// row in the tables of statuses and types has only id and name.
 type wireCompany struct {
 	ID         int       `json:"id"`
 	Identifier string    `json:"identifier"`
@@ -23,8 +22,8 @@ type wireCompany struct {
 	Territory  wireRef   `json:"territory"`
 	Market     wireRef   `json:"market"`
 	Parent     wireRef   `json:"parentCompany"`
-	// Deleted alone tells that a company is deleted: dateDeleted may be set on
-	// one that is not.
+	// Only Deleted says that a company is deleted: dateDeleted may be set on one
+	// that is not.
 	Deleted bool `json:"deletedFlag"`
 }
 
@@ -33,7 +32,7 @@ type wireRef struct {
 	Name string `json:"name"`
 }
 
-// ref returns the reference, or none when it refers to nothing.
+// ref returns the reference; the zero Ref if it refers to nothing.
 func (w wireRef) ref() sync.Ref {
 	if w.ID <= 0 {
 		return sync.Ref{}
@@ -95,9 +94,9 @@ func decodeOne[R any, P record[R]](out P) reader {
 	}
 }
 
-// decodeRows reads a JSON array of records and hands them to each, one by one,
-// in a value that is used again. An array that is not closed, that has anything
-// after it, or that has a row without a proper id is an error.
+// decodeRows reads a JSON array of records and calls each with them one by one, in a
+// value that it reuses. It fails if the array is not closed, if anything follows it, or
+// if a row has no valid id.
 func decodeRows[R any, P record[R]](r io.Reader, each func(P) error) error {
 	dec := json.NewDecoder(r)
 	open, err := dec.Token()
@@ -125,7 +124,7 @@ func decodeRows[R any, P record[R]](r io.Reader, each func(P) error) error {
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		if err == nil {
-			err = fmt.Errorf("%w: something follows the list", ErrIncomplete)
+			err = fmt.Errorf("%w: text follows the list", ErrIncomplete)
 		}
 		return err
 	}

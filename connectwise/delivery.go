@@ -19,49 +19,48 @@ import (
 // companies.
 var ErrForged = errors.New("not signed by ConnectWise")
 
-// Event is a change of a company, as a delivery tells of it.
+// Event is a change of a company, as a delivery reports it.
 type Event struct {
 	Company int    // its id
 	Action  string // "added", "updated" or "deleted"
 }
 
 const (
-	// maxDelivery is far more than one company with all its fields takes.
+	// maxDelivery is far more than one company with all its fields needs.
 	maxDelivery = 1 << 20
 	maxKeyURL   = 2000
 
-	// keyTimeout bounds one request for a key.
+	// keyTimeout limits one request for a key.
 	keyTimeout = 5 * time.Second
-	// keyLife is how long a key is believed without asking again.
+	// keyLife is how long a key is cached.
 	keyLife = time.Hour
-	// keyDoubt is how long a key that did not fit is believed all the same:
-	// forged deliveries make one request in that time.
+	// keyDoubt is how long a cached key stays after it did not fit, so that forged
+	// deliveries cause only one request in that time.
 	keyDoubt = time.Minute
-	// keyRetry is how long a server that gave no key is left alone.
+	// keyRetry is the pause before a retry at a server that gave no key.
 	keyRetry = 5 * time.Second
-	// maxKeys bounds the keys that are kept: one for each callback.
+	// maxKeys limits the cached keys. There is one for each callback.
 	maxKeys = 16
-	// maxStrangers is how often in keyDoubt a key may be asked for of which no
-	// genuine delivery is known.
+	// maxStrangers is how many keys without a genuine delivery may be requested
+	// within keyDoubt.
 	maxStrangers = 10
 )
 
-// VerifyDelivery returns the event in body if ConnectWise signed it. Signature
-// is the header x-content-signature. An error wraps [ErrForged], or says why the
-// signature cannot be checked yet: then the same delivery may be verified later.
+// VerifyDelivery returns the event in body if ConnectWise signed it. signature is the
+// header x-content-signature. An error wraps [ErrForged], or says why the signature
+// cannot be checked yet. Then the same delivery may be verified later.
 //
-// The signature is an HMAC of body. Its key is at an address that body names
-// (Developer Guide, "Callbacks"). That address is accepted only on the host that
-// the operator named, or on another host of the same ConnectWise domain, with
-// https, or with http if the operator's URL has it. The request for it carries
-// no API keys, and redirects are not followed. Keys are cached for an hour, so
-// one Client should verify all deliveries. Forged deliveries cause at most one
-// request at a time and a few a minute.
+// The signature is an HMAC of body. body names the address of its key (Developer Guide,
+// "Callbacks"). The client accepts that address only on the host that the operator
+// named, or on another host of the same ConnectWise domain, with https, or with http if
+// the operator's URL has it. The request for the key carries no API keys and follows no
+// redirects. Keys are cached for an hour, so one Client should verify all deliveries.
+// Forged deliveries cause at most one request at a time and a few per minute.
 //
-// A signature has no date: old deliveries can be replayed. On ConnectWise's
-// cloud it does not tell whose callback signed: another customer of ConnectWise
-// could sign a delivery that names this tenant. So an event proves only that
-// reading the company again is worth while.
+// A signature has no date, so anybody can replay old deliveries. On ConnectWise's cloud
+// it does not say whose callback signed: another customer of ConnectWise could sign a
+// delivery that names this tenant. So an event only proves that it is worth reading the
+// company again.
 func (c *Client) VerifyDelivery(ctx context.Context, body []byte, signature string) (Event, error) {
 	event, keyURL, err := c.readDelivery(body)
 	if err != nil {
@@ -107,13 +106,13 @@ func (c *Client) VerifyDelivery(ctx context.Context, body []byte, signature stri
 	return event, nil
 }
 
-// readDelivery takes from a delivery what matters. Its errors say what is wrong
-// with it.
+// readDelivery returns the event of a delivery and the address of its key. Its errors
+// say what is wrong with the delivery.
 func (c *Client) readDelivery(body []byte) (event Event, keyURL string, err error) {
 	if len(body) > maxDelivery {
 		return Event{}, "", fmt.Errorf("it is longer than %d bytes", maxDelivery)
 	}
-	var told struct {
+	var payload struct {
 		Action    string
 		CompanyID string `json:"CompanyId"` // the tenant's
 		ID        int    // the record's
@@ -122,21 +121,21 @@ func (c *Client) readDelivery(body []byte) (event Event, keyURL string, err erro
 			KeyURL string `json:"key_url"`
 		}
 	}
-	if err := json.Unmarshal(body, &told); err != nil {
+	if err := json.Unmarshal(body, &payload); err != nil {
 		return Event{}, "", errors.New("it is not a delivery")
 	}
-	event = Event{Company: told.ID, Action: strings.ToLower(told.Action)}
+	event = Event{Company: payload.ID, Action: strings.ToLower(payload.Action)}
 	switch {
-	case !strings.EqualFold(told.CompanyID, c.company):
+	case !strings.EqualFold(payload.CompanyID, c.company):
 		err = errors.New("it is for another tenant")
-	case !strings.EqualFold(told.Type, "company"):
+	case !strings.EqualFold(payload.Type, "company"):
 		err = errors.New("it is not about a company")
-	case told.ID <= 0:
+	case payload.ID <= 0:
 		err = errors.New("it names no company")
 	case event.Action != "added" && event.Action != "updated" && event.Action != "deleted":
 		err = errors.New("it names no known action")
 	}
-	return event, told.Metadata.KeyURL, err
+	return event, payload.Metadata.KeyURL, err
 }
 
 // keyAddress checks the address of a key.
@@ -167,18 +166,18 @@ func (c *Client) keyAddress(raw string) (address string, err error) {
 // them.
 type signingKeys struct {
 	at        map[string]*signingKey
-	strangers []time.Time // when keys were asked for that nothing genuine is known of
+	strangers []time.Time // when keys without a genuine delivery were requested
 }
 
 type signingKey struct {
 	key     [sha256.Size]byte // for the HMAC: the hash of what ConnectWise serves
 	fetched time.Time
-	doubted time.Time // when it was last asked for again because it did not fit
-	failed  time.Time // when it was last asked for in vain
+	doubted time.Time // when it was last requested again because it did not fit
+	failed  time.Time // when a request for it last failed
 	proven  time.Time // when it last fitted; zero: never
 }
 
-// keyAt returns the key at an address, if it is known and young enough.
+// keyAt returns the key of an address if it is cached and not too old.
 func (c *Client) keyAt(address string) (key [sha256.Size]byte, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -189,7 +188,7 @@ func (c *Client) keyAt(address string) (key [sha256.Size]byte, known bool) {
 	return k.key, true
 }
 
-// proveKey notes that the key at an address has signed something genuine.
+// proveKey records that the key of an address signed a genuine delivery.
 func (c *Client) proveKey(address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,8 +197,8 @@ func (c *Client) proveKey(address string) {
 	}
 }
 
-// mayFetch decides whether ConnectWise may be asked for the key at an address.
-// Mismatch says that its present key does not fit.
+// mayFetch returns an error if the key of an address must not be fetched now. mismatch
+// means that the cached key does not fit.
 func (c *Client) mayFetch(address string, mismatch bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -224,13 +223,13 @@ func (c *Client) mayFetch(address string, mismatch bool) error {
 		}
 	}
 	if c.keys.strangers = recent; len(recent) >= maxStrangers {
-		return fmt.Errorf("too many deliveries with unknown keys (%d within %v); try again later", len(recent), keyDoubt)
+		return fmt.Errorf("too many deliveries with unknown keys (%d within %v); retry later", len(recent), keyDoubt)
 	}
 	c.keys.strangers = append(recent, now)
 	return nil
 }
 
-// fetchKey asks for the key at an address, once and without any keys of ours.
+// fetchKey fetches the key at an address, once and without our own keys.
 func (c *Client) fetchKey(ctx context.Context, address string) (key [sha256.Size]byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
@@ -263,7 +262,7 @@ var errNoKey = errors.New("the answer holds no key")
 func (c *Client) noKey(address string, failure *Error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	failure.Hint = "" // those are for requests with keys
+	failure.Hint = "" // hints are for requests with keys
 	refused := failure.Status >= 300 && failure.Status < 500 &&
 		failure.Status != http.StatusRequestTimeout && failure.Status != http.StatusTooManyRequests
 	if refused || errors.Is(failure, errNoKey) {
@@ -276,8 +275,8 @@ func (c *Client) noKey(address string, failure *Error) error {
 	return fmt.Errorf("fetch the key of a delivery: %v", failure)
 }
 
-// keepKey keeps a key. The one that was proven the longest ago, or never, makes
-// room for it.
+// keepKey caches a key. If there are too many, it drops the key that was never proven or
+// was proven the longest ago.
 func (c *Client) keepKey(address string, key [sha256.Size]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

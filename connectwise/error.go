@@ -13,20 +13,19 @@ import (
 	"cwvault/sync/httpclient"
 )
 
-// What can be wrong, for errors.Is.
+// The kinds of errors, for errors.Is.
 var (
-	// ErrUnauthorized: the keys, the client id, the company id or the role of
-	// the API member are at fault. No call can succeed until that is fixed.
+	// ErrUnauthorized: the keys, the client id, the company id or the API member's
+	// role are wrong. No call can succeed until that is fixed.
 	ErrUnauthorized = sync.ErrUnauthorized
-	// ErrIncomplete: what was read may not be everything. A list is truncated or
-	// garbled, has a row without an id or a row twice, or does not have as many
-	// rows as ConnectWise counts.
+	// ErrIncomplete: the data read may not be complete. A list is truncated or
+	// garbled, has a row twice or without an id, or has a different number of rows
+	// than ConnectWise counts.
 	ErrIncomplete = sync.ErrIncomplete
 )
 
-// Error is a request that was not answered as it should have been. Texts from
-// the server are cut to a reasonable length, hold no keys and no control,
-// formatting or other invisible characters.
+// Error is a request that failed. Texts from the server are truncated, and contain no
+// keys and no control, formatting or other invisible characters.
 type Error struct {
 	Method    string
 	URL       string // without its query
@@ -34,15 +33,15 @@ type Error struct {
 	Code      string // the server's own code, such as "ApiFindCondition"
 	Message   string // the server's own words
 	RequestID string // x-cw-request-id, which ConnectWise's support asks for
-	Hint      string // what may fix it, in our words
-	Err       error  // what the error counts as or comes from; may be nil
+	Hint      string // a possible fix, in our words
+	Err       error  // the kind or the cause of the error; may be nil
 
 	retry      bool          // the same request may succeed later
-	undone     bool          // the server has surely not done what it was asked for
-	retryAfter time.Duration // how long the server wants to be left alone; 0 if it does not say
+	undone     bool          // the server has certainly not carried out the request
+	retryAfter time.Duration // the pause that the server asks for; 0 if it does not say
 }
 
-// Error describes what was asked, what came back and what may fix it.
+// Error describes the request, the answer and a possible fix.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", e.Method, e.URL)
@@ -54,7 +53,7 @@ func (e *Error) Error() string {
 			b.WriteString(": " + text)
 		}
 	}
-	if e.Err != nil && e.Err != ErrUnauthorized { // the status has said so
+	if e.Err != nil && e.Err != ErrUnauthorized { // the status says that already
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	if e.RequestID != "" {
@@ -66,24 +65,24 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// KeysRefused reports whether ConnectWise does not accept the keys at all, so
-// that no other request can succeed either.
+// KeysRefused reports whether ConnectWise rejects the keys, so that no other request can
+// succeed either.
 func (e *Error) KeysRefused() bool { return e.Status == http.StatusUnauthorized }
 
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// readingRights is what the role must allow for reading.
+// readingRights are the rights that reading needs.
 const readingRights = `"Company Maintenance: Inquire = All" and "Table Setup: Inquire = All" for Company / Company Status and Company / Company Type`
 
-// explain fills e from the answer to r: body is its beginning.
+// explain fills in e from the answer to r. body is the beginning of the answer.
 func (c *Client) explain(e *Error, r request, header http.Header, body []byte) {
 	c.quote(e, body)
 	text := strings.ToLower(e.Message)
 	switch {
 	case e.Status >= 300 && e.Status < 400:
 		e.Message = "redirect to " + c.clean(withoutQuery(header.Get("Location")))
-		e.Hint = "redirects are not followed, because they would take the keys along; give the final address as the URL"
+		e.Hint = "cwvault does not follow redirects, because they could expose the keys; set the URL to the final address"
 	case e.Status == http.StatusUnauthorized:
 		e.Err = ErrUnauthorized
 		e.Hint = "check the company id, the public and private key and the client id"
@@ -91,12 +90,12 @@ func (c *Client) explain(e *Error, r request, header http.Header, body []byte) {
 		e.Err = ErrUnauthorized
 		e.Hint = "the API member's role needs " + cmp.Or(r.right, readingRights) + "; a missing client id can look like this too"
 	case e.Status == http.StatusBadRequest && strings.Contains(text, "clientid"):
-		// Which status a missing client id has differs by server; that its
-		// name is in the text is what reports of it agree on.
+		// Servers answer a missing client id with different statuses, but all
+		// known answers have its name in the text.
 		e.Err = ErrUnauthorized
 		e.Hint = "check the client id"
 	case e.Status == http.StatusBadRequest && strings.Contains(text, "accept header"):
-		e.Hint = "the server may be older than the model version asked for; set the version to the server's"
+		e.Hint = "the server may be older than the requested model version; set the version to the server's"
 	case e.Status == http.StatusBadRequest && strings.Contains(text, "cannot route"),
 		e.Status == http.StatusNotFound:
 		e.Hint = "check the URL and the company id"
@@ -109,14 +108,13 @@ func (c *Client) explain(e *Error, r request, header http.Header, body []byte) {
 	}
 }
 
-// quote takes code and message from the body of an answer that is not what was
-// asked for.
+// quote sets code and message from the body of a failed answer.
 func (c *Client) quote(e *Error, body []byte) {
 	if httpclient.IsHTML(body) {
 		e.Message = "an HTML page instead of JSON"
 		return
 	}
-	var told struct {
+	var answer struct {
 		Code    string `json:"code"`
 		Error   string `json:"error"` // instead of code, when there were too many requests
 		Message string `json:"message"`
@@ -124,19 +122,19 @@ func (c *Client) quote(e *Error, body []byte) {
 			Message string `json:"message"`
 		} `json:"errors"` // what is wrong with a record that was sent
 	}
-	if err := json.Unmarshal(body, &told); err != nil || told.Code+told.Error+told.Message == "" {
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Code+answer.Error+answer.Message == "" {
 		e.Message = c.clean(string(body))
 		return
 	}
-	message := told.Message
-	for _, problem := range told.Errors {
+	message := answer.Message
+	for _, problem := range answer.Errors {
 		message += ": " + problem.Message
 	}
-	e.Code, e.Message = c.clean(told.Code+told.Error), c.clean(message)
+	e.Code, e.Message = c.clean(answer.Code+answer.Error), c.clean(message)
 }
 
-// clean makes remote text fit to be shown: without keys, on one line, without
-// invisible characters, and short.
+// clean makes remote text safe to show: short, on one line, without keys and invisible
+// characters.
 func (c *Client) clean(text string) string { return c.secrets.Clean(text) }
 
 func withoutQuery(address string) string {
@@ -144,44 +142,42 @@ func withoutQuery(address string) string {
 	return address
 }
 
-// isMoved reports whether err is an answer as if nothing were at the address:
-// what a cloud upgrade leaves behind, as a page of the web server or as the
-// router's text.
+// isMoved reports whether err is the answer of an address without an API, which a cloud
+// upgrade leaves behind: a page of the web server, or the router's text.
 func isMoved(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound ||
 		e.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(e.Message), "cannot route"))
 }
 
-// isGone reports whether err is the answer that there is no record of that
-// number, and not that there is no API.
+// isGone reports whether err says that the record does not exist, rather than that there
+// is no API.
 func isGone(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusNotFound && strings.EqualFold(e.Code, "NotFound")
 }
 
-// isUnclear reports whether the server may have done what it was asked for,
-// although it did not say so: there was no answer, or a truncated one, or the
-// server failed on the way. So may a redirect: the cloud's proxy has been seen
-// to answer with one after the record was saved.
+// isUnclear reports whether the server may have carried out the request although it did
+// not say so: there was no answer, the answer was truncated, or the server failed. A
+// redirect is unclear too: the cloud's proxy is known to send one after it has saved the
+// record.
 func isUnclear(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !e.undone && (e.Status < 400 || e.Status == http.StatusRequestTimeout || e.Status >= 500)
 }
 
-// isBadRequest reports whether err is the server's complaint about the query
-// itself.
+// isBadRequest reports whether the server rejected the query itself.
 func isBadRequest(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusBadRequest && e.Err == nil && !isMoved(err)
 }
 
-// hiddenUnauthorized marks a 404 from the cloud as what it most likely is:
-// wrong keys (Developer Guide). Every list that is read exists on every server.
+// hiddenUnauthorized marks a 404 from the cloud as [ErrUnauthorized], because wrong keys
+// are the likely cause (Developer Guide). The lists that are read exist on every server.
 func hiddenUnauthorized(err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Status == http.StatusNotFound {
-		return fmt.Errorf("%w: %w; ConnectWise's cloud also answers so to wrong keys", ErrUnauthorized, err)
+		return fmt.Errorf("%w: %w; ConnectWise's cloud also gives this answer if the keys are wrong", ErrUnauthorized, err)
 	}
 	return err
 }

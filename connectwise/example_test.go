@@ -48,6 +48,6 @@ func ExampleNew() {
 	_, err := connectwise.New(connectwise.Config{URL: "http://cw.example.com", CompanyID: "acme", PublicKey: "public", PrivateKey: "private"})
 	fmt.Println(err)
 	// Output:
-	// URL: is plain http, which shows the keys to the network; use https
+	// URL: is plain http, which exposes the keys to the network; use https
 	// ClientID: is empty; set it to the client id from developer.connectwise.com
 }

@@ -15,30 +15,29 @@ import (
 )
 
 const (
-	// pageSize is the largest that servers allow. They cap a larger one
-	// silently, and may cap this one.
+	// pageSize is the largest that servers allow. They silently reduce a larger
+	// one, and may reduce this one.
 	pageSize = 1000
-	// maxRows is more than any tenant has: a server that lists more goes in
-	// circles.
+	// maxRows is more than any tenant has. A server that lists more repeats itself.
 	maxRows = 5_000_000
 )
 
-// listing is a list endpoint to be read from its first row to its last.
+// listing describes a list endpoint to read from first row to last.
 type listing struct {
 	at         site
 	path       string
 	fields     string
 	conditions string
-	// total returns how many rows there should be; it may wait for that to be
-	// known. Nil if nobody counts.
+	// total returns the expected number of rows, and may wait until that is known.
+	// Nil if nobody counts.
 	total    func() (int, error)
 	progress func(read, total int) // may be nil
 }
 
-// list holds what was read of a listing so far.
+// list holds the rows read so far.
 type list struct {
-	rows     []sync.Company // that are not deleted
-	received int            // with the deleted ones
+	rows     []sync.Company // not deleted
+	received int            // how many, including deleted ones
 }
 
 // page is one answer of a list endpoint.
@@ -48,17 +47,15 @@ type page struct {
 	link            link
 }
 
-// companies reads l with forward-only paging: each page starts after the last
-// id of the one before, so that rows which come and go meanwhile neither shift
-// nor hide others, as they do with page numbers (Developer Guide,
-// "Pagination").
+// companies reads l with forward-only paging: each page starts after the last id of the
+// page before. So rows that come and go meanwhile do not shift or hide others, as they
+// do with page numbers (Developer Guide, "Pagination").
 //
-// The end is reached when there are as many rows as there should be, at an
-// empty page, or when the Link header says so. The count comes first, because
-// the header cannot be relied on: servers leave it empty at the end, repeat the
-// last page id, or leave it out, and a page can be short in the middle where a
-// server caps its size. Whether the end is where it should be, [disagreement]
-// judges.
+// It ends when it has the expected number of rows, at an empty page, or when the Link
+// header says so. The count comes first, because the header is unreliable: servers leave
+// it empty at the end, repeat the last page id, or omit it, and a page in the middle can
+// be short if a server reduces the page size. [disagreement] judges whether the list is
+// complete.
 func (c *Client) companies(ctx context.Context, l listing) (list, error) {
 	var all list
 	query := url.Values{}
@@ -67,7 +64,7 @@ func (c *Client) companies(ctx context.Context, l listing) (list, error) {
 		if err != nil {
 			return list{}, err
 		}
-		done, err := l.take(&all, p)
+		done, err := l.add(&all, p)
 		if err != nil || done {
 			return all, err
 		}
@@ -90,8 +87,8 @@ func (c *Client) companies(ctx context.Context, l listing) (list, error) {
 	}
 }
 
-// numbered reads l by page numbers, in the order of ids. Here the Link header
-// is reliable: it has no "next" at the end.
+// numbered reads l by page numbers in order of ids. Here the Link header is reliable: it
+// has no "next" at the end.
 func (c *Client) numbered(ctx context.Context, l listing) (list, error) {
 	var all list
 	query := url.Values{"orderBy": {"id asc"}}
@@ -102,9 +99,9 @@ func (c *Client) numbered(ctx context.Context, l listing) (list, error) {
 			return list{}, err
 		}
 		if n > 1 && p.firstID == firstID {
-			return all, nil // the server knows no page numbers either
+			return all, nil // the server ignores page numbers too
 		}
-		done, err := l.take(&all, p)
+		done, err := l.add(&all, p)
 		if err != nil || done {
 			return all, err
 		}
@@ -115,8 +112,8 @@ func (c *Client) numbered(ctx context.Context, l listing) (list, error) {
 	}
 }
 
-// take adds p to all and reports whether that is all there should be.
-func (l listing) take(all *list, p page) (done bool, err error) {
+// add adds p to all and reports whether all is complete.
+func (l listing) add(all *list, p page) (done bool, err error) {
 	if p.received == 0 {
 		return true, nil
 	}
@@ -135,8 +132,8 @@ func (l listing) take(all *list, p page) (done bool, err error) {
 	if l.progress != nil {
 		l.progress(len(all.rows), total)
 	}
-	// Rows received do not suffice: where the list has deleted rows and the
-	// count does not, others are still to come.
+	// Do not compare received rows: if the list has deleted rows and the count does
+	// not, more rows follow.
 	return len(all.rows) >= total, nil
 }
 
@@ -178,8 +175,7 @@ func (c *Client) table(ctx context.Context, at site, path string) ([]sync.Ref, e
 	return refs, nil
 }
 
-// count asks how many companies there are that are not deleted. It returns the
-// header of the answer too.
+// count returns how many companies are not deleted, and the header of the answer.
 func (c *Client) count(ctx context.Context, at site) (int, http.Header, error) {
 	var answer struct {
 		Count *int `json:"count"`
@@ -205,8 +201,8 @@ func (c *Client) count(ctx context.Context, at site) (int, http.Header, error) {
 	return *answer.Count, header, nil
 }
 
-// link is a Link header. Of the URLs in it only the query is looked at: they
-// can name another host, which must not get the keys.
+// link is a Link header. Only the queries of its URLs are used: the URLs can name
+// another host, which must not get the keys.
 type link struct {
 	present bool
 	text    string
@@ -222,7 +218,7 @@ func parseLink(header http.Header) link {
 // next reports whether there is a next page.
 func (l link) next() bool { return linkEntry.MatchString(l.text) }
 
-// number returns the number that the address of the next page has under name.
+// number returns a number from the query of the next page's URL.
 func (l link) number(name string) (int, bool) {
 	entry := linkEntry.FindStringSubmatch(l.text)
 	if entry == nil {

@@ -12,29 +12,28 @@ import (
 )
 
 const (
-	// recordID ends the address of a callback, as the vendor advises:
-	// ConnectWise writes the id of the record behind it (Developer Guide,
-	// "Callbacks").
+	// recordID ends the address of a callback, as the vendor recommends:
+	// ConnectWise appends the id of the record (Developer Guide, "Callbacks").
 	recordID = "recordId="
-	// ourDescription tells cwvault's callbacks from others, by its first word.
+	// ourDescription marks cwvault's callbacks by its first word.
 	ourDescription = "cwvault: folders follow the companies"
 )
 
-// Ours reports whether cwvault has registered the callback. What only looks like
-// it is left alone.
+// Ours reports whether cwvault registered the callback, judged by description, type and
+// address together.
 func (c Callback) Ours() bool {
 	first, _, _ := strings.Cut(c.Description, ":")
 	return first == "cwvault" && strings.EqualFold(c.Type, "company") && strings.HasSuffix(c.URL, recordID)
 }
 
-// AboutAll reports whether the callback is about every company.
+// AboutAll reports whether the callback reports every company.
 func (c Callback) AboutAll() bool {
 	return strings.EqualFold(c.Type, "company") && strings.EqualFold(c.Level, "owner") && c.ObjectID == 1
 }
 
-// CallbackAddress checks the address of a service, and gives it the form that
-// callbacks have. Errors are of kind [sync.ErrUsage] and do not repeat the
-// address, which may hold a password by mistake.
+// CallbackAddress checks the address of a service and returns it in the form of a
+// callback's. Errors are of kind [sync.ErrUsage] and do not repeat the address, which
+// may contain a password by mistake.
 func CallbackAddress(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -43,7 +42,7 @@ func CallbackAddress(raw string) (string, error) {
 	case u.User != nil || u.Fragment != "":
 		return "", sync.ErrorOf(sync.ErrUsage, "the address holds a user or a fragment, which ConnectWise does not use; remove it")
 	case u.Scheme == "http" && !httpclient.LoopbackHost(u.Hostname()):
-		return "", sync.ErrorOf(sync.ErrUsage, "plain http lets everybody on the way read what ConnectWise says of companies; use https")
+		return "", sync.ErrorOf(sync.ErrUsage, "plain http exposes what ConnectWise reports about companies to the network; use https")
 	}
 	u.Host = strings.ToLower(u.Host)
 	if !strings.HasSuffix(u.RawQuery, recordID) {
@@ -55,19 +54,19 @@ func CallbackAddress(raw string) (string, error) {
 	return u.String(), nil
 }
 
-// callbackSite is what keeps callbacks: a [Client], or a test.
+// callbackSite stores callbacks: a [Client], or a test.
 type callbackSite interface {
 	Callbacks(ctx context.Context) ([]Callback, error)
 	RegisterCallback(ctx context.Context, address, description string) (Callback, error)
 	RemoveCallback(ctx context.Context, id int) error
 }
 
-// Ensured is what [Client.EnsureCallback] found and did.
+// Ensured says what [Client.EnsureCallback] found and did.
 type Ensured struct {
 	Callback  Callback // the one that works
 	Made      bool     // it was registered now
 	Removed   []Removed
-	Elsewhere []Callback // of ours, for other addresses; they are left alone
+	Elsewhere []Callback // ours for other addresses; EnsureCallback keeps them
 }
 
 // Removed is a callback that was removed, and why.
@@ -76,10 +75,9 @@ type Removed struct {
 	Why string // "switched off"
 }
 
-// EnsureCallback makes sure that ConnectWise has one callback of ours for an
-// address as [CallbackAddress] returns it, and that it works. Those of ours for
-// the same address that do not, or that are one too many, are removed. With an
-// error the result says what was done before it.
+// EnsureCallback makes sure that ConnectWise has exactly one callback of ours for an
+// address from [CallbackAddress], and that it works. It removes ours for the same address
+// that do not work or are redundant. With an error the result says what was done before.
 func (c *Client) EnsureCallback(ctx context.Context, address string) (Ensured, error) {
 	return ensureCallback(ctx, c, address)
 }
@@ -117,9 +115,9 @@ func ensureCallback(ctx context.Context, site callbackSite, address string) (e E
 	return e, err
 }
 
-// RemoveOurCallbacks removes those of ours with these ids, or all of ours if
-// there are no ids. If one is somebody else's, none is removed. With an error
-// the result has those that were removed before it.
+// RemoveOurCallbacks removes our callbacks with these ids, or all of ours if there are no
+// ids. If one is somebody else's, it removes none. With an error the result has those
+// that were removed before.
 func (c *Client) RemoveOurCallbacks(ctx context.Context, ids []int) ([]Callback, error) {
 	return removeOurs(ctx, c, ids)
 }

@@ -18,12 +18,11 @@ import (
 
 const (
 	maxTries = 5
-	// requestTimeout bounds one request with all its tries and pauses.
+	// requestTimeout limits one request with all its tries and pauses.
 	requestTimeout = 5 * time.Minute
-	// firstPause is doubled from try to try (Developer Guide, "Retry": 200 to
-	// 500 ms).
+	// firstPause doubles from try to try (Developer Guide, "Retry": 200 to 500 ms).
 	firstPause = 500 * time.Millisecond
-	// maxPause caps what a server can ask for with Retry-After.
+	// maxPause limits what a server can ask for with Retry-After.
 	maxPause = time.Minute
 	// busyPause is for a 429 that does not say how long.
 	busyPause = 30 * time.Second
@@ -42,7 +41,7 @@ type request struct {
 	header http.Header // besides the keys
 	body   []byte      // JSON, or nil
 	signed bool        // with the keys
-	right  string      // what the role must allow for it; empty: to read companies
+	right  string      // the right that it needs; empty: to read companies
 	accept byte        // the JSON's first character: '[' or '{'
 	limit  int64       // of the answer, in bytes
 }
@@ -50,11 +49,11 @@ type request struct {
 // reader reads the body of an answer.
 type reader func(body io.Reader, header http.Header) error
 
-// send sends r until it is answered, and hands the answer to read, which is
-// called again when an answer is truncated. Every failure wraps an *Error.
+// send sends r, with retries, and passes the answer to read, which is called again if an
+// answer is truncated. Every failure wraps an *Error.
 //
-// A POST is retried only where the server has surely not done it: it could not
-// be connected to, or it answered 429.
+// A POST is retried only if the server has certainly not done it: there was no
+// connection, or it answered 429.
 func (c *Client) send(ctx context.Context, r request, read reader) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -63,7 +62,7 @@ func (c *Client) send(ctx context.Context, r request, read reader) error {
 		switch {
 		case failed == nil:
 			return nil
-		case r.method == http.MethodDelete && n > 1 && isGone(failed): // the try before removed it
+		case r.method == http.MethodDelete && n > 1 && isGone(failed): // an earlier try removed it
 			return nil
 		case failed.retry && (r.method != http.MethodPost || failed.undone):
 			return httpclient.Again(failed, failed.retryAfter)
@@ -75,7 +74,7 @@ func (c *Client) send(ctx context.Context, r request, read reader) error {
 	})
 }
 
-// try sends r once; repeated says that it was sent before.
+// try sends r once. repeated means that it was sent before.
 func (c *Client) try(ctx context.Context, r request, repeated bool, read reader) *Error {
 	start := time.Now()
 	tryCtx, cancel := context.WithTimeout(ctx, c.tryTimeout)
@@ -109,7 +108,7 @@ func (c *Client) try(ctx context.Context, r request, repeated bool, read reader)
 	case e.Status == http.StatusNoContent && r.method == http.MethodDelete:
 		return nil
 	}
-	beginning, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // as much of it as came
+	beginning, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // as much as arrived
 	c.explain(e, r, resp.Header, beginning)
 	return e
 }
@@ -137,8 +136,8 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, nil
 }
 
-// unanswered fills e in for a request that got no answer. ctx is the caller's,
-// tryCtx that of this try.
+// unanswered fills in e for a request without an answer. ctx is the caller's, tryCtx that
+// of this try.
 func (c *Client) unanswered(ctx, tryCtx context.Context, e *Error, err error) {
 	switch {
 	case ctx.Err() != nil:
@@ -147,16 +146,16 @@ func (c *Client) unanswered(ctx, tryCtx context.Context, e *Error, err error) {
 	case tryCtx.Err() != nil:
 		e.Err = fmt.Errorf("not answered within %v", c.tryTimeout)
 	default:
-		e.Err = errors.New(c.clean(err.Error())) // it may quote what came
+		e.Err = errors.New(c.clean(err.Error())) // it may quote the answer
 	}
 	e.retry = !httpclient.Untrusted(err)
 	if !e.retry {
-		e.Hint = "if your own authority issued the server's certificate, name that authority in the CA file"
+		e.Hint = "if your own authority issued the server's certificate, add that authority's certificate to the CA file"
 	}
 }
 
-// readAnswer hands the body of a good answer to read. It returns nil, or e with
-// what is wrong with the body.
+// readAnswer passes the body of a good answer to read. It returns nil, or e with the
+// problem of the body.
 func (c *Client) readAnswer(ctx, tryCtx context.Context, e *Error, r request, resp *http.Response, read reader) *Error {
 	body := &watchedReader{r: http.MaxBytesReader(nil, resp.Body, r.limit)}
 	buffered := bufio.NewReader(body)
@@ -194,7 +193,7 @@ func (c *Client) readAnswer(ctx, tryCtx context.Context, e *Error, r request, re
 	return e
 }
 
-// watchedReader remembers why reading ended, unless it was the end.
+// watchedReader remembers the error that ended reading, except io.EOF.
 type watchedReader struct {
 	r   io.Reader
 	err error

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// anyRelease is the codebase that every server answers to: the only one on
-// premises, and on the cloud it leads to the tenant's present release
-// (Developer Guide, "Cloud vs Premise").
+// anyRelease is a codebase that every server accepts. On premises it is the only one; on
+// the cloud it leads to the tenant's current release (Developer Guide, "Cloud vs
+// Premise").
 const anyRelease = "v4_6_release"
 
 var (
@@ -22,7 +22,7 @@ var (
 	plainHost     = regexp.MustCompile(`^[a-z0-9.-]+$`)
 )
 
-// site is a place where a ConnectWise API is.
+// site is the place of a ConnectWise API.
 type site struct {
 	root     string // scheme and host, and the path below which a proxy publishes the server
 	codebase string // "v4_6_release", "v2020_4"
@@ -58,45 +58,44 @@ func (b *looseBool) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// place works out where the API is that a site tells of.
-func (s site) place(told companyInfo, codebase string) site {
+// place returns the place of the API according to a site's answer.
+func (s site) place(info companyInfo, codebase string) site {
 	scheme, host := s.origin()
-	if api := apiHost(host, told.SiteURL); api != host {
+	if api := apiHost(host, info.SiteURL); api != host {
 		s.root = scheme + "://" + api
 	}
 	s.codebase = codebase
-	s.cloud = s.cloud || bool(told.IsCloud)
+	s.cloud = s.cloud || bool(info.IsCloud)
 	return s
 }
 
-// apiHost returns the host that gets the keys, when the operator named the
-// host given and the server there named the host told. Only between hosts of
-// ConnectWise itself is the server's word enough.
-func apiHost(given, told string) string {
+// apiHost returns the host that gets the keys if the operator named one host and the
+// server there named another. It follows the server only between hosts of ConnectWise
+// itself.
+func apiHost(given, named string) string {
 	domain := vendorDomain(given)
 	if domain == "" {
 		return given
 	}
-	if host := bareHost(told); vendorDomain(host) == domain {
+	if host := bareHost(named); vendorDomain(host) == domain {
 		return host
 	}
 	if !strings.HasPrefix(given, "api-") {
-		return "api-" + given // what the cloud wants (Developer Guide, "Cloud vs Premise")
+		return "api-" + given // the API's host on the cloud (Developer Guide, "Cloud vs Premise")
 	}
 	return given
 }
 
-// bareHost returns the host name in "host" or "https://host/", or "" if there
-// is anything else in it.
-func bareHost(told string) string {
-	host := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(told), "https://"), "/")
+// bareHost returns the host name in "host" or "https://host/", or "" if there is more.
+func bareHost(address string) string {
+	host := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(address), "https://"), "/")
 	if !plainHost.MatchString(host) {
 		return ""
 	}
 	return host
 }
 
-// vendorDomain returns the domain of ConnectWise's own that host is in, or "".
+// vendorDomain returns ConnectWise's own domain that contains host, or "".
 func vendorDomain(host string) string {
 	for _, domain := range [...]string{"myconnectwise.net", "connectwisedev.com"} {
 		if strings.HasSuffix(host, "."+domain) {
@@ -106,7 +105,7 @@ func vendorDomain(host string) string {
 	return ""
 }
 
-// locate returns the place of the API, asking the server once.
+// locate returns the place of the API. It asks the server once.
 func (c *Client) locate(ctx context.Context) (site, error) {
 	c.mu.Lock()
 	at, located := c.site, c.located
@@ -118,11 +117,11 @@ func (c *Client) locate(ctx context.Context) (site, error) {
 	if err != nil {
 		return site{}, err
 	}
-	return c.settle(info, anyRelease), nil
+	return c.setSite(info, anyRelease), nil
 }
 
-// relocate asks the server where the API is, after a request to old was
-// answered as if nothing were there.
+// relocate asks the server where the API is, after the place old answered that there is
+// none.
 func (c *Client) relocate(ctx context.Context, old site) (site, error) {
 	info, err := c.companyInfo(ctx)
 	if err != nil {
@@ -132,10 +131,10 @@ func (c *Client) relocate(ctx context.Context, old site) (site, error) {
 	if !plainCodebase.MatchString(codebase) {
 		codebase = old.codebase
 	}
-	return c.settle(info, codebase), nil
+	return c.setSite(info, codebase), nil
 }
 
-func (c *Client) settle(info companyInfo, codebase string) site {
+func (c *Client) setSite(info companyInfo, codebase string) site {
 	at := c.given.place(info, codebase)
 	if _, host := at.origin(); info.SiteURL != "" && bareHost(info.SiteURL) != host {
 		c.log.Debug("the server names another host, which does not get the keys", "named", c.clean(info.SiteURL), "used", host)
@@ -146,9 +145,9 @@ func (c *Client) settle(info companyInfo, codebase string) site {
 	return at
 }
 
-// companyInfo asks the site where its API is; no keys are sent. A site that
-// answers anything but that (a proxy may publish the API alone) is no error:
-// what is known without it has to do. No answer at all is one.
+// companyInfo asks the site where its API is, without keys. A different answer is no
+// error, because a proxy may publish only the API: then the client uses what the settings
+// say. It fails if there is no answer at all.
 func (c *Client) companyInfo(ctx context.Context) (companyInfo, error) {
 	scheme, host := c.given.origin()
 	address := scheme + "://" + host + "/login/companyinfo/" + url.PathEscape(c.company)

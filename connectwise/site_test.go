@@ -76,7 +76,7 @@ func TestMoved(t *testing.T) {
 	}{
 		"a dated address":                    {whole("v2020_4"), "v2025_1", info("v2025_1/"), nil, "", 1},
 		"the usual codebase does not answer": {site, "v2025_1", info("v2025_1/"), nil, "", 2},
-		"not moved at all":                   {whole("v2020_4"), "v2025_1", info("v2020_4/"), ErrUnauthorized, "also answers so to wrong keys", 1},
+		"not moved at all":                   {whole("v2020_4"), "v2025_1", info("v2020_4/"), ErrUnauthorized, "also gives this answer if the keys are wrong", 1},
 		"moved to nowhere":                   {whole("v2020_4"), "v2025_1", info("v2024_1/"), ErrUnauthorized, "v2024_1/apis/3.0", 1},
 		"company gone":                       {whole("v2020_4"), "v2025_1", "null", ErrUnauthorized, "there is no company id", 1},
 		"no word of it":                      {whole("v2020_4"), "v2025_1", "<html>", nil, "404 Not Found", 1},

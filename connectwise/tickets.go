@@ -14,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// TicketSettings say where tickets are raised. Each is a number, which is an
-// id, or otherwise a name: the identifier of a company, the name of a board or
-// priority. Board and Priority may be empty, for the server's default.
+// TicketSettings say where to raise tickets. A number is an id. Anything else is a name:
+// the identifier of a company, or the name of a board or priority. Board and Priority may
+// be empty for the server's default.
 type TicketSettings struct {
 	Company, Board, Priority string
 }
@@ -25,7 +25,7 @@ type TicketSettings struct {
 type Ticket struct {
 	ID      int
 	Summary string
-	XRef    string // externalXRef: what it was raised about, in the words of who raised it
+	XRef    string // externalXRef: the problem that it is about, as the creator named it
 	Closed  bool
 }
 
@@ -34,7 +34,7 @@ const (
 	// (OpenAPI: "Max length: 100").
 	maxSummary = 100
 	maxXRef    = 100
-	// maxText bounds a note: nobody reads more, and the API states no limit.
+	// maxText limits a note: nobody reads more, and the API states no limit.
 	maxText = 20_000
 
 	ticketPath   = "/service/tickets"
@@ -42,17 +42,17 @@ const (
 	ticketFields = "id,summary,externalXRef,closedFlag"
 )
 
-// plainXRef has no character that means something in conditions.
+// plainXRef matches an xref without characters that have a meaning in conditions.
 var plainXRef = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,` + strconv.Itoa(maxXRef) + `}$`)
 
-// CreateTicket raises a ticket. Of summary 100 characters are kept, on one
-// line; details become the ticket's first note. It can be found again by xref,
-// which is of letters, digits and ". _ : / -", at most 100.
+// CreateTicket raises a ticket. It keeps 100 characters of summary, on one line. details
+// become the ticket's first note. [Client.OpenTicket] finds the ticket by xref, which has
+// at most 100 letters, digits and ". _ : / -".
 //
-// The request is never retried blindly, because the API has no idempotency key.
-// When the answer does not tell whether the ticket was created, CreateTicket
-// looks for one by xref and returns it if it exists. The server may still create
-// one after that, so call [Client.OpenTicket] before raising a ticket again.
+// The request is never retried blindly, because the API has no idempotency key. If the
+// answer does not tell whether the ticket was created, CreateTicket looks for one by xref
+// and returns it if it exists. The server may still create one after that, so call
+// [Client.OpenTicket] before raising a ticket again.
 func (c *Client) CreateTicket(ctx context.Context, s TicketSettings, summary, details, xref string) (Ticket, error) {
 	body := map[string]any{
 		"summary":            cut(oneLine(summary), maxSummary),
@@ -100,9 +100,9 @@ func (c *Client) OpenTicket(ctx context.Context, xref string) (Ticket, bool, err
 		return decodeRows(body, func(t *wireTicket) error {
 			switch {
 			case !strings.EqualFold(t.XRef, xref) || t.Closed:
-				// Believing it would raise the same ticket run after run.
+				// Otherwise every run would raise the same ticket again.
 				return fmt.Errorf("%w: the server ignored the conditions", ErrIncomplete)
-			case t.XRef == xref && t.ID > newest.ID: // to the server case is all the same
+			case t.XRef == xref && t.ID > newest.ID: // the server ignores case
 				newest = *t
 			}
 			return nil
@@ -123,7 +123,7 @@ func (c *Client) Ticket(ctx context.Context, id int) (Ticket, bool, error) {
 	case isGone(err):
 		return Ticket{}, false, nil
 	case err == nil && t.ID != id:
-		err = fmt.Errorf("%w: asked for ticket %d, ConnectWise answers with %d", ErrIncomplete, id, t.ID)
+		err = fmt.Errorf("%w: ConnectWise answered a request for ticket %d with ticket %d", ErrIncomplete, id, t.ID)
 	}
 	if err != nil {
 		return Ticket{}, false, fmt.Errorf("read a ticket: %w", err)
@@ -131,9 +131,8 @@ func (c *Client) Ticket(ctx context.Context, id int) (Ticket, bool, error) {
 	return Ticket(t), true, nil
 }
 
-// NoteTicket adds a note to the description of a ticket. It is not retried
-// blindly: when the answer does not tell whether the note was added, NoteTicket
-// looks for its text.
+// NoteTicket adds a note to the description of a ticket. It does not retry blindly: if the
+// answer does not tell whether the note was added, NoteTicket looks for its text.
 func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
 	text = cut(manyLines(text), maxText)
 	path := ticketPath + "/" + strconv.Itoa(id) + "/notes"
@@ -158,8 +157,8 @@ func (c *Client) NoteTicket(ctx context.Context, id int, text string) error {
 	return nil
 }
 
-// create posts body as a new record. If the answer does not tell whether the
-// record was created, look does.
+// create posts body as a new record. If the answer does not tell whether the record was
+// created, look finds out.
 func (c *Client) create(ctx context.Context, path, right string, body any, read reader, look func() (bool, error)) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -170,12 +169,12 @@ func (c *Client) create(ctx context.Context, path, right string, body any, read 
 		return err
 	}
 	c.log.Info("the answer does not tell whether ConnectWise created the record; looking for it", "path", path, "error", err)
-	if ended := c.retry.Wait(ctx, firstPause); ended != nil { // it may be about to
+	if ended := c.retry.Wait(ctx, firstPause); ended != nil { // the server may still create it
 		return err
 	}
 	switch found, lookErr := look(); {
 	case lookErr != nil:
-		return fmt.Errorf("%w; whether it was created is not known: %w", err, lookErr)
+		return fmt.Errorf("%w; it is unknown whether it was created: %w", err, lookErr)
 	case found:
 		return nil
 	}
@@ -198,7 +197,7 @@ type wireNote struct {
 
 func (n *wireNote) id() int { return n.ID }
 
-// reference names a record as the API wants it, by id or by name.
+// reference names a record for the API, by id or by name.
 func reference(setting, name string) map[string]any {
 	if id, err := strconv.Atoi(setting); err == nil {
 		return map[string]any{"id": id}
@@ -206,8 +205,8 @@ func reference(setting, name string) map[string]any {
 	return map[string]any{name: setting}
 }
 
-// oneLine makes text fit for one line: no control, formatting or other
-// invisible characters.
+// oneLine puts text on one line, without control, formatting or other invisible
+// characters.
 func oneLine(text string) string {
 	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == utf8.RuneError {
@@ -217,7 +216,7 @@ func oneLine(text string) string {
 	}, text)), " ")
 }
 
-// manyLines does the same line by line, and keeps the indentation.
+// manyLines does the same to each line and keeps the indentation.
 func manyLines(text string) string {
 	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	for i, line := range lines {
@@ -230,8 +229,8 @@ func manyLines(text string) string {
 	return strings.Trim(strings.Join(lines, "\n"), "\n")
 }
 
-// cut returns at most limit UTF-16 units of text, in which ConnectWise's
-// database counts, and says with the last one that something is missing.
+// cut returns at most limit UTF-16 units of text, the unit of ConnectWise's database. If it
+// truncates the text, it ends with an ellipsis.
 func cut(text string, limit int) string {
 	units, end := 0, 0 // end: where the text must end if it is too long
 	for i, r := range text {

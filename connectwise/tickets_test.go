@@ -295,7 +295,7 @@ func TestCreateTicketRefused(t *testing.T) {
 		"the look is broken": {func(s *connectwisetest.Server) {
 			s.AddFault(connectwisetest.Fault{Match: connectwisetest.On("POST", "/service/tickets"), CutAfter: -1})
 			s.AddFault(connectwisetest.Fault{Match: connectwisetest.On("GET", "/service/tickets"), Status: 500})
-		}, msp, "x", "; whether it was created is not known: look for a ticket: GET", false},
+		}, msp, "x", "; it is unknown whether it was created: look for a ticket: GET", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := simulated(t)
