@@ -15,8 +15,8 @@ import (
 
 const permissionsPath = "/v1/folder-permissions"
 
-// Secrets counts the secrets in a folder and in all folders below it. It is a
-// lower bound: secrets that the account may not list are not counted.
+// Secrets counts the secrets in a folder and in all folders below it. It is a lower
+// bound, because it misses secrets that the account may not list.
 func (v *Vault) Secrets(ctx context.Context, folderID string) (int, error) {
 	id, err := number(folderID)
 	if err != nil {
@@ -48,13 +48,12 @@ func (p *permission) String() string {
 	if p.SecretRole == "" || p.SecretRole == p.FolderRole {
 		return fmt.Sprintf("%s (%s)", name, p.FolderRole)
 	}
-	// Who may see a folder may still not see what is in it, and the reverse.
+	// The roles on a folder and on its secrets are independent.
 	return fmt.Sprintf("%s (%s, secrets: %s)", name, p.FolderRole, p.SecretRole)
 }
 
-// Audience lists who has access to a folder, sorted: "Helpdesk (View)", or
-// "Helpdesk (View, secrets: None)" where the role on the secrets in it is
-// another one than the role on the folder.
+// Audience lists who has access to a folder, sorted: "Helpdesk (View)", or "Helpdesk
+// (View, secrets: None)" if the role on its secrets differs from the role on the folder.
 func (v *Vault) Audience(ctx context.Context, folderID string) ([]string, error) {
 	id, err := v.parentNumber(folderID)
 	if err != nil || id == top {
@@ -72,9 +71,9 @@ func (v *Vault) Audience(ctx context.Context, folderID string) ([]string, error)
 	return slices.Compact(audience), nil
 }
 
-// permissions lists the permissions of a folder. Where a folder that inherits
-// shows none of its own they are those of the folder that it has them from; the
-// specification does not say whether it shows them.
+// permissions lists the permissions of a folder. If a folder that inherits shows none,
+// they are those of the folder that it inherits from. The specification does not say
+// whether it shows them.
 func (v *Vault) permissions(ctx context.Context, id int) ([]permission, error) {
 	for {
 		all, err := list(ctx, v, permissionsPath, url.Values{"filter.folderId": {strconv.Itoa(id)}},
@@ -99,7 +98,7 @@ func (v *Vault) permissions(ctx context.Context, id int) ([]permission, error) {
 	}
 }
 
-// access is who may do what on a folder, in a form to compare.
+// access returns the permissions of a folder in a form to compare.
 func (v *Vault) access(ctx context.Context, id int) ([]string, error) {
 	all, err := v.permissions(ctx, id)
 	if err != nil {
@@ -119,16 +118,15 @@ func (v *Vault) access(ctx context.Context, id int) ([]string, error) {
 	return lines, nil
 }
 
-// movePreserving moves a folder that inherits its permissions so that it keeps
-// those it has. Inheritance is turned off in one PUT, where the folder still
-// is, and the folder moved in a second. A single PUT would leave open whether
-// the server copies the permissions of the old or of the new parent, and a
-// crash after it would leave that unseen; after the first of two, the next run
-// moves a folder that has permissions of its own.
+// movePreserving moves a folder that inherits its permissions so that it keeps them. One
+// PUT turns off inheritance at the old place, and a second moves the folder. With a
+// single PUT it would be open whether the server copies the permissions of the old or the
+// new parent, and after a crash nobody would check. After a crash between the two PUTs,
+// the next run moves a folder with permissions of its own.
 //
-// The permissions are compared before and after. When they differ, the folder
-// goes back to where and how it was, which gives it its old parent's
-// permissions again, and the move fails.
+// It compares the permissions before and after. If they differ, it restores place and
+// inheritance, which gives the folder its old parent's permissions again, and the move
+// fails.
 func (v *Vault) movePreserving(ctx context.Context, f, want folder) (folder, error) {
 	before, err := v.access(ctx, f.ID)
 	if err != nil {
@@ -144,7 +142,7 @@ func (v *Vault) movePreserving(ctx context.Context, f, want folder) (folder, err
 	}
 	got, err := v.put(ctx, want)
 	if errors.Is(err, vault.ErrUnanswered) {
-		return folder{}, err // where it is cannot be known, nor where back is
+		return folder{}, err // its place is unknown, so it cannot go back
 	}
 	if err == nil {
 		var after []string
@@ -157,7 +155,7 @@ func (v *Vault) movePreserving(ctx context.Context, f, want folder) (folder, err
 		}
 	}
 	if _, undoErr := v.put(ctx, f); undoErr != nil {
-		return folder{}, errors.Join(err, fmt.Errorf("folder %d could not be put back as it was; check who can see it: %w", f.ID, undoErr))
+		return folder{}, errors.Join(err, fmt.Errorf("folder %d could not be restored; check who can see it: %w", f.ID, undoErr))
 	}
 	return folder{}, err
 }

@@ -12,9 +12,8 @@ import (
 	"cwvault/vault"
 )
 
-// ErrBuiltinSync means that Secret Server's own Folder Synchronization works on
-// the same folders. Two writers would undo each other's work, so no run may
-// begin.
+// ErrBuiltinSync means that Secret Server's own Folder Synchronization works on the same
+// folders. Two writers would undo each other's changes, so no run may begin.
 var ErrBuiltinSync = sync.ErrorOf(sync.ErrConfigured, "the built-in ConnectWise Folder Synchronization of Secret Server is on for these folders; "+
 	"set its method to None (Administration > Folder Synchronization; its folders stay) and run again with CWVAULT_ADOPT=path")
 
@@ -66,10 +65,10 @@ func (v *Vault) BuiltinSync(ctx context.Context) (BuiltinSync, error) {
 	return b, nil
 }
 
-// Ready is what must be known before each run: that sign-in works and that the
-// built-in synchronization does not work on these folders, else an error
-// wrapping [ErrBuiltinSync]. An account that may not see that setting passes.
-// It costs one call beside the sign-in.
+// Ready returns an error unless a run may begin: sign-in must work, and the built-in
+// synchronization must not work on these folders, which is an error wrapping
+// [ErrBuiltinSync]. It ignores that setting if the account may not see it. It costs one
+// call besides the sign-in.
 func (v *Vault) Ready(ctx context.Context) error {
 	b, err := v.BuiltinSync(ctx)
 	if turnedDown(err) {
@@ -92,12 +91,12 @@ func (v *Vault) refuseBuiltin(ctx context.Context, b BuiltinSync) error {
 	}
 	id, err := number(b.FolderID)
 	if err != nil {
-		return nil // on, but for no folder
+		return nil // it is on, but for no folder
 	}
 	theirs, err := v.fetch(ctx, id)
 	if errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrNotAllowed) {
 		if len(v.root) == 1 {
-			return nil // it is not below our root, or the account could see it
+			return nil // it is not below our root; there the account could see it
 		}
 		return fmt.Errorf("the account cannot see folder %d, which may hold the root: %w", id, ErrBuiltinSync)
 	}

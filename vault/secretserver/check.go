@@ -15,23 +15,23 @@ import (
 	"cwvault/vault"
 )
 
-// Report is what [Vault.Preflight] found.
+// Report is the result of [Vault.Preflight].
 type Report struct {
 	Platform bool
-	Server   string // address of the Secret Server that is used
+	Server   string // address of the Secret Server in use
 	Version  string // like 11.7.000061; empty if the server does not say
 	Account  string
-	// RootMissing: the root does not exist, or the account cannot see it. No
-	// finding says so, because a run may be allowed to make it.
+	// RootMissing: the root does not exist, or the account cannot see it. No finding
+	// says so, because a run may be allowed to make it.
 	RootMissing bool
 	Findings    []sync.Finding
 	Builtin     BuiltinSync // zero if it cannot be read
-	// BuiltinRoot is the path of the folder that the built-in synchronization
-	// is set to work on; empty if there is none or it cannot be seen.
+	// BuiltinRoot is the path of the folder in the built-in synchronization's
+	// setting; empty if there is none or the account cannot see it.
 	BuiltinRoot string
 }
 
-// seeDocs is what to do about most findings: set the server up as described.
+// seeDocs is the fix for most findings: the document describes how to set up the server.
 const seeDocs = "see docs/SECRETSERVER.md"
 
 func (r *Report) ok(subject, format string, args ...any) {
@@ -46,10 +46,10 @@ func (r *Report) fail(kind error, subject, format string, args ...any) {
 	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...), Fix: seeDocs, Err: kind})
 }
 
-// Check returns what [Vault.Preflight] found as findings alone: how sign-in
-// went, then the findings, then how the built-in synchronization is set, as
-// settings of cwvault ready to be copied. Where nothing can be said beyond
-// sign-in, its Err wraps [vault.ErrUnauthorized] or [vault.ErrUnavailable].
+// Check returns the result of [Vault.Preflight] as findings: sign-in, then the report's
+// findings, then the built-in synchronization's setting as cwvault settings to copy. If
+// sign-in fails, there is only its finding, and Err wraps [vault.ErrUnauthorized] or
+// [vault.ErrUnavailable].
 func (v *Vault) Check(ctx context.Context) []sync.Finding {
 	const subject = "sign-in"
 	r, err := v.Preflight(ctx)
@@ -73,8 +73,8 @@ func fixSignIn(err error) string {
 	return "check CWVAULT_VAULT_URL and CWVAULT_ROOT"
 }
 
-// builtinSettings writes how the built-in synchronization is set as settings of
-// cwvault, quoted for a shell. It is empty if nothing is set.
+// builtinSettings writes the built-in synchronization's setting as settings of cwvault,
+// quoted for a shell. It is empty if nothing is set.
 func (r *Report) builtinSettings() string {
 	b := r.Builtin
 	if cmp.Or(b.Structure, b.SiteURL, b.CompanyID) == "" {
@@ -96,9 +96,8 @@ func (r *Report) builtinSettings() string {
 // 10.9.000064).
 var minMetadata = []int{10, 9, 64}
 
-// Preflight looks at everything that a run depends on, changing nothing. It
-// fails only where nothing can be said: when sign-in fails or the vault is not
-// available.
+// Preflight checks everything that a run depends on and changes nothing. It only fails if
+// sign-in fails or the vault is unavailable.
 func (v *Vault) Preflight(ctx context.Context) (Report, error) {
 	var r Report
 	session, err := v.client.connect(ctx, "")
@@ -135,9 +134,9 @@ func (v *Vault) checkVersion(ctx context.Context, r *Report) error {
 	r.Version = clean(answer.Version + answer.Model.Version)
 	switch {
 	case r.Version == "":
-		r.warn("server", "Secret Server at %s does not say its version", r.Server)
+		r.warn("server", "Secret Server at %s does not state its version", r.Server)
 	case slices.Compare(versionNumbers(r.Version), minMetadata) < 0:
-		r.warn("server", "Secret Server %s at %s; before 10.9.000064 folders have no metadata, so the journal alone holds the marks", r.Version, r.Server)
+		r.warn("server", "Secret Server %s at %s; before 10.9.000064 folders have no metadata, so only the journal holds the marks", r.Version, r.Server)
 	default:
 		r.ok("server", "Secret Server %s at %s", r.Version, r.Server)
 	}
@@ -146,13 +145,13 @@ func (v *Vault) checkVersion(ctx context.Context, r *Report) error {
 
 func versionNumbers(version string) (numbers []int) {
 	for _, part := range strings.Split(version, ".") {
-		n, _ := strconv.Atoi(part) // what is no number counts as 0
+		n, _ := strconv.Atoi(part) // anything else counts as 0
 		numbers = append(numbers, n)
 	}
 	return numbers
 }
 
-// checkRoot looks at the account's role and at what it may do with the root.
+// checkRoot checks the account's role and its rights on the root.
 func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
 	root, err := v.findRoot(ctx)
 	if err != nil {
@@ -168,8 +167,8 @@ func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
 	return v.checkRights(ctx, r, root)
 }
 
-// checkRole looks at what the role of the account allows. createTop: folders
-// are made at the top of the vault.
+// checkRole checks the rights of the account's role. createTop: cwvault makes folders at
+// the top of the vault.
 func (v *Vault) checkRole(ctx context.Context, r *Report, createTop bool) error {
 	const subject = "account"
 	var user struct {
@@ -189,19 +188,19 @@ func (v *Vault) checkRole(ctx context.Context, r *Report, createTop bool) error 
 	missing, excess := judgeRole(role, createTop)
 	switch {
 	case len(role) == 0:
-		r.warn(subject, "the server does not say what the role of %s allows", r.Account)
+		r.warn(subject, "the server does not state the rights of %s's role", r.Account)
 	case len(missing) > 0:
 		r.fail(vault.ErrNotAllowed, subject, "the role of %s lacks %s", r.Account, strings.Join(missing, ", "))
 	default:
-		r.ok(subject, "the role of %s has what is needed", r.Account)
+		r.ok(subject, "the role of %s has the necessary rights", r.Account)
 	}
 	if len(excess) > 0 {
-		r.warn(subject, "the role of %s allows more than is needed: %s", r.Account, strings.Join(excess, ", "))
+		r.warn(subject, "the role of %s allows more than necessary: %s", r.Account, strings.Join(excess, ", "))
 	}
 	return nil
 }
 
-// checkRights looks at what the account may do with the root.
+// checkRights checks the account's rights on the root.
 func (v *Vault) checkRights(ctx context.Context, r *Report, root folder) error {
 	const subject = "root folder"
 	if root.ID == top {
@@ -214,7 +213,7 @@ func (v *Vault) checkRights(ctx context.Context, r *Report, root folder) error {
 	}
 	query := url.Values{"returnEmptyInsteadOfNoAccessException": {"true"}}
 	if err := v.client.do(ctx, read("/v1/folder-details/"+strconv.Itoa(root.ID), query), &details); turnedDown(err) {
-		r.warn(subject, "%s exists; the server does not say what the account may do there", path)
+		r.warn(subject, "%s exists; the server does not state the account's rights there", path)
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("read rights on the root: %w", err)
@@ -231,7 +230,7 @@ func (v *Vault) checkRights(ctx context.Context, r *Report, root folder) error {
 }
 
 // judgeRole compares a role with what cwvault needs (vendor documentation, role
-// permission list). createTop: folders are made at the top of the vault.
+// permission list). createTop: cwvault makes folders at the top of the vault.
 func judgeRole(role []string, createTop bool) (missing, excess []string) {
 	need := []string{"Administer Folders"}
 	if createTop {
@@ -258,10 +257,10 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	_, err := v.findField(ctx)
 	switch {
 	case errors.Is(err, errNoField):
-		r.ok(subject, "the metadata field %s/%s does not exist yet; the first folder creates it, for which the role needs Administer Metadata", sectionName, fieldName)
+		r.ok(subject, "the metadata field %s/%s does not exist yet; the first folder creates it, which needs the right Administer Metadata", sectionName, fieldName)
 		return nil
 	case turnedDown(err):
-		r.warn(subject, "metadata cannot be used, so the journal alone holds the marks: %v", err)
+		r.warn(subject, "cwvault cannot use metadata, so only the journal holds the marks: %v", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("look up the metadata field: %w", err)
@@ -283,13 +282,13 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	case err != nil:
 		return fmt.Errorf("read marks: %w", err)
 	case reading.why != nil:
-		r.warn(subject, "the server refuses a search for all marks; the journal's are used: %v", reading.why)
+		r.warn(subject, "the server refuses a search for all marks, so cwvault uses the journal's: %v", reading.why)
 	case i >= 0 && !sections[i].EntityEdit && !sections[i].Administer:
 		r.warn(subject, "anyone who can see a folder can change its mark: make the metadata section %s require edit permission", sectionName)
 	case i >= 0 && sections[i].Administer:
 		r.warn(subject, "the metadata section %s requires Administer Metadata for writing a mark", sectionName)
 	default:
-		r.ok(subject, "kept in the metadata field %s/%s, %d so far", sectionName, fieldName, len(reading.marks))
+		r.ok(subject, "stored in the metadata field %s/%s, %d so far", sectionName, fieldName, len(reading.marks))
 	}
 	return nil
 }
@@ -306,7 +305,7 @@ func (v *Vault) checkBuiltin(ctx context.Context, r *Report) error {
 	}
 	r.Builtin = b
 	if id, err := number(b.FolderID); err == nil {
-		if f, err := v.fetch(ctx, id); err == nil { // only a hint: what refuses looks for itself
+		if f, err := v.fetch(ctx, id); err == nil { // only for the report: refuseBuiltin reads it again
 			r.BuiltinRoot = clean(f.Path)
 		}
 	}

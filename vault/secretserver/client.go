@@ -29,20 +29,19 @@ const (
 	maxBody       = 32 << 20
 )
 
-// client sends requests: it signs in, reads answers and decides what may be
-// repeated.
+// client sends requests: it signs in, reads answers and decides what to retry.
 //
 //	answer                         may be repeated     a change that may not
 //	---------------------------    ----------------    ----------------------
 //	no connection (nothing sent)   retry               retry
 //	429                            retry               retry
 //	401                            new token, retry    new token, retry
-//	cut off, timeout, 5xx,         retry               ErrUnanswered
+//	truncated, timeout, 5xx,       retry               ErrUnanswered
 //	200 that is not JSON
 //	other                          typed error         typed error
 //
-// 503 counts as "perhaps done": proxies send it also when the server behind
-// them broke off in the middle.
+// 503 counts as "perhaps done", because proxies also send it if the server behind them
+// fails in the middle.
 type client struct {
 	address                    string // as configured, without a slash at the end
 	username, password, domain string
@@ -52,13 +51,13 @@ type client struct {
 	beforeChange               func(context.Context) error
 	sent                       func(retry bool) // may be nil
 
-	// signIn is held by whoever signs in; the others wait for the result.
+	// signIn is held during sign-in; other calls wait for the result.
 	signIn chan struct{}
 
 	mu      gosync.Mutex
 	session session
-	refused time.Time // when sign-in was last refused,
-	refusal error     // and what was said
+	refused time.Time // when sign-in was last refused
+	refusal error     // the error of that sign-in
 }
 
 // request is one call. Its answer is JSON.
@@ -68,10 +67,10 @@ type request struct {
 	query  url.Values
 	body   any        // sent as JSON
 	form   url.Values // sent as a form, in place of body
-	again  bool       // may be repeated when it may have been done
-	base   string     // where; empty: the API, signed in
+	again  bool       // may be repeated even if it may have been done
+	base   string     // the address; empty: the API, signed in
 	token  string     // with base
-	raw    bool       // the answer, into a *[]byte, need not be JSON
+	raw    bool       // the answer goes into a *[]byte and need not be JSON
 }
 
 func read(path string, query url.Values) request {
@@ -82,11 +81,11 @@ func change(method, path string, body any) request {
 	return request{method: method, path: path, body: body}
 }
 
-// reads reports whether the request changes nothing. Sign-in is one of these.
+// reads reports whether the request changes nothing. Sign-in changes nothing.
 func (r *request) reads() bool { return r.method == http.MethodGet || r.form != nil }
 
-// do sends r and decodes the answer into out. Its errors wrap an *[Error], but
-// for those of sign-in that are about neither the account nor the network.
+// do sends r and decodes the answer into out. Its errors wrap an *[Error], except those of
+// sign-in that concern neither the account nor the network.
 func (c *client) do(ctx context.Context, r request, out any) error {
 	k := call{c: c, r: r, out: out}
 	try := func(int) error {
@@ -111,13 +110,13 @@ type call struct {
 	c        *client
 	r        request
 	out      any
-	sent     bool   // before
-	own      string // a token that this call signed in for
+	sent     bool   // it was sent before
+	own      string // a token from this call's own sign-in
 	renewals int
 }
 
-// try sends the call once, or as often as its token has to be renewed. err is
-// what sign-in failed with.
+// try sends the call once, and again after each renewal of its token. err is the error of
+// sign-in.
 func (k *call) try(ctx context.Context) (failed *Error, err error) {
 	for {
 		base, token := k.r.base, k.r.token
@@ -145,10 +144,9 @@ func (k *call) try(ctx context.Context) (failed *Error, err error) {
 	}
 }
 
-// renew signs in again after a token was refused. It reports false without an
-// error where that would not help: a new token that was never accepted is
-// refused for good. One that others have used, or have replaced, may have run
-// out since.
+// renew signs in again after a token was refused. It reports false without an error if
+// that would not help: another new token would be refused like one that was never
+// accepted. A token that other calls have used or replaced may have expired.
 func (k *call) renew(ctx context.Context, token string) (bool, error) {
 	if token == k.own && k.c.neverAccepted(token) || k.renewals == maxRenewals {
 		return false, nil
@@ -164,7 +162,7 @@ func (k *call) renew(ctx context.Context, token string) (bool, error) {
 	return true, nil
 }
 
-// send sends r once; repeated says that it was sent before.
+// send sends r once. repeated means that it was sent before.
 func (c *client) send(ctx context.Context, base, token string, r request, repeated bool, out any) *Error {
 	failed := &Error{Method: r.method, Path: r.path}
 	if !r.reads() && c.beforeChange != nil {
@@ -211,7 +209,7 @@ func (c *client) send(ctx context.Context, base, token string, r request, repeat
 	return nil
 }
 
-// make makes the HTTP request.
+// make builds the HTTP request.
 func (r *request) make(ctx context.Context, base, token string) (*http.Request, error) {
 	var body io.Reader
 	contentType := ""
@@ -231,7 +229,7 @@ func (r *request) make(ctx context.Context, base, token string) (*http.Request, 
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
-		return nil, errors.New("cannot make the request") // err repeats the address
+		return nil, errors.New("cannot make the request") // err would repeat the address
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "cwvault")
@@ -258,5 +256,5 @@ func (r *request) decode(resp *http.Response, answer []byte, out any) error {
 	if isHTML(resp, answer) {
 		return errors.New(htmlAnswer)
 	}
-	return errors.New("not the JSON that was expected")
+	return errors.New("not the expected JSON")
 }

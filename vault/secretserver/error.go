@@ -16,8 +16,7 @@ import (
 	"cwvault/vault"
 )
 
-// Error is an answer of Secret Server that is not what was asked for, or its
-// absence. It holds no query and no secret.
+// Error is a failed request to Secret Server. It holds no query and no secret.
 type Error struct {
 	Method, Path string
 	Status       int    // 0 when no answer came
@@ -25,7 +24,7 @@ type Error struct {
 	Message      string // the server's message
 
 	cause      error
-	kind       error // of package vault; nil where none fits
+	kind       error // an error of package vault; nil if none fits
 	temporary  bool  // the same call may succeed later
 	maybeDone  bool  // it may have been carried out
 	expired    bool  // the token was refused
@@ -71,14 +70,14 @@ func statusOf(err error) int {
 	return 0
 }
 
-// turnedDown reports an answer that is not about the moment: a missing right,
-// or an API that the server does not have.
+// turnedDown reports a permanent refusal: a missing right, or an API that the server does
+// not have.
 func turnedDown(err error) bool {
 	status := statusOf(err)
 	return status >= 400 && status < 500 && status != http.StatusTooManyRequests && !errors.Is(err, vault.ErrUnauthorized)
 }
 
-// denied reports the answer for a missing right, or for a folder that is not there.
+// denied reports the answer to a missing right or a missing folder.
 func (e *Error) denied() bool {
 	return e.Status == http.StatusBadRequest && e.Code == "API_AccessDenied" ||
 		e.Status == http.StatusForbidden || e.Status == http.StatusNotFound
@@ -88,7 +87,7 @@ func (e *Error) denied() bool {
 func (e *Error) broken(ctx context.Context, err error, sent, read bool) *Error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) {
-		err = inURL.Err // what it wraps repeats the whole URL
+		err = inURL.Err // inURL would repeat the whole URL
 	}
 	e.cause = err
 	e.temporary = true
@@ -103,13 +102,13 @@ func (e *Error) broken(ctx context.Context, err error, sent, read bool) *Error {
 	if ctx.Err() != nil {
 		e.cause = ctx.Err()
 		if e.kind == vault.ErrUnavailable && errors.Is(e.cause, context.Canceled) {
-			e.kind = nil // nothing is wrong with the vault
+			e.kind = nil // the caller ended it, not the vault
 		}
 	}
 	return e
 }
 
-// htmlAnswer is what is said of a web page.
+// htmlAnswer is the message for a web page.
 const htmlAnswer = "an HTML page instead of JSON"
 
 func isHTML(resp *http.Response, body []byte) bool {
@@ -125,7 +124,7 @@ func (e *Error) read(resp *http.Response, body []byte, read bool, secrets httpcl
 	signIn := resp.Request.Header.Get("Content-Type") == formType
 	switch status := resp.StatusCode; {
 	case status < 400:
-		e.Message = "a redirect, which is not followed; is the address right?"
+		e.Message = "a redirect, which cwvault does not follow; check the address"
 	case status == http.StatusTooManyRequests:
 		e.temporary, e.kind = true, vault.ErrUnavailable
 	case status >= 500:
@@ -138,7 +137,7 @@ func (e *Error) read(resp *http.Response, body []byte, read bool, secrets httpcl
 	case status == http.StatusUnauthorized:
 		e.expired, e.kind = true, vault.ErrUnauthorized
 	case html:
-		// A proxy or the web server, not the API: nothing it says is about folders.
+		// From a proxy or the web server, not the API: it says nothing about folders.
 	default:
 		e.refused(read)
 	}
@@ -158,7 +157,7 @@ func (e *Error) quote(body []byte, html bool, secrets httpclient.Redactor) {
 		e.Message = htmlAnswer
 	case json.Unmarshal(body, &answer) == nil:
 		var signIn string
-		_ = json.Unmarshal(answer.Error, &signIn) // other than a string: nothing we know
+		_ = json.Unmarshal(answer.Error, &signIn) // anything but a string is unknown
 		e.Code = secrets.Clean(answer.Code)
 		e.Message = secrets.Clean(strings.Join([]string{answer.Message, answer.Detail, answer.Exception, signIn}, " "))
 	default:
@@ -170,8 +169,8 @@ func (e *Error) quote(body []byte, html bool, secrets httpclient.Redactor) {
 func (e *Error) refused(read bool) {
 	switch {
 	case e.Status == http.StatusForbidden:
-		// The specification has no 401 and calls its 403 "authentication
-		// failed"; servers are known to refuse rights with it as well.
+		// The specification has no 401 and calls its 403 "authentication failed".
+		// Servers are known to use 403 for missing rights too.
 		e.kind, e.expired = vault.ErrNotAllowed, tokenRefused.MatchString(e.Message)
 	case e.Status == http.StatusNotFound:
 		e.kind = vault.ErrNotFound
@@ -187,9 +186,9 @@ func (e *Error) refused(read bool) {
 	}
 }
 
-// tokenRefused tells a 403 about the token from one about rights. Where it is
-// wrong, a call is repeated with a new token in vain, or fails as not allowed.
+// tokenRefused distinguishes a 403 about the token from one about rights. If it is wrong, a
+// call is repeated in vain with a new token, or fails as not allowed.
 var tokenRefused = regexp.MustCompile(`(?i)authenticat|token`)
 
-// clean makes a server's text fit to be shown where it can hold no secret.
+// clean makes a server's text safe to show, if it cannot contain a secret.
 func clean(text string) string { return httpclient.Redactor{}.Clean(text) }

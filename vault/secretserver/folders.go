@@ -24,14 +24,14 @@ import (
 
 const (
 	foldersPath = "/v1/folders"
-	// top is the id that stands for "no folder": the parent of the topmost ones.
+	// top is the id for "no folder": the parent of the topmost folders.
 	top = -1
-	// personalFolders holds a folder for each user, which is nobody else's business.
+	// personalFolders is the folder that holds a private folder for each user.
 	personalFolders = "Personal Folders"
 )
 
-// folder is a folder as Secret Server gives it. Pointers are nil where an
-// answer left the field out.
+// folder is a folder in Secret Server's answers. Pointers are nil if an answer lacks the
+// field.
 type folder struct {
 	ID                  int    `json:"id"`
 	Name                string `json:"folderName"`
@@ -40,16 +40,15 @@ type folder struct {
 	TypeID              int    `json:"folderTypeId"`
 	InheritPermissions  *bool  `json:"inheritPermissions"`
 	InheritSecretPolicy *bool  `json:"inheritSecretPolicy"`
-	// SecretPolicyID is kept as it was written: -1 or null may mean none.
+	// SecretPolicyID stays as the server wrote it: -1 or null may mean none.
 	SecretPolicyID json.RawMessage `json:"secretPolicyId"`
 	Personal       bool            `json:"isPersonalFolder"` // in few answers only
 
-	mark found // as last read or written; not in these answers
+	mark found // as last read or written; these answers do not have it
 }
 
-// folderArgs is the body that creates or changes a folder, with every field: an
-// omitted inheritPermissions means true, and Cloud refuses bodies that lack
-// others.
+// folderArgs is the body that creates or changes a folder. It has every field, because an
+// omitted inheritPermissions means true, and Cloud refuses bodies that lack others.
 type folderArgs struct {
 	ID                  int             `json:"id,omitempty"`
 	Name                string          `json:"folderName"`
@@ -60,7 +59,7 @@ type folderArgs struct {
 	SecretPolicyID      json.RawMessage `json:"secretPolicyId,omitempty"`
 }
 
-// whole reports whether f has all that a PUT must send back.
+// whole reports whether f has everything that a PUT must send back.
 func (f *folder) whole() bool {
 	return f.ID > 0 && f.TypeID > 0 && f.ParentID != nil && f.InheritPermissions != nil &&
 		f.InheritSecretPolicy != nil && f.SecretPolicyID != nil
@@ -80,7 +79,7 @@ func (f *folder) value() sync.Folder {
 		Mark: f.mark.Mark, BadMark: f.mark.bad, Inherits: f.inherits()}
 }
 
-// number returns a folder's number. What is not one names no folder.
+// number returns a folder's number. An id that is no number belongs to no folder.
 func number(id string) (int, error) {
 	n, err := strconv.Atoi(id)
 	if err != nil || n <= 0 || strconv.Itoa(n) != id {
@@ -89,8 +88,7 @@ func number(id string) (int, error) {
 	return n, nil
 }
 
-// parentNumber is number for a folder that is to hold others: also the top
-// when that is the root.
+// parentNumber is number for a parent, which may be the top if that is the root.
 func (v *Vault) parentNumber(id string) (int, error) {
 	if len(v.root) == 0 && id == strconv.Itoa(top) {
 		return top, nil
@@ -111,8 +109,7 @@ func (v *Vault) record(id int) (folder, bool) {
 	return f, ok
 }
 
-// Tree implements [vault.Vault]. A folder whose parent the account cannot see
-// is listed all the same.
+// Tree implements [vault.Vault]. It also lists folders whose parent the account cannot see.
 func (v *Vault) Tree(ctx context.Context) (sync.Tree, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -165,8 +162,8 @@ func (v *Vault) Tree(ctx context.Context) (sync.Tree, error) {
 	return tree, nil
 }
 
-// rootPath is the root's path as the server writes it, as far as it is the one
-// that was asked for.
+// rootPath is the root's path in the server's spelling, if it is the same path as in the
+// settings.
 func (v *Vault) rootPath(root folder) string {
 	path := `\` + strings.Join(v.root, `\`)
 	if vault.Fold(root.Path) == vault.Fold(path) {
@@ -175,13 +172,13 @@ func (v *Vault) rootPath(root folder) string {
 	return path
 }
 
-// findRoot returns the root's record, or one without id when there is no root.
+// findRoot returns the root's record, or one without id if there is no root.
 func (v *Vault) findRoot(ctx context.Context) (folder, error) {
 	if len(v.root) == 0 {
 		return wholeVault, nil
 	}
-	// Since 11.0.000005 the id 0 means "by path". Older servers answer one or
-	// other error, and "access denied" also means that there is no such folder.
+	// Since 11.0.000005 the id 0 means "by path". Older servers answer with various
+	// errors, and "access denied" may also mean that there is no such folder.
 	var found folder
 	path := `\` + strings.Join(v.root, `\`)
 	err := v.client.do(ctx, read(foldersPath+"/0", url.Values{"folderPath": {path}}), &found)
@@ -204,14 +201,14 @@ func (v *Vault) findRoot(ctx context.Context) (folder, error) {
 	return found, nil
 }
 
-// wholeVault stands for the place of the topmost folders.
+// wholeVault stands for the parent of the topmost folders.
 var wholeVault = folder{ID: top}
 
-// descendants lists all folders below one, but for personal ones.
+// descendants lists all folders below one, except personal ones.
 func (v *Vault) descendants(ctx context.Context, id int) ([]folder, error) {
 	query := url.Values{"filter.parentFolderId": {strconv.Itoa(id)}}
 	if id == top {
-		query = nil // a search below -1 is refused by Secret Server Cloud
+		query = nil // Secret Server Cloud refuses a search below -1
 	}
 	all, err := list(ctx, v, foldersPath, query, func(f folder) int { return f.ID })
 	if err != nil {
@@ -246,9 +243,9 @@ func (v *Vault) descendants(ctx context.Context, id int) ([]folder, error) {
 	}), nil
 }
 
-// child finds the folder directly below parent whose folded name is that of
-// name. Of several, which only a vault that tells case apart can have, it takes
-// the one of exactly this name, or the oldest.
+// child finds the folder directly below parent whose folded name equals that of name. A
+// vault that distinguishes case may have several; then it returns the one with exactly this
+// name, or the oldest.
 func (v *Vault) child(ctx context.Context, parent int, name string) (folder, error) {
 	all, err := v.namesakes(ctx, parent, name)
 	if err != nil {
@@ -263,10 +260,9 @@ func (v *Vault) child(ctx context.Context, parent int, name string) (folder, err
 	return slices.MinFunc(all, func(a, b folder) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
-// namesakes returns the folders directly below parent whose folded name is that
-// of name: those that the server finds for the name itself, and only if there
-// are none, those among all children. The second look is for names that the
-// server takes for different ones, as Ａ and A may be.
+// namesakes returns the folders directly below parent whose folded name equals that of
+// name. It first lets the server search for the name. Only if there are none, it looks
+// through all children, because the server may distinguish names such as Ａ and A.
 func (v *Vault) namesakes(ctx context.Context, parent int, name string) ([]folder, error) {
 	query := url.Values{"filter.parentFolderId": {strconv.Itoa(parent)}, "filter.limitToDirectDescendents": {"true"}}
 	if parent == top {
@@ -284,15 +280,14 @@ func (v *Vault) namesakes(ctx context.Context, parent int, name string) ([]folde
 				seen[f.ID] = true
 			}
 		})
-		if len(found) > 0 || err != nil && !errors.Is(err, vault.ErrInvalid) { // a text that cannot be searched for
+		if len(found) > 0 || err != nil && !errors.Is(err, vault.ErrInvalid) { // the server cannot search for this text
 			return found, err
 		}
 	}
 	return nil, nil
 }
 
-// searchText returns a beginning of name that fits into a URL, of which IIS
-// takes 2048 characters.
+// searchText returns a beginning of name that fits into a URL. IIS accepts 2048 characters.
 func searchText(name string) string {
 	for i, r := range name {
 		if len(url.QueryEscape(name[:i]+string(r))) > 1000 {
@@ -314,9 +309,8 @@ func (v *Vault) fetch(ctx context.Context, id int) (folder, error) {
 	return f, nil
 }
 
-// CreateRoot implements [vault.Vault]. Topmost folders are made without
-// inheritance, which Secret Server demands; only the account sees them until
-// somebody is given access.
+// CreateRoot implements [vault.Vault]. It makes topmost folders without inheritance, because
+// Secret Server demands that. Only the account sees them until somebody grants access.
 func (v *Vault) CreateRoot(ctx context.Context) (sync.Folder, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
@@ -326,7 +320,7 @@ func (v *Vault) CreateRoot(ctx context.Context) (sync.Folder, error) {
 		if errors.Is(err, vault.ErrNotFound) {
 			found, err = v.makeFolder(ctx, at.ID, name)
 			if errors.Is(err, vault.ErrNameTaken) || errors.Is(err, vault.ErrUnanswered) {
-				// Made by somebody else, or by us though no answer came.
+				// Somebody else made it, or we did but the answer was lost.
 				if now, lookErr := v.child(ctx, at.ID, name); lookErr == nil {
 					found, err = now, nil
 				}
@@ -365,7 +359,7 @@ func (v *Vault) Create(ctx context.Context, parentID, name string, m sync.Mark) 
 	value := made.value()
 	if err := v.writeMark(ctx, made.ID, m); err != nil {
 		if errors.Is(err, vault.ErrUnanswered) {
-			// The folder is known to exist; only its mark is in doubt.
+			// The folder certainly exists; only its mark is in doubt.
 			err = fmt.Errorf("%w: %v", vault.ErrUnavailable, err)
 		}
 		return value, fmt.Errorf("mark the new folder: %w", err)
@@ -374,9 +368,9 @@ func (v *Vault) Create(ctx context.Context, parentID, name string, m sync.Mark) 
 	return value, nil
 }
 
-// makeFolder sends the POST. When the answer is lost it looks for the folder, and
-// retries if there is none. A folder that is there may be somebody else's: the
-// caller decides, and the error wraps [vault.ErrUnanswered].
+// makeFolder sends the POST. If the answer is lost, it looks for the folder and retries if
+// there is none. If there is one, it may be somebody else's: the error wraps
+// [vault.ErrUnanswered], and the caller decides.
 func (v *Vault) makeFolder(ctx context.Context, parent int, name string) (folder, error) {
 	inherit := parent != top
 	args := folderArgs{Name: name, ParentID: parent, TypeID: 1,
@@ -405,7 +399,7 @@ func (v *Vault) makeFolder(ctx context.Context, parent int, name string) (folder
 		}
 		err = v.explain(ctx, err, 0, parent, name)
 		if unanswered != nil && errors.Is(err, vault.ErrNameTaken) {
-			return unanswered // perhaps by ourselves, a moment ago
+			return unanswered // perhaps we made it a moment ago
 		}
 		return err
 	}, nil)
@@ -416,12 +410,11 @@ func (v *Vault) makeFolder(ctx context.Context, parent int, name string) (folder
 	return made, nil
 }
 
-// Update implements [vault.Vault]. It is one PUT, which sends back every field
-// as the last listing gave it. When its answer is lost the folder is read, and
-// the PUT repeated if it was not carried out.
+// Update implements [vault.Vault]. It sends one PUT with every field from the last listing.
+// If the answer is lost, it reads the folder and repeats the PUT if it was not carried out.
 //
-// With CWVAULT_ACCESS=preserve, a folder that inherits its permissions is first
-// made to keep them, and is compared after the move; see preserve.
+// With CWVAULT_ACCESS=preserve a folder that inherits its permissions keeps them; see
+// movePreserving.
 func (v *Vault) Update(ctx context.Context, id, parentID, name string) (sync.Folder, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
@@ -445,7 +438,7 @@ func (v *Vault) Update(ctx context.Context, id, parentID, name string) (sync.Fol
 		f.mark = mark
 	}
 	if f.ParentID == nil || f.InheritPermissions == nil {
-		return sync.Folder{}, fmt.Errorf("folder %d: the server does not say where it is and whether it inherits permissions, which a change would have to send back", n)
+		return sync.Folder{}, fmt.Errorf("folder %d: the server does not state its parent and whether it inherits permissions, and a change must send both back", n)
 	}
 	v.mu.Lock()
 	isRoot := n == v.rootID
@@ -459,7 +452,7 @@ func (v *Vault) Update(ctx context.Context, id, parentID, name string) (sync.Fol
 	want := f
 	want.Name, want.ParentID = name, &parent
 	if parent == top {
-		want.InheritPermissions = new(bool) // there is nothing to inherit from
+		want.InheritPermissions = new(bool) // there is no parent to inherit from
 	}
 	var got folder
 	if v.preserve && want.inherits() && f.parent() != parent {
@@ -484,7 +477,7 @@ func (v *Vault) checkName(name string) error {
 	return nil
 }
 
-// put makes the folder as given and returns it as the server then has it.
+// put changes the folder to want and returns the server's new state of it.
 func (v *Vault) put(ctx context.Context, want folder) (folder, error) {
 	path := foldersPath + "/" + strconv.Itoa(want.ID)
 	args := folderArgs{ID: want.ID, Name: want.Name, ParentID: want.parent(), TypeID: max(want.TypeID, 1),
@@ -526,8 +519,7 @@ func (v *Vault) put(ctx context.Context, want folder) (folder, error) {
 	return got, nil
 }
 
-// below reports whether the folder is ancestor or is somewhere below it, as far
-// as is known.
+// below reports whether the folder is ancestor or is known to be below it.
 func (v *Vault) below(id, ancestor int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -563,14 +555,13 @@ func (v *Vault) Find(ctx context.Context, parentID, name string) (sync.Folder, e
 	return f.value(), nil
 }
 
-// saysTaken recognises the refusal of a duplicate name by its words. The
-// vendor documents that duplicates are refused, but not the code; this is only
-// for names held by folders that the account cannot see.
+// saysTaken recognises the refusal of a duplicate name by its text. The vendor documents
+// that duplicates are refused, but not the code. It is only needed for names of folders that
+// the account cannot see.
 var saysTaken = regexp.MustCompile(`(?i)same name|already exists|duplicate`)
 
-// explain finds out why a change was refused, by looking: whether the server is
-// in read-only mode, which of the folders is not there, and whether the name is
-// taken. id is 0 for a new folder.
+// explain finds out why a change was refused: whether the server is in read-only mode, which
+// folder is missing, or whether the name is taken. id is 0 for a new folder.
 func (v *Vault) explain(ctx context.Context, err error, id, parent int, name string) error {
 	var failed *Error
 	if !errors.As(err, &failed) || !turnedDown(err) || failed.kind == nil {

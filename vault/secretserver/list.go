@@ -15,8 +15,8 @@ import (
 	"cwvault/vault"
 )
 
-// pageSize is how many records are asked for at once. The vendor states no
-// limit; 100 to 10,000 are in use. A server that gives fewer sets the size.
+// pageSize is how many records one page requests. The vendor states no limit; 100 to 10,000
+// are in use. If a server sends fewer, that becomes the page size.
 const pageSize = 500
 
 // page is one answer of a search.
@@ -27,13 +27,13 @@ type page[T any] struct {
 	Records *[]T  `json:"records"`
 }
 
-// errIncomplete marks a list that does not add up.
+// errIncomplete marks a list whose pages contradict each other.
 var errIncomplete = errors.New("the list is incomplete or changed while it was read")
 
-// list reads all records of a search: the first page, then the others at the
-// same time. id tells records apart. A list whose pages disagree about the
-// total, do not add up to it or repeat a record is read once more and is then
-// an error wrapping [vault.ErrUnavailable].
+// list reads all records of a search: the first page, then the others in parallel. id
+// identifies a record. If the pages disagree about the total, do not add up to it or repeat
+// a record, it reads the list once more. If that happens again, the error wraps
+// [vault.ErrUnavailable].
 func list[T any](ctx context.Context, v *Vault, path string, query url.Values, id func(T) int) ([]T, error) {
 	records, err := listOnce(ctx, v, path, query, id)
 	if errors.Is(err, errIncomplete) {
@@ -57,7 +57,7 @@ func listOnce[T any](ctx context.Context, v *Vault, path string, query url.Value
 	records := *first.Records
 	if first.HasNext {
 		if size == 0 || total <= size {
-			return nil, fmt.Errorf("%w: %d of %d records, yet the server announces more", errIncomplete, size, total)
+			return nil, fmt.Errorf("%w: %d of %d records, but the server announces more", errIncomplete, size, total)
 		}
 		blocks := make([][]T, (total-1)/size) // those after the first page
 		group, ctx := errgroup.WithContext(ctx)
@@ -90,10 +90,9 @@ func listOnce[T any](ctx context.Context, v *Vault, path string, query url.Value
 	return records, nil
 }
 
-// scan goes through a search page by page. Records made meanwhile may be given
-// twice, or not at all; those there from the start to the end are given unless
-// others vanish from before them. It is for looking something up while the same
-// list grows, where no two pages would agree and list never end well.
+// scan reads a search page by page. It may see records made meanwhile twice or not at all.
+// It sees all others, unless records before them disappear. It is for a look-up while the
+// list grows: then no two pages would agree, and list would always fail.
 func scan[T any](ctx context.Context, v *Vault, path string, query url.Values, each func(T)) error {
 	for skip := 0; ; {
 		p, err := readPage[T](ctx, v, path, query, skip, pageSize)
@@ -111,20 +110,19 @@ func scan[T any](ctx context.Context, v *Vault, path string, query url.Values, e
 			return nil
 		}
 		if n == 0 {
-			return fmt.Errorf("GET %s: %w: an empty page, yet the server announces more (%w)", path, errIncomplete, vault.ErrUnavailable)
+			return fmt.Errorf("GET %s: %w: an empty page, but the server announces more (%w)", path, errIncomplete, vault.ErrUnavailable)
 		}
 		skip += n
 	}
 }
 
-// notFound reports the answer that Secret Server Cloud gives to a search that
-// finds nothing.
+// notFound reports Secret Server Cloud's answer to a search without results.
 func notFound(err error, path string) bool {
 	return errors.Is(err, vault.ErrNotFound) && statusOf(err) == http.StatusNotFound && path != permissionsPath
 }
 
-// readBlock reads the records from start to before end, in more than one page
-// if the server gives fewer than asked for.
+// readBlock reads the records from start to before end, in several pages if the server sends
+// fewer than requested.
 func readBlock[T any](ctx context.Context, v *Vault, path string, query url.Values, start, end, total int) ([]T, error) {
 	var block []T
 	for start < end {

@@ -16,30 +16,29 @@ import (
 	"cwvault/vault"
 )
 
-// The mark is object metadata of the folder, which Secret Server has since
-// 10.9.000064: a text field in a section of ours. Whoever may edit a folder may
-// write it; who may only see the folder may not.
+// The mark is object metadata of the folder, which Secret Server has since 10.9.000064: a
+// text field in a section of ours. Accounts that may edit a folder may write it; accounts
+// that may only see the folder may not.
 const (
 	sectionName  = "ConnectWise"
 	fieldName    = "Folder key"
 	metadataPath = "/v1/metadata"
 )
 
-// marks is what is known of the metadata field. Vault.mu guards it, but for
-// making.
+// marks is what is known about the metadata field. Vault.mu guards it, except making.
 type marks struct {
-	making  chan struct{} // held while the first mark makes the field
-	field   int           // metadataFieldId; 0 while not known
+	making  chan struct{} // held while the first mark creates the field
+	field   int           // metadataFieldId; 0 while unknown
 	section int           // metadataFieldSectionId
-	// journal is why the journal's keys stand in for marks that cannot be read;
-	// nil when they can be.
+	// journal is why the journal's keys replace marks that cannot be read; nil if
+	// they can be read.
 	journal error
-	// refused is why no more marks are written; nil when they are.
+	// refused is why cwvault no longer writes marks; nil if it does.
 	refused error
 	warned  bool
 }
 
-// found is what a folder carries where the mark should be.
+// found is the content of a folder's mark field.
 type found struct {
 	sync.Mark
 	bad bool
@@ -48,7 +47,7 @@ type found struct {
 // reading is the outcome of reading all marks in one search.
 type reading struct {
 	marks map[int]found
-	why   error // why the vault could not say; nil when it could
+	why   error // why the vault has no answer; nil if it has
 }
 
 // errNoField: nobody has made the field yet, so no folder has a mark.
@@ -75,8 +74,8 @@ type metadata struct {
 	Value     string `json:"valueString"`
 }
 
-// findField looks up our field. The error is errNoField when there is none, and
-// one that turnedDown knows when the server does not say.
+// findField looks up our field. The error is errNoField if there is none. turnedDown
+// recognizes it if the server does not say.
 func (v *Vault) findField(ctx context.Context) (metadataField, error) {
 	// The specification gives this call no paging, though its answer is a page.
 	const path = metadataPath + "/fields"
@@ -101,8 +100,8 @@ func (v *Vault) findField(ctx context.Context) (metadataField, error) {
 	return field, nil
 }
 
-// ourField picks the oldest of the fields named as ours: of two, which two
-// installations may have made in the same moment, everybody then uses one.
+// ourField returns the oldest field with our name. Two installations may have created two at
+// the same moment; then both use the same one.
 func ourField(all []metadataField) (field metadataField, ok bool) {
 	for _, f := range all {
 		if f.ID > 0 && f.Name == fieldName && f.Section == sectionName && (f.Type == "" || f.Type == "String") && (!ok || f.ID < field.ID) {
@@ -135,8 +134,8 @@ func (v *Vault) searchMarks(ctx context.Context) (reading, error) {
 	return reading{marks: collect(values, field.ID)}, nil
 }
 
-// collect reads the marks among values, by folder. field is 0 where it has to
-// be told by name.
+// collect returns the marks among values, by folder. If field is 0, it finds the field by
+// name.
 func collect(values []metadata, field int) map[int]found {
 	marks := make(map[int]found, len(values))
 	for _, m := range values {
@@ -147,15 +146,15 @@ func collect(values []metadata, field int) map[int]found {
 		mark, err := sync.ParseMark(m.Value)
 		f := found{Mark: mark, bad: err != nil}
 		if other, twice := marks[m.ItemID]; twice && other != f {
-			f = found{bad: true} // whose it is cannot be known
+			f = found{bad: true} // two values: either could be right
 		}
 		marks[m.ItemID] = f
 	}
 	return marks
 }
 
-// marksOf returns the marks of these folders: as the search read them, or else
-// the journal's, or else one call for each folder.
+// marksOf returns the marks of these folders: from the search, otherwise from the journal,
+// otherwise by one call for each folder.
 func (v *Vault) marksOf(ctx context.Context, folders []folder, r reading) (map[int]found, error) {
 	var known []folder // to the journal
 	var keys map[int]found
@@ -167,8 +166,8 @@ func (v *Vault) marksOf(ctx context.Context, folders []folder, r reading) (map[i
 		known = slices.DeleteFunc(slices.Clone(folders), func(f folder) bool { _, ok := keys[f.ID]; return !ok })
 	}
 	if r.why == nil && len(known) > 0 {
-		// No mark anywhere, but the journal knows some: perhaps this server does
-		// not search by field alone, which the specification leaves open.
+		// No mark anywhere, but the journal knows some: this server may not search
+		// by field alone, which the specification leaves open.
 		one, err := v.itemMark(ctx, known[0].ID)
 		if err != nil && !turnedDown(err) {
 			return nil, err
@@ -178,7 +177,7 @@ func (v *Vault) marksOf(ctx context.Context, folders []folder, r reading) (map[i
 		}
 	}
 	if errors.Is(r.why, errNoField) && len(known) == 0 {
-		r.why = nil // the first mark makes it
+		r.why = nil // the first mark creates it
 	}
 	v.mu.Lock()
 	v.marks.journal = r.why
@@ -188,15 +187,15 @@ func (v *Vault) marksOf(ctx context.Context, folders []folder, r reading) (map[i
 	case r.why == nil:
 		return r.marks, nil
 	case len(known) > 0 || field == 0:
-		v.warn("marks cannot be read from the vault; the journal's are used", r.why)
+		v.warn("cannot read marks from the vault; using the journal's", r.why)
 		return keys, nil
 	}
-	v.warn("marks cannot be read from the vault in one search; each folder is asked for its own", r.why)
+	v.warn("cannot read marks from the vault in one search; reading them folder by folder", r.why)
 	return v.eachMark(ctx, folders)
 }
 
-// eachMark reads the marks of these folders one by one. Where that is refused
-// too there are none.
+// eachMark reads the marks of these folders one by one. If the server refuses that too, there
+// are none.
 func (v *Vault) eachMark(ctx context.Context, folders []folder) (map[int]found, error) {
 	each := make([]found, len(folders))
 	group, ctx := errgroup.WithContext(ctx)
@@ -219,7 +218,7 @@ func (v *Vault) eachMark(ctx context.Context, folders []folder) (map[int]found, 
 	return marks, nil
 }
 
-// warn says once what becomes of marks.
+// warn logs once where marks are read or written.
 func (v *Vault) warn(text string, why error) {
 	v.mu.Lock()
 	warned := v.marks.warned
@@ -261,7 +260,7 @@ func (v *Vault) itemMark(ctx context.Context, id int) (found, error) {
 	return collect(values, field)[id], nil
 }
 
-// readMark reads the mark of one folder, wherever marks are now.
+// readMark reads the mark of one folder, from the vault or the journal.
 func (v *Vault) readMark(ctx context.Context, id int) (found, error) {
 	v.mu.Lock()
 	elsewhere := v.marks.journal != nil || v.marks.refused != nil
@@ -288,7 +287,7 @@ func (v *Vault) Mark(ctx context.Context, id string, m sync.Mark) error {
 	return v.writeMark(ctx, n, m)
 }
 
-// checkMark refuses a mark that could not be read back.
+// checkMark refuses a mark that nobody could read back.
 func checkMark(m sync.Mark) error {
 	if back, err := sync.ParseMark(m.String()); err != nil || back != m {
 		return fmt.Errorf("%+v is not a valid mark: %w", m, vault.ErrInvalid)
@@ -296,8 +295,8 @@ func checkMark(m sync.Mark) error {
 	return nil
 }
 
-// markArgs is the body that writes a mark: by the field's id, or by name, which
-// makes the field and its section where they are missing.
+// markArgs is the body that writes a mark: by the field's id, or by name, which creates the
+// field and its section if they are missing.
 type markArgs struct {
 	FieldID      int    `json:"metadataFieldId,omitempty"`
 	SectionID    int    `json:"metadataFieldSectionId,omitempty"`
@@ -311,7 +310,7 @@ type markArgs struct {
 	PersonalData bool   `json:"containsPersonalInformation"`
 }
 
-// writeMark writes a mark, or leaves it to the journal where the vault takes none.
+// writeMark writes a mark, or leaves it to the journal if the vault accepts none.
 func (v *Vault) writeMark(ctx context.Context, id int, m sync.Mark) (err error) {
 	defer func() {
 		if err == nil {
@@ -320,8 +319,8 @@ func (v *Vault) writeMark(ctx context.Context, id int, m sync.Mark) (err error) 
 	}()
 	field, refused := v.field()
 	if field.FieldID == 0 && refused == nil {
-		// One at a time until the field is there: two marks that both make it
-		// might make it twice.
+		// One at a time until the field exists: two marks at once might create it
+		// twice.
 		select {
 		case v.marks.making <- struct{}{}:
 			defer func() { <-v.marks.making }()
@@ -338,7 +337,7 @@ func (v *Vault) writeMark(ctx context.Context, id int, m sync.Mark) (err error) 
 	return v.postMark(ctx, id, m, field)
 }
 
-// marked notes the mark that a folder now has.
+// marked remembers the mark that a folder now has.
 func (v *Vault) marked(id int, m sync.Mark) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -348,26 +347,26 @@ func (v *Vault) marked(id int, m sync.Mark) {
 	}
 }
 
-// field returns how to name the field, with no id when it is not known, and why
-// no marks are written.
+// field returns how to name the field, without id if that is unknown, and why cwvault writes
+// no marks.
 func (v *Vault) field() (markArgs, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return markArgs{FieldID: v.marks.field, SectionID: v.marks.section}, v.marks.refused
 }
 
-// withoutMark is the outcome of a mark that the vault does not take: the
-// journal holds it, if there is one.
+// withoutMark is the result of a mark that the vault does not accept: the journal holds it,
+// if there is one.
 func (v *Vault) withoutMark(why error) error {
 	if v.fallback == nil {
-		return fmt.Errorf("the vault takes no marks, and there is no journal: %w", why)
+		return fmt.Errorf("the vault accepts no marks, and there is no journal: %w", why)
 	}
-	v.warn("marks cannot be kept in the vault; the journal alone holds them", why)
+	v.warn("cannot store marks in the vault; only the journal holds them", why)
 	return nil
 }
 
-// writeFirstMark writes a mark by the field's name, so that the field is made,
-// and learns the field's id.
+// writeFirstMark writes a mark by the field's name, which creates the field, and learns the
+// field's id.
 func (v *Vault) writeFirstMark(ctx context.Context, id int, m sync.Mark) error {
 	yes, no := true, false
 	args := markArgs{Field: fieldName, Section: sectionName, Description: "Written by cwvault: the ConnectWise record that a folder belongs to",
@@ -391,8 +390,8 @@ func (v *Vault) writeFirstMark(ctx context.Context, id int, m sync.Mark) error {
 	}, nil)
 }
 
-// postMark sends one mark. By the field's id it may be repeated, since the call
-// creates or updates.
+// postMark sends one mark. With the field's id it may be repeated, because the call creates
+// or updates.
 func (v *Vault) postMark(ctx context.Context, id int, m sync.Mark, args markArgs) error {
 	args.Type, args.Value = "String", m.String()
 	r := change(http.MethodPost, metadataPath+"/Folder/"+strconv.Itoa(id), map[string]any{"data": args})
@@ -423,10 +422,10 @@ func (v *Vault) postMark(ctx context.Context, id int, m sync.Mark, args markArgs
 	return nil
 }
 
-// markRefused tells a folder that may not be marked from a vault that takes no
-// marks. It is the latter when the field could not be made, or could not be
-// read either: then the journal holds this run's marks and the next run's.
-// When it can be read, a mark left out would be missed.
+// markRefused distinguishes a folder that must not be marked from a vault that accepts no
+// marks. It is the vault if the field could not be created or read either: then the journal
+// holds the marks of this run and the next. If the field can be read, the next run would miss
+// a mark that is only in the journal.
 func (v *Vault) markRefused(ctx context.Context, id int, args markArgs, err error) error {
 	if v.client.readOnly(ctx, err) {
 		return fmt.Errorf("%w: %v", vault.ErrReadOnly, err)

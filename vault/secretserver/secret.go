@@ -8,11 +8,10 @@ import (
 	"strconv"
 )
 
-// ReadSecret returns the fields of one secret by slug, such as "username" and
-// "password". It is only for the secret that holds the ConnectWise keys
-// (CWVAULT_CONNECTWISE_SECRET_ID, "Integrator Credentials"). The secret is not
-// checked out, so one that demands a checkout, an approval or a comment cannot
-// be read. Files are left out.
+// ReadSecret returns the fields of one secret by slug, such as "username" and "password". It
+// is only for the secret that holds the ConnectWise keys (CWVAULT_CONNECTWISE_SECRET_ID,
+// "Integrator Credentials"). It does not check the secret out, so it cannot read one that
+// demands a checkout, an approval or a comment. It omits files.
 func (v *Vault) ReadSecret(ctx context.Context, id int) (map[string]string, error) {
 	var secret struct {
 		ID    int `json:"id"`
@@ -40,7 +39,7 @@ func (v *Vault) ReadSecret(ctx context.Context, id int) (map[string]string, erro
 		}
 		value := item.Value
 		if item.Password {
-			// Passwords are left out of the secret, or given as a placeholder.
+			// The secret omits passwords or has placeholders for them.
 			path := "/v1/secrets/" + strconv.Itoa(id) + "/fields/" + url.PathEscape(item.Slug)
 			if err := v.client.do(ctx, read(path, query), &value); err != nil {
 				return nil, fmt.Errorf("read field %s of secret %d: %w", item.Slug, id, err)

@@ -1,36 +1,33 @@
-// Package secretserver keeps cwvault's folders in Delinea (Thycotic) Secret
-// Server: on-premises, in Secret Server Cloud, or behind the Delinea Platform.
+// Package secretserver manages folders in Delinea (Thycotic) Secret Server: on-premises, in
+// Secret Server Cloud, or behind the Delinea Platform. It implements [vault.Vault].
 //
 // Facts about the API come from the vendor's OpenAPI document 11.7.61, its
-// PowerShell module, its Go and Python SDKs and its documentation. Where those
-// say nothing, the comments here state what was assumed.
+// PowerShell module, its Go and Python SDKs and its documentation. If those say nothing, the
+// comments here state the assumption.
 //
 // # What a run costs
 //
-// A run sends one sign-in, one health check that tells Secret Server from the
-// Platform, one look-up each of the root, of the metadata field and of the
-// built-in Folder Synchronization, and the pages of folders and marks. A
-// Platform that is recognised by its address needs a list of vaults instead of
-// the health check. At an address of the customer's own it needs both health
-// checks and the list.
+// A run sends one sign-in, one health check that distinguishes Secret Server from the
+// Platform, one look-up each of the root, of the metadata field and of the built-in Folder
+// Synchronization, and requests the pages of folders and marks. A Platform with a known
+// address needs a list of vaults instead of the health check. At an address of the
+// customer's own it needs both health checks and the list.
 //
-// A rename or move is one PUT, a new folder two POSTs. What a PUT must send back
-// comes from the listing. A folder is read again first only if the listing left
-// out a field, because Secret Server takes an omitted inheritPermissions for
-// true.
+// A rename or move is one PUT, a new folder two POSTs. The fields of a PUT come from the
+// listing. Only if the listing lacks a field is the folder read first, because Secret Server
+// treats an omitted inheritPermissions as true.
 //
 // # Access denied
 //
-// Secret Server answers "access denied" with status 400, both for a folder that
-// does not exist and for one that the account may not see. A read by id that is
-// refused so is [vault.ErrNotFound]: the account cannot see the folder, and
-// nobody can tell whether it exists. A refused write is [vault.ErrNotAllowed]
-// when the folder can still be read, and [vault.ErrNotFound] when it cannot.
+// Secret Server answers "access denied" with status 400, both for a folder that does not
+// exist and for one that the account may not see. For a read by id this is
+// [vault.ErrNotFound]: the account cannot see the folder, whether it exists or not. For a
+// write it is [vault.ErrNotAllowed] if the folder can still be read, and otherwise
+// [vault.ErrNotFound].
 //
 // # What it never does
 //
-// It sends no DELETE. It reads no secret except the one that [Vault.ReadSecret]
-// is called for.
+// It sends no DELETE. It reads no secret except those that [Vault.ReadSecret] is called for.
 package secretserver
 
 import (
@@ -59,41 +56,38 @@ type Config struct {
 	// https://TENANT.secretservercloud.com, or that of a Delinea Platform.
 	// Plain http is accepted for a loopback address only.
 	URL string
-	// Username and Password are those of a Secret Server account, or the
-	// client id and secret of a Platform service user.
+	// Username and Password belong to a Secret Server account, or are the client id
+	// and secret of a Platform service user.
 	Username, Password string
 	// Domain is the directory domain of the account; empty for a local one. It
 	// is not used with a Platform.
 	Domain string
-	// CAFile names a PEM file of authorities trusted beside the system's.
+	// CAFile names a PEM file of authorities to trust besides the system's.
 	CAFile string
-	// Root is the path of the root folder, such as \Clients. A single
-	// backslash is the whole vault but for personal folders.
+	// Root is the path of the root folder, such as \Clients. A single backslash is
+	// the whole vault except personal folders.
 	Root string
-	// Access is CWVAULT_ACCESS: "inherit" (also when empty), "preserve" or
-	// "hold". What is held is decided by the core, so that a move that gets
-	// here is done as with "inherit".
+	// Access is CWVAULT_ACCESS: "inherit" (also if empty), "preserve" or "hold". The
+	// core decides what to hold, so here "hold" moves folders like "inherit".
 	Access string
-	// MarkFallback returns the journal's marks by folder id. It is asked when
-	// the vault has no metadata field for the marks, or refuses to have it
-	// read or made. Nil means that there is no journal.
+	// MarkFallback returns the journal's marks by folder id. It is called if the
+	// vault has no metadata field for the marks, or refuses to let the account read
+	// or create it. Nil means that there is no journal.
 	MarkFallback func(ctx context.Context) (map[string]sync.Mark, error)
 	// MaxNameLength is the longest folder name, in UTF-16 units. The vendor
 	// states no limit; zero means 255.
 	MaxNameLength int
-	// Forbidden are characters not to be used in folder names. The vendor
-	// lists none; the backslash, which separates the parts of a path, is
-	// always forbidden.
+	// Forbidden are characters that folder names must not contain. The vendor lists
+	// none. The backslash, which separates the parts of a path, is always forbidden.
 	Forbidden string
 	// Workers is how many pages are read at once; zero means 8.
 	Workers int
-	// BeforeChange is called before each request that changes something, and
-	// its error ends the call: whoever must not write any more, because another
-	// process does now, finds that out between the requests of one change too.
-	// It may be nil.
+	// BeforeChange is called before each request that changes something. Its error
+	// ends the call. So a process that has lost the lease stops even between the
+	// requests of one change. It may be nil.
 	BeforeChange func(context.Context) error
-	// Sent, if not nil, is called for each request that is sent, from the
-	// goroutine that sends it; retry says that the same request was sent before.
+	// Sent, if not nil, is called for each request, from the goroutine that sends
+	// it. retry means that the same request was sent before.
 	Sent func(retry bool)
 	// Logger may be nil.
 	Logger hclog.Logger
@@ -110,15 +104,15 @@ type Vault struct {
 	log      hclog.Logger
 
 	mu      gosync.Mutex
-	records map[int]folder // as last seen: what a PUT sends back
-	rootID  int            // 0 while not known
+	records map[int]folder // as last seen, for PUT to send back
+	rootID  int            // 0 while unknown
 	marks   marks
 }
 
 var _ vault.Vault = (*Vault)(nil)
 
-// New checks cfg and returns the vault that it describes. It does not use the
-// network. The error is a [sync.Problems] with each field that is wrong.
+// New checks cfg and returns its vault. It does not use the network. The error is a
+// [sync.Problems] that lists each wrong field.
 func New(cfg Config) (*Vault, error) {
 	address, root, roots, err := cfg.check()
 	if err != nil {
@@ -146,9 +140,8 @@ func New(cfg Config) (*Vault, error) {
 	}, nil
 }
 
-// check returns what the fields stand for: the address, the names along the
-// path of the root, and the authorities to trust. It names everything that is
-// wrong.
+// check returns what the fields mean: the address, the names in the path of the root, and
+// the authorities to trust. The error lists every problem.
 func (cfg Config) check() (address string, root []string, roots *x509.CertPool, err error) {
 	var problems sync.Problems
 	address, err = checkURL(cfg.URL)
@@ -177,7 +170,7 @@ func (cfg Config) check() (address string, root []string, roots *x509.CertPool, 
 
 var errMissing = errors.New("missing")
 
-// Close gives back the connections that wait to be used again. Its error is nil.
+// Close closes idle connections. Its error is nil.
 func (v *Vault) Close() error {
 	v.client.http.CloseIdleConnections()
 	return nil
@@ -186,8 +179,8 @@ func (v *Vault) Close() error {
 // Names implements [vault.Vault].
 func (v *Vault) Names() sync.NameRules { return v.names }
 
-// nameRules gives the rules that New was asked for. The vendor states none: 255
-// is the usual width of a name column, and SQL Server counts UTF-16 units.
+// nameRules returns the rules in cfg. The vendor states none: 255 is the usual width of a
+// name column, and SQL Server counts UTF-16 units.
 func nameRules(cfg Config) sync.NameRules {
 	rules := sync.NameRules{
 		MaxLength: cfg.MaxNameLength,
@@ -207,8 +200,8 @@ func nameRules(cfg Config) sync.NameRules {
 	return rules
 }
 
-// checkURL returns the address without a slash at its end. Its errors never
-// repeat the address, which may hold a password.
+// checkURL returns the address without a slash at its end. Its errors never repeat the
+// address, which may contain a password.
 func checkURL(s string) (string, error) {
 	if s == "" {
 		return "", errMissing
@@ -229,8 +222,8 @@ func checkURL(s string) (string, error) {
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
-// splitRoot returns the names along a path. A path written with slashes is
-// understood when it has no backslash.
+// splitRoot returns the names in a path. If the path has no backslash, slashes separate the
+// names.
 func splitRoot(path string) ([]string, error) {
 	if path == "" {
 		return nil, errMissing

@@ -14,17 +14,17 @@ import (
 	"cwvault/vault"
 )
 
-// session is where the API is and the token for it.
+// session is the address of the API and a token for it.
 type session struct {
 	base     string // Secret Server, without /api; empty until known
 	platform bool
 	token    string
-	accepted bool      // the token was, by some call
+	accepted bool      // some call succeeded with the token
 	renew    time.Time // when to sign in again; zero: when the token is refused
 	skew     time.Duration
 }
 
-// accept notes that a call was not refused its token.
+// accept records that the server accepted a token.
 func (c *client) accept(token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,7 +37,7 @@ func (c *client) neverAccepted(token string) bool {
 	return c.session.token == token && !c.session.accepted
 }
 
-// setClock notes how far this machine's clock is from the server's.
+// setClock records the difference between this machine's clock and the server's.
 func (c *client) setClock(date string) {
 	if at, err := http.ParseTime(date); err == nil {
 		c.mu.Lock()
@@ -46,14 +46,14 @@ func (c *client) setClock(date string) {
 	}
 }
 
-// connection is a session as one caller got it.
+// connection is a session for one call.
 type connection struct {
 	session
 	fresh bool // this call signed in
 }
 
-// connect returns a session, signing in when there is none, when its token is
-// about to expire, or when its token is the one that was refused.
+// connect returns a session. It signs in if there is none, if the token is about to expire,
+// or if the token is the refused one.
 func (c *client) connect(ctx context.Context, refused string) (connection, error) {
 	if s, ok := c.current(refused); ok {
 		return connection{session: s}, nil
@@ -71,7 +71,7 @@ func (c *client) connect(ctx context.Context, refused string) (connection, error
 	s, refusal, since := c.session, c.refusal, time.Since(c.refused)
 	c.mu.Unlock()
 	if refusal != nil && since < time.Minute {
-		return connection{}, refusal // asking again would only lock the account
+		return connection{}, refusal // a retry would only lock the account
 	}
 	s, err := c.open(ctx, s)
 	c.mu.Lock()
@@ -84,7 +84,7 @@ func (c *client) connect(ctx context.Context, refused string) (connection, error
 	case errors.Is(err, vault.ErrUnavailable) || ctx.Err() != nil:
 		return connection{}, fmt.Errorf("sign in: %w", err)
 	default:
-		// Not found, invalid and the like mean a folder to the caller.
+		// To the caller, kinds such as not found and invalid concern a folder.
 		return connection{}, fmt.Errorf("sign in: %v", err)
 	}
 	s.skew = c.session.skew
@@ -101,7 +101,7 @@ func (c *client) current(refused string) (session, bool) {
 	return s, usable
 }
 
-// open finds out where the API is, unless s says it, and gets a token.
+// open finds the API, unless s has its address, and gets a token.
 func (c *client) open(ctx context.Context, s session) (session, error) {
 	if s.base == "" && !s.platform {
 		var err error
@@ -148,13 +148,12 @@ func (c *client) open(ctx context.Context, s session) (session, error) {
 	return s, nil
 }
 
-// platformDomain is under which tenants of the Delinea Platform live: an
-// address there needs no detection.
+// platformDomain contains the tenants of the Delinea Platform. An address there needs no
+// detection.
 const platformDomain = ".delinea.app"
 
-// detect tells Secret Server from the Platform as the vendor's SDKs do, by
-// which of the two health checks answers. Where neither does (a proxy may hide
-// them) it is taken for Secret Server.
+// detect distinguishes Secret Server from the Platform like the vendor's SDKs, by the health
+// check that answers. If neither does (a proxy may hide them), it assumes Secret Server.
 func (c *client) detect(ctx context.Context) (session, error) {
 	if u, err := url.Parse(c.address); err == nil && strings.HasSuffix(u.Hostname(), platformDomain) {
 		return session{platform: true}, nil
@@ -175,8 +174,8 @@ func (c *client) detect(ctx context.Context) (session, error) {
 	return session{base: c.address}, nil
 }
 
-// readOnly asks the health check whether the server is in read-only mode. A
-// refusal may say so itself, where the health check is the word "Healthy" alone.
+// readOnly asks the health check whether the server is in read-only mode. If the health check
+// only says "Healthy", the refusal may say it.
 func (c *client) readOnly(ctx context.Context, refusal error) bool {
 	var failed *Error
 	if errors.As(refusal, &failed) && saysReadOnly.MatchString(failed.Message) {
@@ -191,8 +190,8 @@ var saysReadOnly = regexp.MustCompile(`(?i)read[- ]?only`)
 
 const healthPath = "/api/v1/healthcheck"
 
-// healthy reports whether a health check answers there, and whether it says
-// that the server is in read-only mode.
+// healthy reports whether a health check answers at path, and whether it says that the server
+// is in read-only mode.
 func (c *client) healthy(ctx context.Context, base, path string) (ok, readOnly bool, err error) {
 	var body []byte
 	r := read(path, nil)
@@ -200,7 +199,7 @@ func (c *client) healthy(ctx context.Context, base, path string) (ok, readOnly b
 	var failed *Error
 	switch err := c.do(ctx, r, &body); {
 	case errors.As(err, &failed) && failed.Status >= 300 && !failed.temporary:
-		return false, false, nil // something else is there
+		return false, false, nil // something else answers there
 	case err != nil:
 		return false, false, err
 	}
@@ -209,8 +208,8 @@ func (c *client) healthy(ctx context.Context, base, path string) (ok, readOnly b
 		ReadOnly bool  `json:"readOnlyMode"`
 	}
 	if json.Unmarshal(body, &health) == nil && health.Healthy != nil {
-		// A server that is not well is still a Secret Server; what is wrong
-		// with it shows in the calls that follow.
+		// An unhealthy server is still a Secret Server. Later calls show what is
+		// wrong.
 		return true, health.ReadOnly, nil
 	}
 	text := strings.Trim(strings.TrimSpace(string(body)), `"`)
