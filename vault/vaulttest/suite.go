@@ -1,5 +1,5 @@
-// Package vaulttest is the contract of [vault.Vault] as a test suite. Every
-// vault passes it, its adapter's tests being the caller:
+// Package vaulttest is the contract of [vault.Vault] as a test suite. The tests of every
+// adapter call it:
 //
 //	func TestContract(t *testing.T) {
 //		vaulttest.Suite(t, func(t *testing.T) vaulttest.Harness { ... })
@@ -16,12 +16,11 @@ import (
 	"cwvault/vault"
 )
 
-// Harness is one new store and what a test does to it behind the adapter's
-// back, as a person would with the vault's own tools.
+// Harness is one new store and the changes that a test makes to it without the adapter,
+// like a person with the vault's own tools.
 //
-// Paths name folders below the root, levels separated by a backslash; the
-// empty path is the root itself. The functions fail the test when they cannot
-// do what they are asked.
+// Paths name folders below the root, with levels separated by a backslash; the empty path
+// is the root itself. The functions fail the test if they cannot do their work.
 type Harness struct {
 	// Vault is the vault under test. The store is new and its root does not
 	// exist yet.
