@@ -262,7 +262,7 @@ func (a *applier) do(ctx context.Context, t int) error {
 }
 
 func waitedFor(s action) error {
-	return fmt.Errorf("it waits for the %s of %s, which failed", s.Op, s.Key)
+	return fmt.Errorf("it depends on the %s of %s, which failed", s.Op, s.Key)
 }
 
 // mayBegin returns why a task must not begin, or nil.
@@ -417,7 +417,7 @@ func (a *applier) create(ctx context.Context, parent, name string, mark Mark) Re
 		case found.ID != "" && found.Mark == Mark{} && !found.BadMark && found.Name == name: // rule 11: what a person put there meanwhile is not marked
 			return a.markNew(ctx, found.ID, mark)
 		case found.ID != "":
-			return Result{Status: StatusFailed, Err: fmt.Errorf("%w, and folder %s of that name is there now and is not ours", err, found.ID)}
+			return Result{Status: StatusFailed, Err: fmt.Errorf("%w, and folder %s of that name exists now and is not ours", err, found.ID)}
 		case tries == maxTries || !unanswered:
 			return Result{Status: StatusFailed, Unsettled: true, Err: err} // rule 16: an intent stays open until its end is known
 		}

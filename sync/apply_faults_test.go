@@ -60,9 +60,9 @@ func TestApplyFaults(t *testing.T) {
 			results: `
 				failed group/type:1: the vault says no
 				done group/type:2
-				skipped group/type:1/status:1: it waits for the create of group/type:1, which failed
+				skipped group/type:1/status:1: it depends on the create of group/type:1, which failed
 				done group/type:2/status:1
-				skipped company/1: it waits for the create of group/type:1, which failed
+				skipped company/1: it depends on the create of group/type:1, which failed
 				done company/2`,
 			after: `
 				Prospect [group/type:2]
@@ -81,7 +81,7 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"update C": {faultRefused}},
 			results: `
 				failed company/2: the vault says no
-				skipped company/1: it waits for the rename of company/2, which failed
+				skipped company/1: it depends on the rename of company/2, which failed
 				done company/3`,
 			after: `
 				Active [group/status:1]
@@ -122,7 +122,7 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"create A": {faultNoMark}, "mark group/text:A": {faultRefused}},
 			results: `
 				failed group/text:A?: made, but not marked; the next run marks it: the vault says no
-				skipped company/1: it waits for the create of group/text:A, which failed`,
+				skipped company/1: it depends on the create of group/text:A, which failed`,
 			after: "A",
 		},
 		"no answer at all": {
@@ -130,7 +130,7 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"create A": forever(faultCut)},
 			results: `
 				failed group/text:A?: create A: no answer; it may have been done
-				skipped company/1: it waits for the create of group/text:A, which failed`,
+				skipped company/1: it depends on the create of group/text:A, which failed`,
 			calls: []string{"create A", "find A", "create A", "find A", "create A", "find A", "create A", "find A"},
 		},
 		"no answer when looking": {
@@ -138,7 +138,7 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"create A": {faultHalfLost}, "find A": forever(faultCut)},
 			results: `
 				failed group/text:A?: create A: no answer; it may have been done; looking for it: find A: no answer; it may have been done
-				skipped company/1: it waits for the create of group/text:A, which failed`,
+				skipped company/1: it depends on the create of group/text:A, which failed`,
 			after: "A",
 			calls: []string{"create A", "find A", "find A", "find A", "find A"},
 		},
@@ -189,7 +189,7 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"mark group/text:A": {faultRefused}},
 			results: `
 				failed group/text:A: the vault says no
-				skipped company/1: it waits for the adopt of group/text:A, which failed`,
+				skipped company/1: it depends on the adopt of group/text:A, which failed`,
 			after: "A",
 		},
 		"the root cannot be made": {
@@ -197,8 +197,8 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"create root": {faultRefused}},
 			results: `
 				failed root: the vault says no
-				skipped group/text:A: it waits for the create of root, which failed
-				skipped company/1: it waits for the create of root, which failed`,
+				skipped group/text:A: it depends on the create of root, which failed
+				skipped company/1: it depends on the create of root, which failed`,
 		},
 		"sign-in fails: the rest is not tried": {
 			text:   text{companies: twoNew},
@@ -207,9 +207,9 @@ func TestApplyFaults(t *testing.T) {
 				done group/type:1
 				failed group/type:2: create Prospect: not authorised
 				skipped group/type:1/status:1: create Prospect: not authorised
-				skipped group/type:2/status:1: it waits for the create of group/type:2, which failed
+				skipped group/type:2/status:1: it depends on the create of group/type:2, which failed
 				skipped company/1: create Prospect: not authorised
-				skipped company/2: it waits for the create of group/type:2, which failed`,
+				skipped company/2: it depends on the create of group/type:2, which failed`,
 			after: "Customer [group/type:1]",
 			calls: []string{"create Customer", "create Prospect"},
 		},
@@ -222,7 +222,7 @@ func TestApplyFaults(t *testing.T) {
 			}},
 			faults: faults{"update A": {faultRefused}},
 			results: `
-				skipped company/1: it waits for the rename of company/2, which failed
+				skipped company/1: it depends on the rename of company/2, which failed
 				failed company/2: the vault says no`,
 			after: `
 				A [group/text:A]
@@ -236,8 +236,8 @@ func TestApplyFaults(t *testing.T) {
 			results: `
 				done company/4
 				failed company/1: take the temporary name: the vault says no
-				skipped company/3: it waits for the rename of company/1, which failed
-				skipped company/2: it waits for the rename of company/1, which failed`,
+				skipped company/3: it depends on the rename of company/1, which failed
+				skipped company/2: it depends on the rename of company/1, which failed`,
 			after: `
 				Active [group/status:1]
 				  A [company/1]
@@ -250,9 +250,9 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"update A": {faultRefused}},
 			results: `
 				done company/4
-				skipped company/1: it waits for the rename of company/3, which failed
+				skipped company/1: it depends on the rename of company/3, which failed
 				failed company/3: the vault says no
-				skipped company/2: it waits for the rename of company/3, which failed`,
+				skipped company/2: it depends on the rename of company/3, which failed`,
 			after: `
 				Active [group/status:1]
 				  A [company/1]
@@ -265,7 +265,7 @@ func TestApplyFaults(t *testing.T) {
 			faults: faults{"update C": {faultRefused}},
 			results: `
 				done company/4
-				failed company/1: it waits for the rename of company/2, which failed; it has its temporary name until the next run, because going back failed: update to "A": name taken
+				failed company/1: it depends on the rename of company/2, which failed; it has its temporary name until the next run, because going back failed: update to "A": name taken
 				done company/3
 				failed company/2: the vault says no`,
 			after: `

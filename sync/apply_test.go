@@ -183,10 +183,10 @@ func TestApplyFindsAnothersFolder(t *testing.T) {
 		there sync.Folder
 		want  string
 	}{
-		"another installation's": {sync.Folder{Name: "Acme", Mark: sync.Mark{Tenant: "other", Key: "company/1"}}, "folder 2 of that name is there now and is not ours"},
-		"another company's":      {sync.Folder{Name: "Acme", Mark: sync.Mark{Tenant: testTenant, Key: "company/2"}}, "folder 2 of that name is there now and is not ours"},
-		"with a torn mark":       {sync.Folder{Name: "Acme", BadMark: true}, "folder 2 of that name is there now and is not ours"},
-		"written differently":    {sync.Folder{Name: "ACME"}, "folder 2 of that name is there now and is not ours"},
+		"another installation's": {sync.Folder{Name: "Acme", Mark: sync.Mark{Tenant: "other", Key: "company/1"}}, "folder 2 of that name exists now and is not ours"},
+		"another company's":      {sync.Folder{Name: "Acme", Mark: sync.Mark{Tenant: testTenant, Key: "company/2"}}, "folder 2 of that name exists now and is not ours"},
+		"with a torn mark":       {sync.Folder{Name: "Acme", BadMark: true}, "folder 2 of that name exists now and is not ours"},
+		"written differently":    {sync.Folder{Name: "ACME"}, "folder 2 of that name exists now and is not ours"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := text{structure: "A", companies: `1 one Acme - -`, vault: `A [group/text:A]`}
@@ -319,7 +319,7 @@ func TestApplyPanics(t *testing.T) {
 		t.Fatalf("%d panics", panicked)
 	}
 	want := tidy(`
-		skipped company/1: it waits for the rename of company/2, which failed
+		skipped company/1: it depends on the rename of company/2, which failed
 		failed company/2?: a mistake in cwvault itself: panic: a mistake
 		done company/3`)
 	got := strings.Split(results(p, report), "\n")
@@ -374,9 +374,9 @@ func TestApplyRecorderErrors(t *testing.T) {
 		"the intent is not recorded: nothing is written": {true, `
 			failed group/type:1: record the intent: disk full
 			done group/type:2
-			skipped group/type:1/status:1: it waits for the create of group/type:1, which failed
+			skipped group/type:1/status:1: it depends on the create of group/type:1, which failed
 			done group/type:2/status:1
-			skipped company/1: it waits for the create of group/type:1, which failed
+			skipped company/1: it depends on the create of group/type:1, which failed
 			done company/2`, `
 			Prospect [group/type:2]
 			  Active [group/type:2/status:1]
@@ -384,9 +384,9 @@ func TestApplyRecorderErrors(t *testing.T) {
 		"the result is not recorded": {false, `
 			failed group/type:1: done, but not recorded: disk full
 			done group/type:2
-			skipped group/type:1/status:1: it waits for the create of group/type:1, which failed
+			skipped group/type:1/status:1: it depends on the create of group/type:1, which failed
 			done group/type:2/status:1
-			skipped company/1: it waits for the create of group/type:1, which failed
+			skipped company/1: it depends on the create of group/type:1, which failed
 			done company/2`, `
 			Customer [group/type:1]
 			Prospect [group/type:2]

@@ -178,7 +178,7 @@ func Settle(dwell time.Duration, since map[Key]Since, now time.Time, approved st
 			}
 			if now.Sub(began) < dwell { // rule 13: a move settles first
 				hold[s.Key] = Held{Code: HeldSettling, Key: s.Key, Reason: fmt.Sprintf(
-					"%s; the move waits until that has been so for %s", s.Reason, dwell)}
+					"%s; the move waits until ConnectWise has wanted it for %s", s.Reason, dwell)}
 			}
 		}
 		return hold

@@ -67,7 +67,7 @@ func TestSettlePolicy(t *testing.T) {
 	p := moving.plan(t, readVault(t, moving.vault).Snapshot())
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	const to = `\Clients\Customer\Active\Acme`
-	held := map[sync.Key]string{"company/1": "settling: type changed from Prospect to Customer; the move waits until that has been so for 1h0m0s"}
+	held := map[sync.Key]string{"company/1": "settling: type changed from Prospect to Customer; the move waits until ConnectWise has wanted it for 1h0m0s"}
 	none := map[sync.Key]string{}
 	for name, c := range map[string]struct {
 		dwell    time.Duration

@@ -113,11 +113,11 @@ func (s *settler) resolve(i nodeAt, there folderAt, others bool) bool {
 	case !s.w.settings.Adopt: // rule 6: unmanaged in the way holds
 		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there", f.Name)
 	case others: // rule 6: no adoption of one of several folders
-		s.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so that none is adopted", f.Name)
+		s.hold(i, HeldUnmanagedFolder, "several folders named like %q are there, so none is adopted", f.Name)
 	case f.Name != o.name: // rule 6: no adoption under another spelling
-		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, written differently from %q, so that it is not adopted", f.Name, o.name)
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, spelled differently from %q, so it is not adopted", f.Name, o.name)
 	case n.wanted != nil && s.w.placeless[s.names.Fold(o.name)]: // rule 6: no adoption that a company without a place may claim
-		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and a company that has no place now has this name too: whose it is cannot be told", o.name)
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and a company without a place has this name too, so its owner is unclear", o.name)
 	default:
 		o.adopt = there
 	}

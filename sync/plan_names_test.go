@@ -142,7 +142,7 @@ var nameCases = map[string]planCase{
 			adopt group/type:1/status:1 \Customer\Active: an unmanaged folder sits exactly where it should be
 			adopt company/2 \Customer\Active\Acme (two): an unmanaged folder sits exactly where it should be
 			adopt company/4 \Customer\Active\Dent: an unmanaged folder sits exactly where it should be
-			held unmanaged-folder company/3 \Customer\Active\Cork: an unmanaged folder "cork" is there, written differently from "Cork", so that it is not adopted`,
+			held unmanaged-folder company/3 \Customer\Active\Cork: an unmanaged folder "cork" is there, spelled differently from "Cork", so it is not adopted`,
 		after: `
 			Customer [group/type:1]
 			  Active [group/type:1/status:1]
@@ -165,7 +165,7 @@ var nameCases = map[string]planCase{
 		},
 		plan: `
 			create company/2 \Active\Acme (two): new company; company 1 has the name "Acme" too and comes first
-			held unmanaged-folder company/1 \Active\Acme: an unmanaged folder "Acme" is there, and more than one has this name: whose it is cannot be told`,
+			held unmanaged-folder company/1 \Active\Acme: an unmanaged folder "Acme" is there, and more than one company or group wants this name, so its owner is unclear`,
 		after: `
 			Active [group/status:1]
 			  Acme
@@ -217,10 +217,10 @@ var nameCases = map[string]planCase{
 				    Bolt`,
 		},
 		plan: `
-			held unmanaged-folder company/1 \Customer\Active\Acme: an unmanaged folder "Acme" is there, and a company that has no place now has this name too: whose it is cannot be told
+			held unmanaged-folder company/1 \Customer\Active\Acme: an unmanaged folder "Acme" is there, and a company without a place has this name too, so its owner is unclear
 			held no-type company/2: the company has no type, and no group is named for that
 			held excluded company/3: excluded by the settings
-			held unmanaged-folder company/4 \Customer\Active\Bolt: an unmanaged folder "Bolt" is there, and a company that has no place now has this name too: whose it is cannot be told`,
+			held unmanaged-folder company/4 \Customer\Active\Bolt: an unmanaged folder "Bolt" is there, and a company without a place has this name too, so its owner is unclear`,
 	},
 	"6 adopt: not when two folders have the name": {
 		text: text{
@@ -232,7 +232,7 @@ var nameCases = map[string]planCase{
 				  Acme
 				  ACME`,
 		},
-		plan: `held unmanaged-folder company/1 \Active\Acme: several folders named like "Acme" are there, so that none is adopted`,
+		plan: `held unmanaged-folder company/1 \Active\Acme: several folders named like "Acme" are there, so none is adopted`,
 	},
 	"6 unmanaged twin of a folder that is in its place": {
 		text: text{

@@ -117,7 +117,7 @@ var settleCases = map[string]planCase{
 		},
 		plan: `
 			create company/2 \Active\Acme (two): new company; the name "Acme" is taken by the folder of company/9
-			held unmanaged-folder company/1 \Active\Acme (one): an unmanaged folder "Acme (one)" is there, and more than one has this name: whose it is cannot be told
+			held unmanaged-folder company/1 \Active\Acme (one): an unmanaged folder "Acme (one)" is there, and more than one company or group wants this name, so its owner is unclear
 			departed company/9 \Active\Acme: deleted in ConnectWise, or no longer visible to the API member`,
 		after: `
 			Active [group/status:1]

@@ -100,7 +100,7 @@ func (d *differ) moveReason(i nodeAt) string {
 		}
 	}
 	if why == nil {
-		return "its group folder is another one now"
+		return "it belongs in another group folder now"
 	}
 	return strings.Join(why, "; ")
 }

@@ -371,7 +371,7 @@ func (s *settler) checkAdoption(i nodeAt) {
 	s.eachSlot(i, func(slot slotAt) { contested = contested || len(s.after[slot]) > 0 })
 	if contested { // rule 6: no adoption that two claim
 		o.adopt = noFolder
-		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one has this name: whose it is cannot be told", o.name)
+		s.hold(i, HeldUnmanagedFolder, "an unmanaged folder %q is there, and more than one company or group wants this name, so its owner is unclear", o.name)
 	}
 }
 
