@@ -354,7 +354,7 @@ func makeCompanyPage(look *Look, c report.Company) companyPage {
 		page.Step = new(look.remaining().Change(c.Step))
 	}
 	if c.Held != nil {
-		page.Held = heldGroups([]sync.Held{*c.Held}, c.PlanID, 1)
+		page.Held = heldGroups([]sync.Held{*c.Held}, c.By.PlanID, 1)
 	}
 	return page
 }

@@ -112,12 +112,12 @@ func companiesOf(look *Look) (list []report.Company) {
 		if s := &look.Pending.Steps[i]; s.Company != nil {
 			list = append(list, report.Company{ID: s.Company.ID, Identifier: s.Company.Identifier, Name: s.Company.Name, Listed: true,
 				Status: sync.Ref{ID: 1, Name: "Active"}, Types: []sync.Ref{{ID: 1, Name: "Customer"}},
-				BelongsIn: `\Clients\Customer\Active`, Structure: `$TYPE\$STATUS`, Step: s, PlanID: look.Pending.ID})
+				BelongsIn: `\Clients\Customer\Active`, Step: s, By: &report.Basis{Structure: `$TYPE\$STATUS`, PlanID: look.Pending.ID}})
 		}
 	}
 	nobody := slices.IndexFunc(look.Pending.Held, func(h sync.Held) bool { return h.Key == "company/272" })
 	list = append(list, report.Company{ID: 272, Identifier: "nobody", Name: "Nobody Knows What This Is", Listed: true,
-		Path: `\Clients\Nobody Knows What This Is`, FolderID: "272", Held: &look.Pending.Held[nobody], PlanID: look.Pending.ID})
+		Path: `\Clients\Nobody Knows What This Is`, FolderID: "272", Held: &look.Pending.Held[nobody], By: &report.Basis{PlanID: look.Pending.ID}})
 	return list
 }
 

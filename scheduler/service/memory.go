@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -31,6 +32,7 @@ func (s *Service) giveBackMemory(ctx context.Context) {
 		case <-tick.C:
 		}
 		if heap() > least+enough && s.sched.Status().Running.Start.IsZero() {
+			runtime.GC() // what pools keep for the next request outlives one collection
 			debug.FreeOSMemory()
 			least = heap()
 		}

@@ -57,13 +57,19 @@ type Company struct {
 	Chosen     sync.Ref // the type that places it; zero: none
 	LeftOut    string   // why a filter or an exclusion leaves it out; empty: none does
 	BelongsIn  string   // full path of the group folder that should hold its folder; empty: none
-	Structure  string   // the setting that decides it
 	Path       string   // full path of its folder; empty: it has none
 	FolderID   string
 	Step       *sync.Step     // the step in the plan; nil: none
 	Held       *sync.Held     // why it is held; nil: it is not
 	Departed   *sync.Departed // why it has departed; nil: it has not
-	PlanID     string
+	By         *Basis
+}
+
+// Basis is what all companies of one look have in common. A service keeps a look
+// at ten thousand companies for hours, so it keeps this once.
+type Basis struct {
+	Structure string // CWVAULT_FOLDER_STRUCTURE, the setting behind BelongsIn
+	PlanID    string
 }
 
 // Where returns the path of its folder, or the path it should have if there is no
@@ -115,7 +121,7 @@ func (c Company) Facts() []Fact {
 	case c.LeftOut != "":
 		add("left out", "%s", c.LeftOut)
 	case c.BelongsIn != "":
-		add("belongs in", "%s, by CWVAULT_FOLDER_STRUCTURE=%s", c.BelongsIn, c.Structure)
+		add("belongs in", "%s, by CWVAULT_FOLDER_STRUCTURE=%s", c.BelongsIn, c.By.Structure)
 	}
 	if c.FolderID != "" {
 		add("folder", "%s (id %s)", c.Path, c.FolderID)
@@ -131,7 +137,7 @@ func (c Company) next() (facts []Fact) {
 		facts = append(facts, Fact{"next", fmt.Sprintf("%s to %s: %s", c.Step.Op, c.Step.To, c.Step.Reason)})
 	}
 	if h := c.Held; h != nil {
-		facts = append(facts, Fact{"held", fmt.Sprintf("%s: %s", h.Code, h.Reason)}, Fact{"fix", HoldOf(h.Code).FixFor(c.PlanID, *h)})
+		facts = append(facts, Fact{"held", fmt.Sprintf("%s: %s", h.Code, h.Reason)}, Fact{"fix", HoldOf(h.Code).FixFor(c.By.PlanID, *h)})
 	}
 	if c.Departed != nil {
 		facts = append(facts, Fact{"departed", c.Departed.Reason})
@@ -167,7 +173,29 @@ func Explain(s Situation) []Company {
 	slices.SortFunc(list, func(a, b Company) int {
 		return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
 	})
+	pack(list)
 	return list
+}
+
+// pack puts the texts of all companies into one string. Each by itself would
+// keep a piece of memory that everything around it has left.
+func pack(list []Company) {
+	each := func(do func(text *string)) {
+		for i := range list {
+			c := &list[i]
+			do(&c.Identifier)
+			do(&c.Name)
+			do(&c.Path)
+			do(&c.FolderID)
+		}
+	}
+	size := 0
+	each(func(text *string) { size += len(*text) })
+	var b strings.Builder
+	b.Grow(size)
+	each(func(text *string) { b.WriteString(*text) })
+	all := b.String()
+	each(func(text *string) { *text, all = all[:len(*text)], all[len(*text):] })
 }
 
 // ExplainOne returns one company. The second result is false if ConnectWise does
@@ -190,12 +218,17 @@ type explainer struct {
 	steps    map[sync.Key]*sync.Step
 	held     map[sync.Key]*sync.Held
 	departed map[sync.Key]*sync.Departed
-	groups   map[string]string // full paths of group folders, each once
+
+	// What many companies have in common is kept once.
+	basis  *Basis
+	groups map[string]string       // full paths of group folders
+	refs   map[sync.Ref][]sync.Ref // each with itself alone, as a list of types
 }
 
 func newExplainer(s Situation) *explainer {
 	e := &explainer{Situation: s, root: strings.TrimSuffix(s.Plan.Root, `\`), paths: Paths(s.Tree), folders: map[int]sync.Folder{},
-		steps: map[sync.Key]*sync.Step{}, held: map[sync.Key]*sync.Held{}, departed: map[sync.Key]*sync.Departed{}, groups: map[string]string{}}
+		steps: map[sync.Key]*sync.Step{}, held: map[sync.Key]*sync.Held{}, departed: map[sync.Key]*sync.Departed{}, groups: map[string]string{}, refs: map[sync.Ref][]sync.Ref{},
+		basis: &Basis{Structure: s.Structure.String(), PlanID: s.Plan.ID}}
 	for _, f := range s.Tree.Folders {
 		if id, ok := f.Mark.Key.CompanyID(); ok && f.Mark.Tenant == s.Plan.Tenant {
 			e.folders[id] = f
@@ -216,8 +249,8 @@ func newExplainer(s Situation) *explainer {
 func (e *explainer) listed(c sync.Company) Company {
 	choice, _ := e.Wanted.Explain(c.ID)
 	out := e.gone(c.ID)
-	out.Identifier, out.Name, out.Listed, out.Status, out.Types = c.Identifier, c.Name, true, c.Status, c.Types
-	out.Chosen, out.LeftOut, out.Structure = choice.Type, choice.Out, e.Structure.String()
+	out.Identifier, out.Name, out.Listed, out.Status, out.Types = c.Identifier, c.Name, true, e.once(c.Status)[0], e.types(c.Types)
+	out.Chosen, out.LeftOut = e.once(choice.Type)[0], choice.Out
 	if choice.Path != "" {
 		if e.groups[choice.Path] == "" {
 			e.groups[choice.Path] = e.root + choice.Path
@@ -227,10 +260,34 @@ func (e *explainer) listed(c sync.Company) Company {
 	return out
 }
 
+// once returns a list of one entry of a setup table, which all companies that
+// have it share.
+func (e *explainer) once(r sync.Ref) []sync.Ref {
+	if e.refs[r] == nil {
+		e.refs[r] = []sync.Ref{r}
+	}
+	return e.refs[r]
+}
+
+// types returns a company's types. Most have one, and share it with others.
+func (e *explainer) types(all []sync.Ref) []sync.Ref {
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return e.once(all[0])
+	}
+	types := make([]sync.Ref, len(all))
+	for i, t := range all {
+		types[i] = e.once(t)[0]
+	}
+	return types
+}
+
 // gone returns what the vault and the plan know about a company.
 func (e *explainer) gone(id int) Company {
 	key := sync.CompanyKey(id)
-	c := Company{ID: id, PlanID: e.Plan.ID, Step: e.steps[key], Held: e.held[key], Departed: e.departed[key]}
+	c := Company{ID: id, By: e.basis, Step: e.steps[key], Held: e.held[key], Departed: e.departed[key]}
 	if f, ok := e.folders[id]; ok {
 		c.FolderID, c.Path, c.Name = f.ID, e.paths[f.ID], f.Name
 	}
