@@ -3,9 +3,12 @@ package cli
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
+	gosync "sync"
 	"testing"
 
+	"cwvault/connectwise/connectwisetest"
 	"cwvault/scheduler/api"
 	"cwvault/sync"
 )
@@ -48,9 +51,29 @@ func TestServiceApprove(t *testing.T) {
 				if code := cwvault(s.t.Context(), []string{"callbacks", "register", s.base + api.CallbackPath}, s.env, io.Discard, io.Discard); code != exitOK {
 					s.t.Fatalf("callbacks register: exit code %d", code)
 				}
+				// One run is held up until all callbacks have come, so that the next
+				// is about all of them.
+				entered, released := make(chan struct{}, 100), make(chan struct{})
+				release := gosync.OnceFunc(func() { close(released) })
+				s.t.Cleanup(release)
+				w.AddFault(connectwisetest.Fault{
+					Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
+					Before: func() { entered <- struct{}{}; <-released },
+				})
 				w.Rename(155, "Dogwood")
+				<-entered
 				prospects(w)
-				s.eventually("the run", func() bool { return len(s.State().Look.Blocked) > 0 })
+				s.eventually("the callbacks", func() bool {
+					delivered := 0
+					for _, d := range w.Deliveries() {
+						if d.Status/100 == 2 {
+							delivered++
+						}
+					}
+					return delivered == 31
+				})
+				release()
+				s.eventually("the run", func() bool { return len(s.State().Look.Blocked) >= 30 })
 			},
 		},
 		"moves, and a wrong id": {

@@ -4,20 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"cwvault/connectwise/connectwisetest"
+	"cwvault/scheduler/api"
 	"cwvault/vault/secretserver/secretservertest"
 )
 
@@ -202,38 +200,24 @@ func TestTicketServe(t *testing.T) {
 	t.Parallel()
 	s := newTicketSite(t)
 	s.world.add(2, "Two", "none", "Active")
-	s.env = append(s.env, "CWVAULT_SCHEDULE=@every 1s", "CWVAULT_LISTEN=off")
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan int)
-	var out bytes.Buffer // read when the service has ended
-	go func() { ended <- cwvault(ctx, []string{"serve"}, s.env, io.Discard, &out) }()
-	eventually := func(what string, ok func([]connectwisetest.Ticket) bool) {
+	service := serveHere(t, s.env)
+	run := func(what string, ok func([]connectwisetest.Ticket) bool) {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); !ok(s.world.Tickets()); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(end) {
-				stop()
-				<-ended
-				t.Fatalf("never: %s\n%+v\n%s", what, s.world.Tickets(), &out)
-			}
-		}
+		service.over(service.ask(api.Request{}))
+		service.eventually(what, func() bool { return ok(s.world.Tickets()) })
 	}
-	eventually("raised", func(all []connectwisetest.Ticket) bool { return len(all) == 1 })
+	run("raised", func(all []connectwisetest.Ticket) bool { return len(all) == 1 })
 	s.world.SetTypes(2, s.world.types["Customer"])
-	eventually("solved", func(all []connectwisetest.Ticket) bool { return len(all[0].Notes) == 2 })
+	run("solved", func(all []connectwisetest.Ticket) bool { return len(all[0].Notes) == 2 })
+	service.over(service.ask(api.Request{})) // by its end the journal knows of the ticket, and nobody uses it
 	if err := os.WriteFile(s.statePath(), []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually("the journal is damaged", func(all []connectwisetest.Ticket) bool { return len(all) == 2 })
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(s.statePath() + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Fatal(err)
-		}
-	}
-	eventually("a new journal", func(all []connectwisetest.Ticket) bool { return len(all[1].Notes) == 2 })
-	stop()
-	if code := <-ended; code != exitOK {
-		t.Errorf("exit code %d\n%s", code, &out)
+	run("the journal is damaged", func(all []connectwisetest.Ticket) bool { return len(all) == 2 })
+	s.restore(nil)
+	run("a new journal", func(all []connectwisetest.Ticket) bool { return len(all[1].Notes) == 2 })
+	if err := service.end(); err != nil {
+		t.Error(err)
 	}
 	last := s.expect("in the end", 2, 2)[1]
 	s.says(last, []string{"Solved:"}, nil)
