@@ -141,7 +141,22 @@ func (s *session) Clerk() *tickets.Clerk { return s.Connection.Clerk(s.unbooked)
 
 // Clerk implements [service.Backend].
 func (b *backend) Clerk() *tickets.Clerk {
-	return b.idle.Clerk(b.unbooked) // without a book, because idle has no journal
+	clerk := b.idle.Clerk(b.unbooked) // without a book, because idle has no journal
+	if clerk != nil && clerk.Desk != nil {
+		clerk.Desk = b.desk
+	}
+	return clerk
+}
+
+// desk returns a desk with the keys of this moment. The idle connection lasts as long as
+// the service, and would keep the keys that it read first.
+func (b *backend) desk(ctx context.Context) (tickets.Desk, error) {
+	c, problems := b.settings.Connect(b.log, Hooks{})
+	defer c.Close()
+	if len(problems) > 0 {
+		return nil, &SettingsError{problems}
+	}
+	return c.desk(ctx)
 }
 
 // Journal implements [service.Backend].
