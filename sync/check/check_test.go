@@ -243,7 +243,7 @@ func TestCheckRunUnderWay(t *testing.T) {
 	}})
 	k.journal(ctx, sync.Source{}, sync.Tree{}, false)
 	got := lines()
-	if len(got) != 2 || !strings.HasPrefix(got[0], "Ok journal file: ") || !strings.HasSuffix(got[1], " is under way, or was cut off") || causeOf(k.found) != run.CauseNone {
+	if len(got) != 2 || !strings.HasPrefix(got[0], "Ok journal file: ") || !strings.HasSuffix(got[1], " is in progress, or was interrupted") || causeOf(k.found) != run.CauseNone {
 		t.Errorf("%q", got)
 	}
 	if err := lease.Check(ctx); err != nil {

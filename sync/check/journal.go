@@ -33,7 +33,7 @@ func (k *inspection) journal(ctx context.Context, source sync.Source, tree sync.
 		k.ok(subject, "no runs yet; nothing to compare with")
 		return
 	case runs[0].Outcome == "":
-		k.ok(subject, "%s; run %d of %s is under way, or was cut off", k.State, runs[0].ID, report.Second(runs[0].Started))
+		k.ok(subject, "%s; run %d of %s is in progress, or was interrupted", k.State, runs[0].ID, report.Second(runs[0].Started))
 	default:
 		k.ok(subject, "%s; the last run was %d of %s: %s", k.State, runs[0].ID, report.Second(runs[0].Started), runs[0].Outcome)
 	}
