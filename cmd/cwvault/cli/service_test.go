@@ -358,7 +358,7 @@ func TestServiceLook(t *testing.T) {
 }
 
 // TestServiceFailedStep shows a step that fails, and a server that does not
-// answer, until they are mended.
+// answer, until they are fixed.
 func TestServiceFailedStep(t *testing.T) {
 	t.Parallel()
 	site := newVaultSite(t)
