@@ -129,6 +129,7 @@ func TestKilledAtEachRequest(t *testing.T) {
 		{"moves", func(s *vaultSite) { s.killCompanies(); s.inProcess(exitOK, "resync") }, (*vaultSite).killChanges, killLast},
 	} {
 		t.Run(half.name, func(t *testing.T) {
+			t.Parallel()
 			boundaries := 0
 			for _, done := range []bool{false, true} {
 				for n := 1; ; n++ {
