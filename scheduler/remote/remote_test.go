@@ -332,13 +332,13 @@ func TestStops(t *testing.T) {
 // TestPauses: how often a service is asked, on a fake clock and without a
 // network.
 func TestPauses(t *testing.T) {
-	run := func(t *testing.T, patience time.Duration, answers map[string][]answer) (got Result, err error, took time.Duration, requests int) {
+	run := func(t *testing.T, patience time.Duration, answers map[string][]answer) (got Result, took time.Duration, requests int, err error) {
 		f := newFakeService(t, answers)
 		f.url = "https://cwvault.example.com"
 		c, _ := f.client(func(opt *Options) { opt.Pause, opt.Patience, opt.Transport = nil, patience, f })
 		start := time.Now()
 		got, err = c.Resync(t.Context(), api.Request{})
-		return got, err, time.Since(start), len(f.requests())
+		return got, time.Since(start), len(f.requests()), err
 	}
 	t.Run("polling slows down until something changes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -347,7 +347,7 @@ func TestPauses(t *testing.T) {
 				polls = append(polls, asked(api.Waiting, 0, 0, 0))
 			}
 			polls = append(polls, asked(api.Running, 0, 0, 0), over(12, 0, ""))
-			got, err, took, _ := run(t, 0, map[string][]answer{postResync: {accepted}, getAsked: polls, getRun: {testRun(nil)}})
+			got, took, _, err := run(t, 0, map[string][]answer{postResync: {accepted}, getAsked: polls, getRun: {testRun(nil)}})
 			// 250 ms, a quarter more each time up to 2 s, and 250 ms again.
 			want := 250 * time.Millisecond
 			for pause := 250 * time.Millisecond; len(polls) > 1; polls = polls[1:] {
@@ -362,7 +362,7 @@ func TestPauses(t *testing.T) {
 	t.Run("an unreachable service is given up", func(t *testing.T) {
 		for patience, want := range map[time.Duration]time.Duration{0: 2 * time.Minute, time.Hour: time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
-				_, err, took, requests := run(t, patience, map[string][]answer{postResync: {accepted}, getAsked: {{503, "", ""}}})
+				_, took, requests, err := run(t, patience, map[string][]answer{postResync: {accepted}, getAsked: {{503, "", ""}}})
 				if statusOf(err) != 503 || !strings.HasPrefix(err.Error(), "the service stayed unreachable; the run may still continue there: GET /api/resync/A1: 503") {
 					t.Errorf("after %d requests: %v", requests, err)
 				}
@@ -374,7 +374,7 @@ func TestPauses(t *testing.T) {
 	})
 	t.Run("other refusals are not", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			_, err, took, requests := run(t, 0, map[string][]answer{postResync: {accepted}, getAsked: {{500, "", ""}}})
+			_, took, requests, err := run(t, 0, map[string][]answer{postResync: {accepted}, getAsked: {{500, "", ""}}})
 			if statusOf(err) != 500 || took != 250*time.Millisecond || requests != 2 {
 				t.Errorf("%v after %v and %d requests", err, took, requests)
 			}

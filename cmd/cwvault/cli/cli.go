@@ -42,6 +42,7 @@ type app struct {
 	environ []string // the process's environment, and what the file adds to it
 	warning string   // what is wrong with the file, for the log
 	log     hclog.Logger
+	stopped func() bool // ends the watch for a signal; nil: none
 }
 
 // commands is the command line.
@@ -96,6 +97,9 @@ func Run(ctx context.Context, p Process) (code int) {
 	if a.environ, a.warning, err = a.env.Read(); err == nil {
 		err = parsed.Run(a)
 	}
+	if a.stopped != nil {
+		a.stopped()
+	}
 	return a.end(err)
 }
 
@@ -136,6 +140,9 @@ func (a *app) load() (*settings.Settings, error) {
 	opt := s.LogOptions()
 	opt.Output = a.Stderr
 	a.log = hclog.New(opt)
+	a.stopped = context.AfterFunc(a.ctx, func() {
+		a.log.Info("stopping: steps in progress end, no others begin")
+	})
 	if a.warning != "" {
 		a.log.Warn(a.warning, "file", report.Plain(a.env.File))
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,14 +49,43 @@ func (s *vaultSite) onChange(n int, f func()) {
 	})
 }
 
+// watched closes seen when a word is written. It passes everything on.
+type watched struct {
+	to   io.Writer
+	word string
+	seen chan struct{}
+	text []byte
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	before := bytes.Contains(w.text, []byte(w.word))
+	w.text = append(w.text, p...)
+	if !before && bytes.Contains(w.text, []byte(w.word)) {
+		close(w.seen)
+	}
+	return w.to.Write(p)
+}
+
 // signalAt runs a process, sends it a signal when Secret Server gets the nth
-// change, and returns its exit code.
+// change, and returns its exit code. The change is answered when the process says that
+// it stops, however late a busy machine lets it notice.
 func (s *vaultSite) signalAt(n int, signal os.Signal, cmd *exec.Cmd) int {
 	s.t.Helper()
 	started := make(chan struct{})
+	cmd.Env = append(cmd.Env, "CWVAULT_LOG_LEVEL=info")
+	log := &watched{to: cmd.Stderr, word: "stopping: ", seen: make(chan struct{})}
+	if cmd.Stdout == cmd.Stderr {
+		cmd.Stdout = log
+	}
+	cmd.Stderr = log
 	s.onChange(n, func() {
 		<-started
 		_ = cmd.Process.Signal(signal) // it waits for the answer
+		select {
+		case <-log.seen:
+		case <-time.After(10 * time.Second):
+			s.t.Error("the process does not say that it stops")
+		}
 	})
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)

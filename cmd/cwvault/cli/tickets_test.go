@@ -288,7 +288,7 @@ func TestTicketAnswerLost(t *testing.T) {
 	s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodPost, "/service/tickets"), CutAfter: -1, Times: 1})
 	s.world.AddFault(connectwisetest.Fault{Match: connectwisetest.On(http.MethodGet, "/service/tickets"), Skip: 1, Status: http.StatusForbidden, Body: "{}"})
 	_, log := s.run(exitOK, "resync")
-	if !strings.Contains(log, "not known") {
+	if !strings.Contains(log, "it is unknown whether") {
 		t.Errorf("nobody is unsure:\n%s", log)
 	}
 	s.expect("made all the same", 1)
