@@ -2,6 +2,7 @@ package sync
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -47,6 +48,15 @@ func (p *Problems) Note(setting string, err error) {
 	}
 	problem.Setting = setting
 	*p = append(*p, problem)
+}
+
+// within returns err with what it is about before it. A [Problem] stays one.
+func within(what string, err error) error {
+	if p, ok := errors.AsType[Problem](err); ok {
+		p.Text = what + ": " + p.Text
+		return p
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // Err returns p, or nil if there are none.

@@ -69,7 +69,7 @@ func ParseLimit(s string) (Limit, error) {
 	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	switch {
 	case err != nil || math.IsNaN(n) || n < 0 || percent && n > 100 || !percent && n != math.Trunc(n) || n > 1e9:
-		return Limit{}, fmt.Errorf(`%q is not a limit; use a percentage such as "20%%", a number such as "15", or "off"`, s)
+		return Limit{}, Problem{Text: fmt.Sprintf("%q is not a limit", s), Fix: `use a percentage such as "20%", a number such as "15", or "off"`}
 	}
 	return Limit{n: n, percent: percent, on: true}, nil
 }

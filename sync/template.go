@@ -61,7 +61,7 @@ func ParseStructure(s string) (Structure, error) {
 	}
 	text := strings.Trim(strings.ReplaceAll(strings.TrimSpace(s), "/", `\`), `\`)
 	if strings.TrimSpace(text) == "" {
-		return st, fmt.Errorf("folder structure %q has no level; the usual one is %s", s, `$TYPE\$STATUS`)
+		return st, Problem{Text: fmt.Sprintf("folder structure %q has no level", s), Fix: `the usual one is $TYPE\$STATUS`}
 	}
 	for _, level := range strings.Split(text, `\`) {
 		level = strings.TrimSpace(level)
@@ -70,7 +70,7 @@ func ParseStructure(s string) (Structure, error) {
 		}
 		parts, err := parseTemplate(level, levelTokens)
 		if err != nil {
-			return Structure{}, fmt.Errorf("folder structure %q: %w", s, err)
+			return Structure{}, within(fmt.Sprintf("folder structure %q", s), err)
 		}
 		st.levels = append(st.levels, parts)
 	}
@@ -100,18 +100,18 @@ type NameTemplate struct {
 // or `$NAME ($IDENTIFIER)`. Its tokens are $NAME, $IDENTIFIER and $ID.
 func ParseNameTemplate(s string) (NameTemplate, error) {
 	if strings.ContainsAny(s, `\/`) {
-		return NameTemplate{}, fmt.Errorf(`folder name %q: a company folder has one level; remove the separator`, s)
+		return NameTemplate{}, Problem{Text: fmt.Sprintf("folder name %q: a company folder has one level", s), Fix: "remove the separator"}
 	}
 	parts, err := parseTemplate(strings.TrimSpace(s), leafTokens)
 	if err != nil {
-		return NameTemplate{}, fmt.Errorf("folder name %q: %w", s, err)
+		return NameTemplate{}, within(fmt.Sprintf("folder name %q", s), err)
 	}
 	for _, p := range parts {
 		if p.token != "" {
 			return NameTemplate{parts}, nil
 		}
 	}
-	return NameTemplate{}, fmt.Errorf("folder name %q names every company the same; use %s", s, tokenList(leafTokens))
+	return NameTemplate{}, Problem{Text: fmt.Sprintf("folder name %q names every company the same", s), Fix: "use " + tokenList(leafTokens)}
 }
 
 // String returns the template in its usual spelling.
@@ -171,7 +171,7 @@ func findToken(name string, valid []token) (token, error) {
 			return t, nil
 		}
 	}
-	return "", fmt.Errorf("unknown token $%s; valid are %s (a dollar sign is written $$)", name, tokenList(valid))
+	return "", Problem{Text: "unknown token $" + name, Fix: "valid are " + tokenList(valid) + " (a dollar sign is written $$)"}
 }
 
 func tokenList(tokens []token) string {

@@ -178,6 +178,9 @@ func (s *Service) logRun(e run.Ending) error {
 		if errors.As(e.Err, &panicked) {
 			s.Log.Error("a mistake in cwvault itself; please report it", "stack", string(panicked.Stack))
 		}
+		if e.Fix != "" {
+			return fmt.Errorf("%w; %s", e.Err, e.Fix)
+		}
 		return e.Err
 	}
 	r, c := e.Run, e.Run.Counts

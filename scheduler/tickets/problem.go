@@ -73,7 +73,7 @@ const maxReason = 4000
 // request was at fault: only whoever asked for it can do something about that.
 func Problems(e run.Ending) []Problem {
 	if e.Run == nil {
-		return Unopened(e.Err)
+		return unbegun(e.Err, e.Text())
 	}
 	if e.Inconclusive() {
 		return nil
@@ -106,7 +106,10 @@ func settles(e run.Ending, key string) bool {
 
 // Unopened returns the problem of a run that ended before its first step, or did
 // not even begin.
-func Unopened(err error) []Problem {
+func Unopened(err error) []Problem { return unbegun(err, err.Error()) }
+
+// unbegun is the same with a reason that may say more than the error.
+func unbegun(err error, reason string) []Problem {
 	if errors.Is(err, context.Canceled) { // whatever else a reading that was cut off may look like
 		return nil
 	}
@@ -126,6 +129,10 @@ func Unopened(err error) []Problem {
 		p.Key, p.Title = keySource, "runs fail: the list of companies cannot be trusted"
 		p.Fix = "Check in ConnectWise that all companies are there and that the API member can see them."
 		p.Commands = []Command{{"cwvault check", "compares the companies with those of the last good run"}}
+		if other := (*run.MismatchError)(nil); errors.As(err, &other) {
+			p.Title, p.Fix = "runs fail: the journal is that of another installation", "Correct the settings named above."
+			p.Commands = []Command{{"cwvault check", "compares the settings with those of the last good run"}}
+		}
 	case run.CauseSettings:
 		p.Key, p.Title = keySettings, "runs fail: the settings are wrong"
 		p.Fix = "Correct the settings named above."
@@ -138,7 +145,7 @@ func Unopened(err error) []Problem {
 		p.Fix = "If a server was unreachable, the next run may succeed by itself. Otherwise fix the reason given above."
 		p.Commands = []Command{{"cwvault check", "tests both connections and the journal"}, {"cwvault history", "lists the runs"}}
 	}
-	p.Reason = cut(err.Error(), maxReason)
+	p.Reason = cut(reason, maxReason)
 	return []Problem{p}
 }
 

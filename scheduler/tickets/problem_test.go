@@ -243,3 +243,17 @@ func TestStale(t *testing.T) {
 		t.Errorf("got %q", never.What)
 	}
 }
+
+// TestProblemSaysWhatToDo: an error states a fact, and the ending says which setting
+// fixes it. Both belong on the ticket.
+func TestProblemSaysWhatToDo(t *testing.T) {
+	e := run.Ending{Err: run.WithCause(run.CauseSettings, &run.NoRootError{Root: `\Nope`}), Fix: "correct CWVAULT_ROOT"}
+	list := Problems(e)
+	if want := `the root \Nope does not exist in the vault; correct CWVAULT_ROOT`; len(list) != 1 || list[0].Reason != want {
+		t.Errorf("%+v, want the reason %q", list, want)
+	}
+	list = Problems(run.Ending{Err: &run.MismatchError{What: "root", Was: "a", Is: "b"}, Fix: "correct CWVAULT_ROOT"})
+	if len(list) != 1 || list[0].Title != "runs fail: the journal is that of another installation" {
+		t.Errorf("%+v", list)
+	}
+}

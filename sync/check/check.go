@@ -155,7 +155,7 @@ func (k *inspection) source(ctx context.Context) sync.Source {
 	var unknown *sync.SettingsError
 	if errors.As(err, &unknown) {
 		for _, p := range unknown.Problems {
-			k.fail("ConnectWise names", p, "", err)
+			k.fail("ConnectWise names", p, FixFor(err), err)
 		}
 		return src
 	}

@@ -60,7 +60,7 @@ func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.
 		k.fail(subject, fmt.Sprintf("%s is %q, and %q in the runs that the journal %s knows", MismatchSetting(other), other.Is, other.Was, k.State),
 			"for another installation use another CWVAULT_STATE", err)
 	case err != nil:
-		k.fail(subject, err.Error(), "", err)
+		k.fail(subject, err.Error(), FixFor(err), err)
 	default:
 		k.ok(subject, "%s the runs before", judged)
 	}

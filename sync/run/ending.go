@@ -24,6 +24,8 @@ type Ending struct {
 	// Err is why the run ended before its first step. With a Run, it can only be
 	// that the lease was lost.
 	Err error
+	// Fix says what to do about Err; empty: Err says it, or nobody knows.
+	Fix string
 	// Lost says that another run took over, mostly while this one was paused.
 	Lost error
 
@@ -47,9 +49,16 @@ func (e Ending) Text() string {
 	case e.Run != nil:
 		return e.Run.Error
 	case e.Err != nil:
-		return e.Err.Error()
+		return withFix(e.Err, e.Fix)
 	}
 	return ""
+}
+
+func withFix(err error, fix string) string {
+	if fix == "" {
+		return err.Error()
+	}
+	return err.Error() + "; " + fix
 }
 
 // Inconclusive reports whether nothing follows from how the run went: it was

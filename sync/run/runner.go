@@ -111,6 +111,11 @@ type Options struct {
 	Workers    int           // parallel changes of the vault; below 1 means 1
 	KeepDays   int           // how long the journal keeps runs; 0: for ever
 	Encrypted  bool          // moves into another audience need key holders; see [sync.World]
+
+	// FixFor says what to do about an error that ended a run, in words that fit
+	// whoever reads it; empty: nothing. Nil says nothing. The journal and tickets
+	// keep its text beside the error's.
+	FixFor func(error) string
 }
 
 // Runner makes runs, one at a time.
@@ -126,6 +131,9 @@ func New(opt Options) *Runner {
 	}
 	if opt.Clock == nil {
 		opt.Clock = time.Now
+	}
+	if opt.FixFor == nil {
+		opt.FixFor = func(error) string { return "" }
 	}
 	return &Runner{opt}
 }

@@ -3,12 +3,14 @@ package settings
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
 
 	"cwvault/connectwise/connectwisetest"
+	"cwvault/sync"
 	"cwvault/sync/run"
 	"cwvault/vault"
 )
@@ -86,6 +88,33 @@ func TestStateName(t *testing.T) {
 		got, file := stateName(state)
 		if got != want || (file == "") != strings.HasPrefix(state, "postgres") {
 			t.Errorf("%s: %q, file %q", state, got, file)
+		}
+	}
+}
+
+// TestProblemsKeepTheirFix: what is wrong and what to do are two fields of a finding,
+// so that whoever reads JSON gets the remedy as such.
+func TestProblemsKeepTheirFix(t *testing.T) {
+	for setting, fix := range map[string]string{
+		"CWVAULT_MAX_MOVES=x":             "use a percentage",
+		`CWVAULT_FOLDER_STRUCTURE=\`:      "the usual one",
+		"CWVAULT_FOLDER_STRUCTURE=$NOPE":  "valid are $TYPE",
+		"CWVAULT_FOLDER_NAME=$NOPE":       "valid are $NAME",
+		`CWVAULT_FOLDER_NAME=$NAME\$TYPE`: "remove the separator",
+		"CWVAULT_FOLDER_NAME=x":           "use $NAME",
+	} {
+		s, err := Load(t.Context(), []string{setting}, Times{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(setting, "=")
+		i := slices.IndexFunc(s.problems, func(p sync.Problem) bool { return p.Setting == name })
+		if i < 0 {
+			t.Errorf("%s: accepted", setting)
+			continue
+		}
+		if p := s.problems[i]; !strings.HasPrefix(p.Fix, fix) || strings.Contains(p.Text, fix) || p.Text == "" {
+			t.Errorf("%s: text %q, fix %q, want %q", setting, p.Text, p.Fix, fix)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"cwvault/connectwise"
 	"cwvault/sync"
+	"cwvault/sync/check"
 	"cwvault/sync/journal"
 	"cwvault/sync/run"
 	"cwvault/vault"
@@ -102,6 +103,7 @@ func (c *Connection) Runner() *run.Runner {
 	opt.Source, opt.Vault, opt.Journal, opt.Log = c.site, c.vault, c.journal, c.log
 	opt.Events, opt.Clock = c.hooks.Events, c.settings.times.Clock
 	opt.Encrypted = c.storeDir() != ""
+	opt.FixFor = check.FixFor
 	opt.Installation = run.Installation{Tenant: c.settings.Tenant(), Vault: c.address, Root: c.settings.Root()}
 	return run.New(opt)
 }
