@@ -178,14 +178,18 @@ func eval[T any](p *tab, expression string, options ...chromedp.EvaluateOption) 
 	return v
 }
 
-// wait waits until an expression is true.
+// wait waits until an expression is true. While the page is left for another one
+// there is nothing to ask: chromium answers with an error, and it is asked again.
 func (p *tab) wait(expression string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !eval[bool](p, "Boolean("+expression+")"); {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("still not %s; the page says:\n%s", expression, eval[string](p, "document.body.innerText"))
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		is, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if is {
+			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		if time.Now().After(deadline) || p.ctx.Err() != nil {
+			p.t.Fatalf("still not %s (%v); the page says:\n%s", expression, err, eval[string](p, "document.body.innerText"))
+		}
 	}
 }
 
