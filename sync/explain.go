@@ -1,6 +1,9 @@
 package sync
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Choice says which folder a company should have, and why.
 type Choice struct {
@@ -16,20 +19,19 @@ func (w Wanted) Explain(company int) (c Choice, ok bool) {
 	if !w.lists(company) {
 		return Choice{}, false
 	}
-	for _, wanted := range w.companies {
-		if wanted.company.ID != company {
-			continue
-		}
-		c = Choice{Company: *wanted.company}
-		for g := wanted.group; g >= 0; g = w.groups[g].parent {
-			c.Path = `\` + w.groups[g].name + c.Path
-			for _, s := range w.groups[g].ids {
-				if i := slices.IndexFunc(c.Company.Types, func(t Ref) bool { return t.ID == s.id }); s.token == tokenType && i >= 0 {
-					c.Type = c.Company.Types[i]
-				}
+	at, there := slices.BinarySearchFunc(w.companies, company, func(c wanted, id int) int { return cmp.Compare(c.company.ID, id) })
+	if !there {
+		return Choice{Out: w.out[company]}, true
+	}
+	wanted := w.companies[at]
+	c = Choice{Company: *wanted.company}
+	for g := wanted.group; g >= 0; g = w.groups[g].parent {
+		c.Path = `\` + w.groups[g].name + c.Path
+		for _, s := range w.groups[g].ids {
+			if i := slices.IndexFunc(c.Company.Types, func(t Ref) bool { return t.ID == s.id }); s.token == tokenType && i >= 0 {
+				c.Type = c.Company.Types[i]
 			}
 		}
-		return c, true
 	}
-	return Choice{Out: w.out[company]}, true
+	return c, true
 }
