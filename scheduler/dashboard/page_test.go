@@ -141,7 +141,7 @@ func TestHeldGroups(t *testing.T) {
 	got := heldGroups(held, "0badc0de", 3)
 	group := func(code sync.HoldCode, g heldGroup) heldGroup {
 		h := report.HoldOf(code)
-		g.Code, g.Title, g.Means, g.Fix = code, strings.ToUpper(h.Title[:1])+h.Title[1:], h.Means, strings.ReplaceAll(h.Fix, "{plan}", "0badc0de")
+		g.Code, g.Title, g.Means, g.Fix = code, strings.ToUpper(h.Title[:1])+h.Title[1:], h.Means, h.FixFor("0badc0de", sync.Held{})
 		return g
 	}
 	want := []heldGroup{

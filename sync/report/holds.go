@@ -14,7 +14,8 @@ type Hold struct {
 	Title string // a heading for everything held by this code: "companies without a type"
 	Means string // what it means for the folders
 	// Fix says how a person fixes it. {plan}, {key} and {company} stand for the
-	// plan's id, and the key and the company of the first thing held.
+	// plan's id, and the key and the company of the first thing held. Commands and
+	// settings are in backquotes.
 	Fix string
 	// Approvable: approving the plan lifts the hold, if the vault allows it.
 	Approvable bool
@@ -24,9 +25,9 @@ type Hold struct {
 }
 
 const (
-	review  = "Review the plan (cwvault plan). If it is right, approve it: cwvault resync --approve {plan}. "
+	review  = "Review the plan (`cwvault plan`). If it is right, approve it: `cwvault resync --approve {plan}`. "
 	mistake = "If not, correct ConnectWise."
-	missing = ", or name a group for companies without one with CWVAULT_MISSING."
+	missing = ", or name a group for companies without one with `CWVAULT_MISSING`."
 )
 
 // catalogue is in order of importance: first the holds that wait for approval, last
@@ -46,19 +47,19 @@ var catalogue = []Hold{
 		Fix:   review + mistake},
 	{Code: sync.HeldAccessWidens, Title: "moves would change who can see a folder",
 		Means: "The folder inherits its permissions, so other people could see its secrets after the move.",
-		Fix:   "See who would gain access (cwvault plan). In Secret Server, approve the plan if that is right: cwvault resync --approve {plan}. With CWVAULT_ACCESS=preserve a folder keeps its permissions, in every vault."},
+		Fix:   "See who would gain access (`cwvault plan`). In Secret Server, approve the plan if that is right: `cwvault resync --approve {plan}`. With `CWVAULT_ACCESS=preserve` a folder keeps its permissions, in every vault."},
 	{Code: sync.HeldFolderMissing, Title: "folders have disappeared from the vault",
 		Means: "A managed folder is gone, or the account can no longer see it. cwvault does not make it again unless you ask, because its secrets may still exist somewhere.",
-		Fix:   "Find out who deleted, moved or hid the folder, and restore it. To make a new, empty folder: cwvault resync --recreate {key}"},
+		Fix:   "Find out who deleted, moved or hid the folder, and restore it. To make a new, empty folder: `cwvault resync --recreate {key}`"},
 	{Code: sync.HeldDuplicateMark, Title: "several folders carry the same mark",
 		Means: "Somebody copied a folder together with its mark, and nothing tells which is the real one.",
-		Fix:   "Remove the mark from the copies: the .cwvault file in a password store, the metadata in Secret Server. cwvault check lists them."},
+		Fix:   "Remove the mark from the copies: the .cwvault file in a password store, the metadata in Secret Server. `cwvault check` lists them."},
 	{Code: sync.HeldForeignMark, Title: "folders with a foreign or unreadable mark are in the way",
 		Means: "The folder in the way belongs to another installation, is a link, or has a mark that cannot be read.",
-		Fix:   "Give each installation a root of its own. Restore an unreadable mark from a backup, or remove it. cwvault check lists them."},
+		Fix:   "Give each installation a root of its own. Restore an unreadable mark from a backup, or remove it. `cwvault check` lists them."},
 	{Code: sync.HeldUnmanagedFolder, Title: "unmanaged folders are in the way",
 		Means: "A folder that cwvault does not manage has the name or place that the company's folder should get.",
-		Fix:   "If it is the company's folder, adopt it with CWVAULT_ADOPT=path. Otherwise rename or move it in the vault."},
+		Fix:   "If it is the company's folder, adopt it with `CWVAULT_ADOPT=path`. Otherwise rename or move it in the vault."},
 	{Code: sync.HeldNameCollision, Title: "names are taken",
 		Means: "The company's name is taken, and so are the names that would tell it apart.",
 		Fix:   "Rename the company in ConnectWise, or the folder that has its name."},
@@ -76,7 +77,7 @@ var catalogue = []Hold{
 	{Code: sync.HeldNoParent, Title: "companies without a parent company have no place", Means: "The folder structure needs a parent company to place them.",
 		Fix: "Give the company a parent in ConnectWise" + missing},
 	{Code: sync.HeldPaused, Title: "paused by a person", Means: "The folder stays as it is while the company is paused.",
-		Fix: "When the reason is gone: cwvault unpause {company}"},
+		Fix: "When the reason is gone: `cwvault unpause {company}`"},
 	{Code: sync.HeldFailedBefore, Title: "failed before, retried later", Means: "The step failed in earlier runs and is retried after a growing delay of up to a day.",
 		Fix: "Read the error. If it is about permissions or names, fix that. cwvault retries by itself."},
 	{Code: sync.HeldSettling, Title: "recent changes that must settle", Means: "The move waits until ConnectWise has wanted it for the time in CWVAULT_SETTLE.",
@@ -116,8 +117,44 @@ func rank(code sync.HoldCode) int {
 	return len(catalogue)
 }
 
-// FixFor returns Fix for one thing that a plan holds.
-func (h Hold) FixFor(plan string, held sync.Held) string {
+// Advice says what a person must do about the things that a plan holds by one code.
+type Advice struct {
+	Code  sync.HoldCode
+	Parts []AdvicePart
+}
+
+// AdvicePart is a part of an advice: prose, or a command or setting.
+type AdvicePart struct {
+	Text string // without control characters
+	Code bool
+}
+
+// AdviceOf says what a person must do about what a plan holds, the most important first.
+func AdviceOf(plan sync.Plan) (list []Advice) {
+	for _, h := range HoldsOf(plan.Held) {
+		if h.NeedsPerson {
+			i := slices.IndexFunc(plan.Held, func(held sync.Held) bool { return held.Code == h.Code })
+			list = append(list, Advice{h.Code, h.fix(plan.ID, plan.Held[i])})
+		}
+	}
+	return list
+}
+
+// Text returns the advice as one text.
+func (a Advice) Text() string { return joined(a.Parts) }
+
+func joined(parts []AdvicePart) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
+
+// FixFor returns Fix for one thing that a plan holds, without backquotes.
+func (h Hold) FixFor(plan string, held sync.Held) string { return joined(h.fix(plan, held)) }
+
+func (h Hold) fix(plan string, held sync.Held) (parts []AdvicePart) {
 	company := string(held.Key)
 	if id, ok := held.Key.CompanyID(); ok {
 		company = strconv.Itoa(id)
@@ -126,5 +163,11 @@ func (h Hold) FixFor(plan string, held sync.Held) string {
 	if strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789/:") != "" {
 		key = Quote(key)
 	}
-	return strings.NewReplacer("{plan}", plan, "{key}", key, "{company}", company).Replace(h.Fix)
+	values := strings.NewReplacer("{plan}", plan, "{key}", key, "{company}", company)
+	for i, text := range strings.Split(h.Fix, "`") { // before the values, which may contain any
+		if text != "" {
+			parts = append(parts, AdvicePart{Plain(values.Replace(text)), i%2 == 1})
+		}
+	}
+	return parts
 }

@@ -24,7 +24,7 @@ var planPage = template.Must(template.New("plan").Funcs(template.FuncMap{
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3em .6em; border-bottom: 1px solid #8886; overflow-wrap: anywhere }
-td.path { font-family: ui-monospace, monospace; font-size: 13px; white-space: pre-wrap }
+td.path, code { font-family: ui-monospace, monospace; font-size: 13px; white-space: pre-wrap }
 .access { font-weight: bold }
 </style>
 <h1>cwvault plan {{short .Plan.ID}}</h1>
@@ -37,7 +37,12 @@ td.path { font-family: ui-monospace, monospace; font-size: 13px; white-space: pr
 {{end}}</table>
 {{end}}{{if .Plan.Held}}<h2>Held</h2>
 <table><tr><th scope="col">code<th scope="col">what<th scope="col">reason</tr>
-{{range .Plan.Held}}<tr><td>{{.Code}}<td>{{held .}}<td>{{plain .Reason}}</tr>
+{{range .Plan.Held}}<tr><td>{{plain (print .Code)}}<td>{{held .}}<td>{{plain .Reason}}</tr>
+{{end}}</table>
+{{end}}{{if .Advice}}<h2>What to do</h2>
+<table><tr><th scope="col">code<th scope="col">what to do</tr>
+{{range .Advice}}<tr><td>{{plain (print .Code)}}<td>
+{{- range .Parts}}{{if .Code}}<code>{{.Text}}</code>{{else}}{{.Text}}{{end}}{{end}}</tr>
 {{end}}</table>
 {{end}}{{if .Plan.Departed}}<h2>Departed</h2>
 <table><tr><th scope="col">folder<th scope="col">reason</tr>
@@ -67,5 +72,6 @@ func HTML(w io.Writer, plan sync.Plan) error {
 	return planPage.Execute(w, struct {
 		Plan     sync.Plan
 		Sections []section
-	}{plan, list})
+		Advice   []Advice
+	}{plan, list, AdviceOf(plan)})
 }

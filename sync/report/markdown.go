@@ -40,8 +40,22 @@ func Markdown(w io.Writer, plan sync.Plan) error {
 	if len(plan.Held) > 0 {
 		b.WriteString("\n## Held\n\n| code | what | reason |\n|---|---|---|\n")
 		for _, h := range plan.Held {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", h.Code, markdown(HeldName(h)), markdown(h.Reason))
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", markdown(string(h.Code)), markdown(HeldName(h)), markdown(h.Reason))
 		}
+	}
+	for i, a := range AdviceOf(plan) {
+		if i == 0 {
+			b.WriteString("\n## What to do\n\n| code | what to do |\n|---|---|\n")
+		}
+		fmt.Fprintf(&b, "| %s | ", markdown(string(a.Code)))
+		for _, part := range a.Parts {
+			if part.Code {
+				b.WriteString(markdownCode(part.Text))
+			} else {
+				b.WriteString(markdown(part.Text))
+			}
+		}
+		b.WriteString(" |\n")
 	}
 	if len(plan.Departed) > 0 {
 		b.WriteString("\n## Departed\n\n| folder | reason |\n|---|---|\n")
@@ -76,4 +90,15 @@ func markdown(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// markdownCode writes text as code. Nothing can be escaped in Markdown's code, so other
+// text than usual commands is escaped instead.
+func markdownCode(s string) string {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(" -_/:=.'", r) {
+			return markdown(s)
+		}
+	}
+	return "`" + s + "`"
 }

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"cwvault/sync"
@@ -159,17 +158,11 @@ func (p *Printer) held(plan sync.Plan) {
 			p.Line("    %s", p.Paint(faint, Plain(h.Path)))
 		}
 	}
-	title := false
-	for _, h := range HoldsOf(plan.Held) {
-		if !h.NeedsPerson {
-			continue
-		}
-		if !title {
+	for i, a := range AdviceOf(plan) {
+		if i == 0 {
 			p.Line("\n%s", p.Paint(bold, "What to do"))
-			title = true
 		}
-		i := slices.IndexFunc(plan.Held, func(held sync.Held) bool { return held.Code == h.Code })
-		p.Line("  %s  %s", Pad(string(h.Code), wc), h.FixFor(plan.ID, plan.Held[i]))
+		p.Line("  %s  %s", Pad(string(a.Code), wc), a.Text())
 	}
 }
 
