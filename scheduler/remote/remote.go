@@ -105,6 +105,12 @@ type AddressError struct{ Problem string }
 
 func (e *AddressError) Error() string { return e.Problem }
 
+// CheckAddress returns an [AddressError] if the address is wrong. [New] checks it too.
+func CheckAddress(address string) error {
+	_, err := baseOf(address)
+	return err
+}
+
 // baseOf checks the address of a service.
 func baseOf(raw string) (string, error) {
 	u, err := url.Parse(raw)

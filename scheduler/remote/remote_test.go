@@ -55,6 +55,9 @@ func TestAddress(t *testing.T) {
 		if !errors.As(err, &address) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", raw, err)
 		}
+		if again := CheckAddress(raw); !errors.As(again, &address) || again.Error() != err.Error() {
+			t.Errorf("%q: %v without a token", raw, again)
+		}
 	}
 	var address *AddressError
 	if _, err := New(Options{Address: "https://h"}); err == nil || errors.As(err, &address) {
