@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-
 	"cwvault/scheduler/api"
 	"cwvault/scheduler/remote"
 	"cwvault/sync/report"
@@ -14,6 +12,9 @@ import (
 func (cmd resyncCmd) remote(a *app) error {
 	if cmd.Plan != "" || cmd.DryRun || cmd.Wait != 0 {
 		return run.Usagef("--remote cannot go with --plan, --dry-run or --wait; the service queues its runs anyway")
+	}
+	if err := remote.CheckAddress(*cmd.Remote); err != nil { // before the settings: a wrong word on the command line comes first
+		return run.Usagef("--remote: %w", err)
 	}
 	client, bar, err := cmd.client(a)
 	if err != nil {
@@ -53,10 +54,6 @@ func (cmd resyncCmd) client(a *app) (*remote.Client, *progress, error) {
 			bar.Applied(0, done, total)
 		}
 	}})
-	var wrong *remote.AddressError
-	if errors.As(err, &wrong) {
-		err = run.Usagef("--remote: %w", err)
-	}
 	return client, bar, err
 }
 

@@ -104,18 +104,20 @@ func TestRemoteSettings(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		"the token":           {[]string{token}, []string{f.URL}, exitOK, ""},
-		"in a file":           {[]string{"CWVAULT_TOKEN_FILE=" + file}, []string{f.URL}, exitOK, ""},
-		"beside wrong ones":   {[]string{token, "CWVAULT_MAX_MOVES=lots", "CWVAULT_LISTEN=0.0.0.0"}, []string{f.URL}, exitOK, ""},
-		"twice":               {[]string{token, "CWVAULT_TOKEN_FILE=" + file}, []string{f.URL}, exitConfig, "CWVAULT_TOKEN: is set, and so is CWVAULT_TOKEN_FILE"},
-		"in a file not there": {[]string{"CWVAULT_TOKEN_FILE=" + file + "2"}, []string{f.URL}, exitConfig, "CWVAULT_TOKEN_FILE"},
-		"none":                {nil, []string{f.URL}, exitConfig, "CWVAULT_TOKEN: not set"},
-		"no address":          {[]string{token}, []string{""}, exitUsage, "--remote: not the address of a service"},
-		"plain http":          {[]string{token}, []string{"http://cwvault.example.com"}, exitUsage, "--remote: plain http shows the token"},
-		"with a plan":         {[]string{token}, []string{f.URL, "--plan", file}, exitUsage, "--plan"},
-		"as a dry run":        {[]string{token}, []string{f.URL, "--dry-run"}, exitUsage, "--dry-run"},
-		"with a wait":         {[]string{token}, []string{f.URL, "--wait", "1m"}, exitUsage, "--wait"},
-		"with a bad key":      {[]string{token}, []string{f.URL, "--recreate", "x"}, exitUsage, "--recreate"},
+		"the token":                    {[]string{token}, []string{f.URL}, exitOK, ""},
+		"in a file":                    {[]string{"CWVAULT_TOKEN_FILE=" + file}, []string{f.URL}, exitOK, ""},
+		"beside wrong ones":            {[]string{token, "CWVAULT_MAX_MOVES=lots", "CWVAULT_LISTEN=0.0.0.0"}, []string{f.URL}, exitOK, ""},
+		"twice":                        {[]string{token, "CWVAULT_TOKEN_FILE=" + file}, []string{f.URL}, exitConfig, "CWVAULT_TOKEN: is set, and so is CWVAULT_TOKEN_FILE"},
+		"in a file not there":          {[]string{"CWVAULT_TOKEN_FILE=" + file + "2"}, []string{f.URL}, exitConfig, "CWVAULT_TOKEN_FILE"},
+		"none":                         {nil, []string{f.URL}, exitConfig, "CWVAULT_TOKEN: not set"},
+		"no address":                   {[]string{token}, []string{""}, exitUsage, "--remote: not the address of a service"},
+		"no address or token":          {nil, []string{"nonsense"}, exitUsage, "--remote: not the address of a service; it looks like https://cwvault.example.com"},
+		"no address, wrong token file": {[]string{"CWVAULT_TOKEN_FILE=" + file + "2"}, []string{"nonsense"}, exitUsage, "--remote: not the address of a service"},
+		"plain http":                   {[]string{token}, []string{"http://cwvault.example.com"}, exitUsage, "--remote: plain http shows the token"},
+		"with a plan":                  {[]string{token}, []string{f.URL, "--plan", file}, exitUsage, "--plan"},
+		"as a dry run":                 {[]string{token}, []string{f.URL, "--dry-run"}, exitUsage, "--dry-run"},
+		"with a wait":                  {[]string{token}, []string{f.URL, "--wait", "1m"}, exitUsage, "--wait"},
+		"with a bad key":               {[]string{token}, []string{f.URL, "--recreate", "x"}, exitUsage, "--recreate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer
