@@ -47,7 +47,7 @@ func (s *Service) run(ctx context.Context) error {
 		number = e.Number
 	}
 	s.queue.over(b, number, s.ExitCode(e.Ending), e.Text())
-	s.metrics.RunEnded(e.Outcome(), s.Clock().Sub(started))
+	s.Metrics.RunEnded(e.Outcome(), s.Clock().Sub(started))
 	s.Host.Status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, e.Outcome()))
 	err := s.logRun(e.Ending)
 	s.alert(ctx, backend, session, e.Ending)
@@ -134,11 +134,6 @@ type watch struct {
 	batch   batch
 }
 
-// Sent counts a request to a server.
-func (w *watch) Sent(server run.Server, retry bool) {
-	w.service.metrics.RequestSent(string(server), retry)
-}
-
 // Read implements [run.Events].
 func (w *watch) Read(server run.Server, err error) {
 	reach := dashboard.Reach{At: w.service.Clock()}
@@ -198,7 +193,7 @@ func (s *Service) logRun(e run.Ending) error {
 func (s *Service) logSteps(r *report.Run) {
 	failed := 0
 	for i, step := range r.Results {
-		s.metrics.StepEnded(r.Steps[i].Op, step.Status)
+		s.Metrics.StepEnded(r.Steps[i].Op, step.Status)
 		if step.Error == "" {
 			continue
 		}

@@ -85,6 +85,7 @@ type Options struct {
 	Host     Host
 	Log      hclog.Logger
 	Version  string
+	Metrics  *dashboard.Metrics   // nil: its own; the backend counts requests in the same
 	ExitCode func(run.Ending) int // the exit code of `cwvault resync` for this ending
 	Clock    run.Clock            // nil: time.Now
 	Listener net.Listener         // nil: listen at the address in the settings
@@ -107,7 +108,6 @@ const (
 // Service is the service. It implements [dashboard.Service].
 type Service struct {
 	Options
-	metrics *dashboard.Metrics
 	sched   *scheduler.Scheduler
 	queue   *queue
 	inbox   *receiver                  // of callbacks
@@ -126,7 +126,10 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 	if opt.Clock == nil {
 		opt.Clock = time.Now
 	}
-	s := &Service{Options: opt, backend: opt.Backend, metrics: dashboard.NewMetrics(opt.Version),
+	if opt.Metrics == nil {
+		opt.Metrics = dashboard.NewMetrics(opt.Version)
+	}
+	s := &Service{Options: opt, backend: opt.Backend,
 		alerts: make(chan func(context.Context), 1), started: opt.Clock()}
 	session, err := s.backend.Open(ctx, nil)
 	if err != nil {
@@ -181,7 +184,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	if s.Listener != nil {
 		parts = append(parts, func() error {
 			return dashboard.Serve(ctx, s.Listener, dashboard.Options{
-				Service: s, Metrics: s.metrics, Local: s.current().Config().ListenLocal, Logger: s.Log.Named("http"),
+				Service: s, Metrics: s.Metrics, Local: s.current().Config().ListenLocal, Logger: s.Log.Named("http"),
 				Token: func() string { return s.current().Config().Token },
 			})
 		})
@@ -266,7 +269,7 @@ func (s *Service) Callback(ctx context.Context, body []byte, signature string) e
 	case err != nil:
 		result = "refused"
 	}
-	s.metrics.CallbackTaken(result)
+	s.Metrics.CallbackTaken(result)
 	return err
 }
 

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cwvault/scheduler/dashboard"
 	"cwvault/scheduler/service"
+	"cwvault/sync/run"
 )
 
 type serveCmd struct{}
@@ -32,12 +34,13 @@ func (serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	backend, err := s.Service(a.env, a.log)
+	metrics := dashboard.NewMetrics(a.version())
+	backend, err := s.Service(a.env, a.log, requestsInto(metrics))
 	if err != nil {
 		return err
 	}
 	v, err := service.New(a.ctx, service.Options{
-		Backend: backend, Log: a.log, Version: a.version(), ExitCode: exitOf, Clock: a.Times.Clock,
+		Backend: backend, Log: a.log, Version: a.version(), Metrics: metrics, ExitCode: exitOf, Clock: a.Times.Clock,
 		Host: a.Host.Notifier(a.log),
 	})
 	if err != nil {
@@ -45,4 +48,9 @@ func (serveCmd) Run(a *app) error {
 		return err
 	}
 	return v.Serve(a.ctx)
+}
+
+// requestsInto counts each request that a service sends to a server.
+func requestsInto(m *dashboard.Metrics) func(run.Server, bool) {
+	return func(server run.Server, retry bool) { m.RequestSent(string(server), retry) }
 }

@@ -25,6 +25,7 @@ import (
 	"cwvault/cmd/cwvault/settings"
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/scheduler/api"
+	"cwvault/scheduler/dashboard"
 	"cwvault/scheduler/service"
 	"cwvault/sync"
 	"cwvault/sync/report"
@@ -135,13 +136,14 @@ func (o serving) start(t *testing.T) *runningService {
 	if err == nil {
 		set, err = a.load()
 	}
+	metrics := dashboard.NewMetrics("test")
 	var backend service.Backend
 	if err == nil {
-		backend, err = set.Service(a.env, a.log)
+		backend, err = set.Service(a.env, a.log, requestsInto(metrics))
 	}
 	if err == nil {
 		s.Service, err = service.New(ctx, service.Options{
-			Backend: testBackend{backend, o.vault}, Log: a.log, Version: "test", ExitCode: exitOf,
+			Backend: testBackend{backend, o.vault}, Log: a.log, Version: "test", Metrics: metrics, ExitCode: exitOf,
 			Host: s.host, Listener: listener, StaleEvery: o.stale,
 		})
 	}

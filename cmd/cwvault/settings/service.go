@@ -83,14 +83,15 @@ func (d *desk) NoteTicket(ctx context.Context, id int, text string) error {
 func ticketOf(t connectwise.Ticket) tickets.Ticket { return tickets.Ticket{ID: t.ID, Closed: t.Closed} }
 
 // Service returns the backend of `cwvault serve`. A reload reads the environment
-// again.
-func (s *Settings) Service(env Environment, log hclog.Logger) (service.Backend, error) {
-	c, problems := s.Connect(log, Hooks{})
+// again. sent, which may be nil, is called for each request to a server, whatever the
+// request is for.
+func (s *Settings) Service(env Environment, log hclog.Logger, sent func(server run.Server, retry bool)) (service.Backend, error) {
+	c, problems := s.Connect(log, Hooks{Sent: sent})
 	if len(problems) > 0 {
 		c.Close()
 		return nil, &SettingsError{problems}
 	}
-	return &backend{settings: s, environment: env, log: log, idle: c, verifier: c.site.client, unbooked: &tickets.Unbooked{}}, nil
+	return &backend{settings: s, environment: env, log: log, sent: sent, idle: c, verifier: c.site.client, unbooked: &tickets.Unbooked{}}, nil
 }
 
 // backend gives a service what it needs of the settings.
@@ -98,6 +99,7 @@ type backend struct {
 	settings    *Settings
 	environment Environment
 	log         hclog.Logger
+	sent        func(server run.Server, retry bool)
 	idle        *Connection // no run uses it
 	// verifier survives a reload, because it remembers the keys that sign
 	// deliveries.
@@ -121,11 +123,7 @@ func (b *backend) Config() service.Config {
 
 // Open implements [service.Backend].
 func (b *backend) Open(ctx context.Context, events run.Events) (service.Session, error) {
-	hooks := Hooks{Events: events}
-	if counter, ok := events.(interface{ Sent(run.Server, bool) }); ok {
-		hooks.Sent = counter.Sent
-	}
-	c, err := b.settings.Open(ctx, b.log, hooks, true)
+	c, err := b.settings.Open(ctx, b.log, Hooks{Events: events, Sent: b.sent}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +149,7 @@ func (b *backend) Clerk() *tickets.Clerk {
 // desk returns a desk with the keys of this moment. The idle connection lasts as long as
 // the service, and would keep the keys that it read first.
 func (b *backend) desk(ctx context.Context) (tickets.Desk, error) {
-	c, problems := b.settings.Connect(b.log, Hooks{})
+	c, problems := b.settings.Connect(b.log, Hooks{Sent: b.sent})
 	defer c.Close()
 	if len(problems) > 0 {
 		return nil, &SettingsError{problems}
@@ -206,7 +204,7 @@ func (b *backend) Reload(ctx context.Context) (service.Backend, error) {
 			s.problems = append(s.problems, sync.Problem{Setting: fixed.name, Text: "has changed; that needs a restart"})
 		}
 	}
-	now, err := s.Service(b.environment, b.log)
+	now, err := s.Service(b.environment, b.log, b.sent)
 	if err != nil {
 		return nil, err
 	}
