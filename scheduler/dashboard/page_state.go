@@ -126,7 +126,8 @@ type heldGroup struct {
 	Title      string
 	Means      string
 	Fix        string // how a person fixes it
-	Approvable bool   // approving the plan lifts some of these holds
+	Approvable bool   // approving the plan lifts some of these holds; false for a run from the journal, which does not say
+	Urgent     bool   // a guard or an approval: a person must decide
 	N          int
 	Reason     string // of all of them, if they share one
 	Items      []heldItem
@@ -141,7 +142,7 @@ func heldGroups(held []sync.Held, plan string, items int) []heldGroup {
 		at[hold.Code] = i
 		first := slices.IndexFunc(held, func(h sync.Held) bool { return h.Code == hold.Code })
 		list = append(list, heldGroup{Code: hold.Code, Title: capital(hold.Title), Means: hold.Means,
-			Fix: hold.FixFor(plan, held[first]), Reason: held[first].Reason})
+			Fix: hold.FixFor(plan, held[first]), Reason: held[first].Reason, Urgent: hold.Code.ByGuard()})
 	}
 	for _, h := range held {
 		list[at[h.Code]].add(h, items)
@@ -162,6 +163,7 @@ func heldGroups(held []sync.Held, plan string, items int) []heldGroup {
 func (g *heldGroup) add(h sync.Held, items int) {
 	g.N++
 	g.Approvable = g.Approvable || h.Approvable
+	g.Urgent = g.Urgent || h.Approvable
 	if h.Reason != g.Reason {
 		g.Reason = ""
 	}

@@ -126,6 +126,22 @@ func TestGlance(t *testing.T) {
 	}
 }
 
+// TestStoredRunShowsGuards: a run from the journal does not say of each thing held
+// whether approving lifts the hold. Its page marks what a guard held all the same.
+func TestStoredRunShowsGuards(t *testing.T) {
+	f, h := newWorld(t, inStep())
+	f.reports[0].Held = []sync.Held{{Code: sync.HeldGuardMoves, Key: "company/1"}, {Code: sync.HeldNoType, Key: "company/2"}, {Code: sync.HeldPaused, Key: "company/3"}}
+	body := do(h, "GET", fmt.Sprintf("/runs/%d", f.reports[0].Number), "").Body.String()
+	for _, want := range []string{`<section class="group urgent" aria-labelledby="held-guard-moves">`, `<code>guard-moves</code> <span class="chip warn">needs a person</span>`} {
+		if strings.Count(body, want) != 1 {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	if strings.Count(body, "group urgent") != 1 || strings.Contains(body, "waits for approval</span>") {
+		t.Errorf("more is marked:\n%s", body)
+	}
+}
+
 func TestHeldGroups(t *testing.T) {
 	held := []sync.Held{
 		{Code: sync.HeldSettling, Key: "company/5", Reason: "wait"},
@@ -145,9 +161,9 @@ func TestHeldGroups(t *testing.T) {
 		return g
 	}
 	want := []heldGroup{
-		group(sync.HeldGuardMoves, heldGroup{Approvable: true, N: 4, Reason: "4 folders of 5", More: 1, Items: []heldItem{
+		group(sync.HeldGuardMoves, heldGroup{Approvable: true, Urgent: true, N: 4, Reason: "4 folders of 5", More: 1, Items: []heldItem{
 			{Company: 10, Name: "company/10"}, {Company: 11, Name: "company/11"}, {Company: 12, Name: "company/12"}}}),
-		group(sync.HeldAccessWidens, heldGroup{Approvable: true, N: 2, Items: []heldItem{{Company: 8, Name: "company/8"}, {Company: 9, Name: "company/9"}}}),
+		group(sync.HeldAccessWidens, heldGroup{Approvable: true, Urgent: true, N: 2, Items: []heldItem{{Company: 8, Name: "company/8"}, {Company: 9, Name: "company/9"}}}),
 		group(sync.HeldNoType, heldGroup{N: 2, Items: []heldItem{
 			{Company: 3, Name: "Three", Reason: "no type"}, {Name: "group/type:1", Path: `\A`, Reason: "another"}}}),
 		group(sync.HeldSettling, heldGroup{N: 1, Items: []heldItem{{Company: 5, Name: "company/5", Reason: "wait"}}}),
