@@ -38,7 +38,10 @@ func RowsText(w io.Writer, rows []Row) error {
 func (r Row) changes() string {
 	parts := Tally(r.Counts)
 	if r.Error != "" {
-		line, _, _ := strings.Cut(r.Error, "\n")
+		line, _, more := strings.Cut(r.Error, "\n")
+		if more {
+			line = strings.TrimSuffix(line, " Since then:") + " …"
+		}
 		parts = append(parts, Plain(line))
 	}
 	return Or(strings.Join(parts, ", "), "none")

@@ -17,8 +17,6 @@ type Hold struct {
 	// plan's id, and the key and the company of the first thing held. Commands and
 	// settings are in backquotes.
 	Fix string
-	// Approvable: approving the plan lifts the hold, if the vault allows it.
-	Approvable bool
 	// NeedsPerson: nothing changes until a person acts. Otherwise a person wanted
 	// the hold, or it clears by itself.
 	NeedsPerson bool
@@ -94,7 +92,7 @@ func HoldOf(code sync.HoldCode) Hold {
 		return Hold{Code: code, Title: "held: " + string(code), Means: "Another version of cwvault held it.", Fix: "Read the reason.", NeedsPerson: true}
 	}
 	h := catalogue[i]
-	h.Approvable, h.NeedsPerson = code.ByGuard() || code == sync.HeldAccessWidens, code.NeedsPerson()
+	h.NeedsPerson = code.NeedsPerson()
 	return h
 }
 

@@ -60,3 +60,17 @@ func TestRunReportThereAndBack(t *testing.T) {
 		}
 	}
 }
+
+// TestRowChanges: a list of runs has one line for each.
+func TestRowChanges(t *testing.T) {
+	for text, want := range map[string]string{
+		"":         "none",
+		"no route": "no route",
+		"the saved plan no longer matches; nothing was applied. Since then:\n  new: company/253": "the saved plan no longer matches; nothing was applied. …",
+		"one\ntwo": "one …",
+	} {
+		if got := (Row{Error: text}).changes(); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -206,7 +206,7 @@ func (p *Printer) step(s sync.Step, o Operation, target string) {
 		p.Line("  %s %s", sign, Plain(s.From))
 		p.Line("    -> %s  %s", target, why)
 		if s.Via != "" {
-			p.Line("    %s", p.Paint(faint, "via "+Plain(s.Via)+", because the two swap names or places"))
+			p.Line("    %s", p.Paint(faint, "via "+Plain(s.Via)+", because folders exchange names or places"))
 		}
 	}
 	if s.Secrets != nil && *s.Secrets > 0 {
