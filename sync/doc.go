@@ -31,7 +31,7 @@
 // # Cost
 //
 // Planning takes time and memory that grow with the number of companies and
-// folders: about half a second and less than 1 KiB a company for 100,000 of
+// folders: a fraction of a second and less than 1 KiB a company for 100,000 of
 // them. Holds do not change that: see settle.go.
 //
 // The package imports only the standard library; a test keeps it so.

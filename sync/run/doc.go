@@ -18,11 +18,12 @@
 // [Runner] with [New], and call:
 //
 //   - [Runner.Propose] for a dry run. It returns the plan, changes nothing and
-//     needs no lease. What a guard or a policy holds is in the plan's Held, and
-//     what would be done without them in its Whole.
+//     needs no lease. What a policy holds is in the plan's Held; Whole is the plan
+//     without those holds.
 //   - [Runner.Run] for a run. With [Request.Approve], the id of a plan that a
-//     person has looked at, it does what was held, too. With [Request.Saved] it
-//     does exactly the plan that was saved. Any other plan is refused.
+//     person has looked at, it also does what waits for approval. With
+//     [Request.Saved] it does exactly the plan that was saved. Any other plan is
+//     refused.
 //   - [Runner.Undo] to take back what an earlier run moved and renamed.
 //   - [Runner.Pause] and [Runner.Unpause] to leave a company alone for a while.
 //   - [History], [Recorded], [ReadPast] and [Runner.LastChange] for what the
@@ -33,7 +34,7 @@
 // [Runner.Run] returns an [Ending] and no error. If its Run is nil, the run ended
 // before its first step, its Err says why, and [Ending.Cause] says what kind of
 // thing that is: [CauseUsage] and [CauseStale] say that the request was wrong and
-// nothing of the vault, [CauseLease] that another run is under way. If its Run is
+// nothing of the vault, [CauseLease] that another run is in progress. If its Run is
 // not nil, that has the result of each step. One step that fails does not end a
 // run: its outcome is then partial.
 //
@@ -43,10 +44,10 @@
 // # Guarantees
 //
 //   - One writer. A run holds the journal's lease and renews it while it
-//     works. Whoever lost it begins no further step and sends no further change,
-//     and leaves nothing to the next run but the steps it has recorded.
+//     works. A run that loses the lease begins no further step, changes nothing
+//     more, and records nothing but the steps it has begun.
 //   - Intent before write. Each step is in the journal before the vault hears
-//     of it. The next run finishes what a crash cut off, wherever that was.
+//     of it. The next run finishes what a crash interrupted, wherever that was.
 //   - What was reviewed is what is done. With [Request.Saved] or
 //     [Request.Approve] any other plan is refused, with [CauseStale].
 //   - The right place. If the tenant, the vault or the root are not those of the

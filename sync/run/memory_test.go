@@ -400,7 +400,7 @@ func TestSavedPlanIsUsedWhenDone(t *testing.T) {
 func TestSavedPlanComesFirst(t *testing.T) {
 	b := newBench(t, threeCompanies, twoFolders)
 	req := run.Request{Saved: b.saved(), Approve: "another"}
-	if e := b.run(req); !strings.Contains(e.Text(), "the approval is for another plan") {
+	if e := b.run(req); !strings.Contains(e.Text(), "the approval is for another plan, another; the plan is now ") {
 		t.Error(e.Text())
 	}
 	b.lists(threeCompanies + "\n253 dot Dot Prospect Active")

@@ -71,7 +71,7 @@ func (r *Runner) Propose(ctx context.Context, req Request) (*Proposal, error) {
 		p.layout = p.memory.Fingerprint.Layout
 	}
 	if n := len(p.Learned()); n > 0 {
-		r.Log.Warn("learned the places of folders that the journal did not know; it is new, older than the vault, or a run was cut off", "folders", n)
+		r.Log.Warn("the journal does not know the places of some folders; it is new, older than the vault, or a run was interrupted", "folders", n)
 	}
 	if req.Count {
 		err = r.countSecrets(ctx, p)
@@ -142,7 +142,7 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the %s is %q, but %q in the runs that the journal knows", e.What, e.Is, e.Was)
+	return fmt.Sprintf("the %s is \"%s\", but \"%s\" in the runs that the journal knows", e.What, e.Is, e.Was)
 }
 
 // Unwrap makes it a reading that must not be trusted.
@@ -219,7 +219,7 @@ func (r *Runner) world(p *Proposal, now time.Time) sync.World {
 	for key, f := range m.Failures {
 		if now.Before(f.Next) { // rule 15: what failed again and again rests
 			w.Hold[key] = sync.Held{Code: sync.HeldFailedBefore, Key: key, Reason: fmt.Sprintf(
-				"failed in %s, last with: %s; tried again after %s", report.Count(f.Count, "run"), f.Error, report.Second(f.Next))}
+				"failed in %s, last with: %s; retried after %s", report.Count(f.Count, "run"), f.Error, report.Second(f.Next))}
 		}
 	}
 	for key, pause := range m.Pauses {

@@ -205,7 +205,7 @@ func TestProposeReasons(t *testing.T) {
 	want := map[sync.Key]string{
 		"company/250": "paused by hand",
 		"company/251": "paused by hand: they\nsaid so",
-		"company/252": "failed in 2 runs, last with: the vault says no; tried again after 2026-11-02T13:00:00Z",
+		"company/252": "failed in 2 runs, last with: the vault says no; retried after 2026-11-02T13:00:00Z",
 	}
 	got := map[sync.Key]string{}
 	for _, h := range p.Held {
@@ -239,7 +239,7 @@ var refusals = []struct {
 			b.mustRun(run.Request{})
 			b.opt.Vault = elsewhere{b.vault}
 		},
-		cause: run.CauseSource, text: `the root is "\\Elsewhere", but "\\Clients"`,
+		cause: run.CauseSource, text: `the root is "\Elsewhere", but "\Clients"`,
 	},
 	{
 		name: "another installation before everything else", before: func(b *bench) {

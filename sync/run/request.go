@@ -184,13 +184,13 @@ func (r *Runner) admit(ctx context.Context, p *Proposal, req Request) error {
 		}
 	}
 	if req.Approve != "" && req.Approve != p.ID { // rule 13: a stale approval stops the run
-		return stalef("the approval is for another plan; the plan is now %s. Nothing was applied", p.ID)
+		return stalef("the approval is for another plan, %.64s; the plan is now %s. Nothing was applied", sync.Plain(req.Approve), p.ID)
 	}
 	if req.Saved == nil {
 		return nil
 	}
 	// A saved plan is good for one run. It counts as used when that run is over,
-	// so that one that was cut off can be begun again.
+	// so that one that was interrupted can be begun again.
 	used, err := r.Journal.PlanUsed(ctx, p.ID)
 	if err == nil && used { // rule 13: a saved plan is used once
 		err = WithCause(CauseStale, fmt.Errorf("the saved plan: %w", journal.ErrUsed))

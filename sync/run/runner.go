@@ -50,13 +50,13 @@ const (
 	VaultServer Server = "vault"
 )
 
-// Events hears of a run while it goes on, in this order: Read for each server
+// Events hears of a run while it lasts, in this order: Read for each server
 // that was read, ReadAll, and if it comes to steps Applied for none, one, two and
 // so on, and ApplyEnded. The methods must return quickly. Read may be called from
 // several goroutines at once; Applied is called from several, one at a time.
 type Events interface {
-	// Read says how a reading of a server went. One that was cut off, by a signal
-	// or because the other server failed, is not reported.
+	// Read says how a reading of a server went. One that was interrupted, by a
+	// signal or because the other server failed, is not reported.
 	Read(server Server, err error)
 	// ReadAll says that all that is needed has been read, well or not.
 	ReadAll()
