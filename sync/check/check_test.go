@@ -182,7 +182,7 @@ func TestCheckStoreRights(t *testing.T) {
 			"Fail vault rights: cannot write in " + filepath.Join(root, "Bolt") + ": permission denied; give the account that runs cwvault write access to the whole of CWVAULT_ROOT", run.CauseUnauthorized},
 		"read-only": {tree, errors.New("read-only file system"), []string{root, filepath.Join(root, "Acme"), filepath.Join(root, "Bolt")},
 			"Fail vault rights: cannot write in " + filepath.Join(root, "Bolt") + ": read-only file system; give the account that runs cwvault write access to the whole of CWVAULT_ROOT", run.CauseFailed},
-		"no root yet": {sync.Tree{RootPath: `\Clients\MSP`}, nil, []string{dir}, "Ok vault rights: can write in the root and in 0 managed folders", run.CauseNone},
+		"no root yet": {sync.Tree{RootPath: `\Clients\MSP`}, nil, []string{dir}, "Ok vault rights: can write in " + dir + ", where the root will be made", run.CauseNone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked []string

@@ -180,6 +180,10 @@ func (k *inspection) storeRights(tree sync.Tree) {
 			closed, reason = append(closed, d), err
 		}
 	}
+	if reason == nil && tree.Root.ID == "" {
+		k.ok(subject, "can write in %s, where the root will be made", root)
+		return
+	}
 	if reason == nil {
 		k.ok(subject, "can write in the root and in %s", report.Count(len(dirs)-1, "managed folder"))
 		return

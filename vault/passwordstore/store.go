@@ -96,7 +96,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	dir, err := openStore(cfg.Dir)
 	if err != nil {
-		problems.Note("Dir", fmt.Errorf("open password store %q: %w", cfg.Dir, explain(err)))
+		problems.Note("Dir", fmt.Errorf("open password store \"%s\": %w", cfg.Dir, explain(err)))
 	}
 	if err := problems.Err(); err != nil {
 		if dir != nil {
@@ -117,11 +117,11 @@ func splitRoot(path string) ([]string, error) {
 	names := strings.FieldsFunc(path, func(r rune) bool { return r == '\\' || r == '/' })
 	for _, name := range names {
 		if err := checkName(name); err != nil {
-			return nil, fmt.Errorf("root folder %q: %w", path, err)
+			return nil, fmt.Errorf("root folder \"%s\": %w", path, err)
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("root folder %q: must name a folder below the store", path)
+		return nil, fmt.Errorf("root folder \"%s\": must name a folder below the store", path)
 	}
 	return names, nil
 }

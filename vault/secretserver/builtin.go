@@ -15,7 +15,7 @@ import (
 // ErrBuiltinSync means that Secret Server's own Folder Synchronization works on the same
 // folders. Two writers would undo each other's changes, so no run may begin.
 var ErrBuiltinSync = sync.ErrorOf(sync.ErrConfigured, "the built-in ConnectWise Folder Synchronization of Secret Server is on for these folders; "+
-	"set its method to None (Administration > Folder Synchronization; its folders stay) and run again with CWVAULT_ADOPT=path")
+	"set its method to None (Admin > Folder Synchronization; its folders stay) and run again with CWVAULT_ADOPT=path")
 
 // BuiltinSync is the setting of Secret Server's own Folder Synchronization.
 type BuiltinSync struct {

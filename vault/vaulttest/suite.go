@@ -1,5 +1,5 @@
-// Package vaulttest is the contract of [vault.Vault] as a test suite. The tests of every
-// adapter call it:
+// Package vaulttest is the contract of [vault.Vault] as a test suite. Every vault passes
+// it. The tests of its adapter call it:
 //
 //	func TestContract(t *testing.T) {
 //		vaulttest.Suite(t, func(t *testing.T) vaulttest.Harness { ... })
