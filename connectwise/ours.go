@@ -38,11 +38,11 @@ func CallbackAddress(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", sync.ErrorOf(sync.ErrUsage, "not an address; it looks like https://cwvault.example.com/api/connectwise/callback")
+		return "", sync.ErrorOf(sync.ErrUsage, "the address of the callback must look like https://cwvault.example.com/api/connectwise/callback")
 	case u.User != nil || u.Fragment != "":
 		return "", sync.ErrorOf(sync.ErrUsage, "the address holds a user or a fragment, which ConnectWise does not use; remove it")
 	case u.Scheme == "http" && !httpclient.LoopbackHost(u.Hostname()):
-		return "", sync.ErrorOf(sync.ErrUsage, "plain http exposes what ConnectWise reports about companies to the network; use https")
+		return "", sync.ErrorOf(sync.ErrUsage, "the address is plain http, so others could read what ConnectWise sends; use https")
 	}
 	u.Host = strings.ToLower(u.Host)
 	if !strings.HasSuffix(u.RawQuery, recordID) {
