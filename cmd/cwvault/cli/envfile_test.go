@@ -19,9 +19,9 @@ func TestEnvFileFlag(t *testing.T) {
 	}{
 		"settings are used":     {0o600, "CWVAULT_WORKERS=many", exitConfig, []string{`CWVAULT_WORKERS: "many" is not a number`}, "everybody"},
 		"unknown ones are told": {0o600, "CWVAULT_ROOTS=x", exitConfig, []string{"unknown setting", "CWVAULT_ROOTS"}, "everybody"},
-		"secrets for everybody": {0o644, "CWVAULT_TOKEN=hunter2", exitConfig, []string{"everybody on this machine can read CWVAULT_TOKEN"}, "hunter2"},
+		"secrets for everybody": {0o644, "CWVAULT_TOKEN=hunter2", exitConfig, []string{"and CWVAULT_TOKEN is in it; use chmod o-r, or CWVAULT_TOKEN_FILE"}, "hunter2"},
 		"secrets in an address": {0o644, "CWVAULT_STATE=postgres://u:hunter2@127.0.0.1:1/db", exitConfig,
-			[]string{"everybody on this machine can read the password of CWVAULT_STATE"}, "hunter2"},
+			[]string{"everybody on this machine can read the settings file, and the password of CWVAULT_STATE is in it"}, "hunter2"},
 		"secrets for a group":     {0o640, "CWVAULT_TOKEN=hunter2", exitConfig, nil, "everybody"},
 		"no secrets":              {0o644, "CWVAULT_TOKEN_FILE=/nowhere", exitConfig, []string{"CWVAULT_TOKEN_FILE: open /nowhere"}, "everybody"},
 		"a file out of shape":     {0o600, "x=hunter2", exitConfig, []string{"--env-file", "cwvault.env: line 1: not of the form"}, "hunter2"},

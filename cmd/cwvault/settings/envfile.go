@@ -84,9 +84,9 @@ func readEnvFile(path string) (settings []string, warning string, err error) {
 	// On Windows the mode of a file means nothing.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
 		if name := firstSecret(settings); name != "" {
-			warning = fmt.Sprintf("everybody on this machine can read %s in it; use chmod o-r, or %[1]s_FILE", name)
+			warning = fmt.Sprintf("everybody on this machine can read the settings file, and %s is in it; use chmod o-r, or %[1]s_FILE", name)
 			if !slices.Contains(fromFile, name) {
-				warning = fmt.Sprintf("everybody on this machine can read the password of %s in it; use chmod o-r", name)
+				warning = fmt.Sprintf("everybody on this machine can read the settings file, and the password of %s is in it; use chmod o-r", name)
 			}
 		}
 	}

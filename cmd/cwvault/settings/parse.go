@@ -89,9 +89,10 @@ func (s *Settings) parseService() {
 		s.problems.Add("CWVAULT_TICKET_COMPANY", "is not set", "CWVAULT_TICKETS=on needs the id or identifier of the company for the tickets, usually your own")
 	}
 	zone, err := time.LoadLocation(s.env.TimeZone)
-	s.problems.Note("CWVAULT_TIMEZONE", err)
-	if err == nil {
-		s.field("CWVAULT_SCHEDULE", func() (err error) { s.schedule, err = scheduler.Parse(s.env.Schedule, zone); return })
+	if err != nil {
+		s.problems.Add("CWVAULT_TIMEZONE", err.Error(), "use a name such as Europe/London or UTC")
+	} else if s.schedule, err = scheduler.Parse(s.env.Schedule, zone); err != nil {
+		s.problems.Add("CWVAULT_SCHEDULE", err.Error(), "write five fields such as */15 7-19 * * 1-5, or @hourly, or @every 30m")
 	}
 	s.field("CWVAULT_LISTEN", s.parseListen)
 }

@@ -10,8 +10,9 @@
 // # Adding a setting
 //
 // Add a field with its variable to the environment struct and its default to
-// defaults (env.go). Parse it in parse.go, and pass it on in connect.go. A test
-// checks the README's table against [Names].
+// defaults (env.go). Parse it in parse.go. Pass it on in Settings.options
+// (settings.go), connect.go or service.go. A test checks the README's table against
+// [Names].
 package settings
 
 import (
