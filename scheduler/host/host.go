@@ -1,10 +1,9 @@
 // Package host connects the service to whatever runs it: systemd, the service
 // manager of Windows, or nothing at all.
 //
-// The host learns how the service is from a [Notifier], and asks it through
-// [Host.Hangups] to read its settings again. Stopping needs nothing of this
-// package under systemd, which sends SIGTERM; on Windows, [AsService] ends the
-// context of what it runs.
+// The service tells its host how it is through a [Notifier]. The host asks the
+// service to read its settings again through [Host.Hangups]. systemd stops the
+// service with SIGTERM. On Windows, [AsService] ends the context of what it runs.
 //
 // The package knows nothing of what the service does, and imports nothing else
 // of this module. A host that cannot be told anything never stops the service:

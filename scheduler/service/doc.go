@@ -10,8 +10,8 @@
 // [After] computes that state from the state before and the run's ending, so a page
 // never asks ConnectWise or the vault.
 //
-// The service knows no setting by name, no adapter and no exit code. Its [Backend] makes
-// sessions from the settings and reloads them.
+// The service reads no settings itself, and knows no adapter and no exit code. Its
+// [Backend] makes sessions from the settings and reloads them.
 //
 // # Guarantees
 //

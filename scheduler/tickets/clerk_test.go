@@ -231,7 +231,7 @@ func TestJournalLost(t *testing.T) {
 	o.tell(untyped(2))
 	o.clerk.Book = o.journal()
 	o.tell(untyped(2, 3))
-	o.says(o.expect("with a new journal", 2)[0], []string{"continues with it", "company 2", "company 3"}, nil)
+	o.says(o.expect("with a new journal", 2)[0], []string{"uses it from now on", "company 2", "company 3"}, nil)
 	o.tell(untyped(2, 3))
 	o.expect("with a known journal", 2)
 	o.tell(done())

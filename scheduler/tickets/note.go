@@ -70,7 +70,7 @@ func (p Problem) grownNote(added []Item) string {
 // foundNote is for a ticket that the journal did not know.
 func (p Problem) foundNote() string {
 	var b strings.Builder
-	p.write(&b, "cwvault found this open ticket, which its journal did not know, and continues with it. The problem now:", p.Items)
+	p.write(&b, "cwvault found this open ticket, which its journal did not know, and uses it from now on. The problem now:", p.Items)
 	return clean(b.String())
 }
 

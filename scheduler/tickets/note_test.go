@@ -164,7 +164,7 @@ cwvault adds a note here when this problem grows and when it is solved. It never
 
 - company 4 "Customer 4" at \Clients\Customer 4: because
 ` + fix},
-		"found": {p.foundNote(), `cwvault found this open ticket, which its journal did not know, and continues with it. The problem now:
+		"found": {p.foundNote(), `cwvault found this open ticket, which its journal did not know, and uses it from now on. The problem now:
 
 ` + body + fix},
 		"back": {p.backNote(journal.Ticket{Solved: noon}), `This is back. cwvault had noted it as solved on 2026-03-01 12:00 UTC. The problem now:

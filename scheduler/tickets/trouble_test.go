@@ -125,7 +125,7 @@ func TestJournalFull(t *testing.T) {
 	}
 	o.clerk.Book = good
 	o.tell(untyped(2))
-	o.says(o.expect("not full", 2)[0], []string{"continues with it"}, nil)
+	o.says(o.expect("not full", 2)[0], []string{"uses it from now on"}, nil)
 	o.tell(done())
 	o.says(o.expect("gone", 3)[0], []string{"Solved:"}, nil)
 }

@@ -294,7 +294,7 @@ func TestTicketAnswerLost(t *testing.T) {
 	s.expect("made all the same", 1)
 	s.world.ClearFaults()
 	s.run(exitOK, "resync")
-	s.says(s.expect("found", 2)[0], []string{"continues with it"}, nil)
+	s.says(s.expect("found", 2)[0], []string{"uses it from now on"}, nil)
 }
 
 // With keys that do not do, nothing is sent but the run's own requests.
