@@ -5,8 +5,8 @@
 // # Adding a command
 //
 // In a new file, write a struct with its flags, a Run method of a few lines, and a
-// help method with an example and the exit codes (see [helper]). Add it to commands
-// below. Document it in the README, and write a script in testdata/script.
+// help method with an example and the exit codes (see [helper]). Name it in the struct
+// commands (cli.go). Document it in the README, and write a script in testdata/script.
 package cli
 
 import (

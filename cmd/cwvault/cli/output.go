@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +66,7 @@ func (a *app) showRun(r report.Run, format string) error {
 func writePrivate(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".cwvault-*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("--out: %w", err)
+		return outError(path, err)
 	}
 	_, err = f.Write(b)
 	if closeErr := f.Close(); err == nil {
@@ -75,7 +77,25 @@ func writePrivate(path string, b []byte) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("--out: %w", err)
+		return outError(path, err)
 	}
 	return nil
+}
+
+// outError says why path cannot be written. It does not show the name of the
+// temporary file, which no person gave.
+func outError(path string, err error) error {
+	dir, fix := filepath.Dir(path), ""
+	if errors.Is(err, fs.ErrNotExist) {
+		fix = "; name a directory that exists"
+	}
+	var at *fs.PathError
+	var rename *os.LinkError
+	switch {
+	case errors.As(err, &at):
+		err = at.Err
+	case errors.As(err, &rename):
+		return fmt.Errorf("--out %s: cannot replace it: %w", path, rename.Err)
+	}
+	return fmt.Errorf("--out %s: cannot write in %s: %w%s", path, dir, err, fix)
 }

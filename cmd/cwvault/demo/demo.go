@@ -1,9 +1,9 @@
 // Package demo tells the whole story of cwvault on built-in servers: a first
 // plan, the first resync, a month of changes, and what follows from them.
 //
-// All that it shows are runs of the real commands, and what it claims is looked
-// up on the other side, going round cwvault. It is the only part of cwvault that
-// knows the simulators.
+// All that it shows are runs of the real commands. It checks each claim in the
+// vault itself, without cwvault. It is the only part of cwvault that knows the
+// simulators.
 package demo
 
 import (
@@ -41,7 +41,7 @@ const (
 type Options struct {
 	Dir     string    // made for it; must not exist, or be empty
 	Vault   string    // passwordstore or secretserver
-	Serve   bool      // go on as a service afterwards, while things keep changing
+	Serve   bool      // run as a service afterwards, while things keep changing
 	Environ []string  // of the process
 	Out     io.Writer // for what the story says
 	Exec    Exec
@@ -263,7 +263,7 @@ func (d *demo) serve() error {
 			listen = value
 		}
 	}
-	d.say("cwvault goes on as a service, every 10 seconds; a company changes every 5. Look at http://%s/ and stop it with Ctrl-C.", sync.Plain(listen))
+	d.say("Now cwvault runs as a service: a run every 10 seconds, a changed company every 5. Open http://%s/. Ctrl-C stops it.", sync.Plain(listen))
 	ctx, cancel := context.WithCancel(d.ctx)
 	var changes gosync.WaitGroup
 	changes.Go(func() { d.keepChanging(ctx, 5*time.Second) })
