@@ -102,7 +102,7 @@ func (r *Runner) read(ctx context.Context, p *Proposal) error {
 	return err
 }
 
-// told passes on how the reading of a server went. That it was cut off says
+// told passes on how the reading of a server went. That it was interrupted says
 // nothing of the server.
 func (r *Runner) told(ctx context.Context, server Server, err error) {
 	if of, known := ServerOf(err); known { // the keys of the one may be in the other
