@@ -46,10 +46,11 @@ func (s *Service) run(ctx context.Context) error {
 	if e.Run != nil {
 		number = e.Number
 	}
-	s.queue.over(b, number, s.ExitCode(e.Ending), e.Text())
+	exitCode := s.ExitCode(e.Ending)
 	s.Metrics.RunEnded(e.Outcome(), s.Clock().Sub(started))
 	s.Host.Status(fmt.Sprintf("the last run, by %s, is %s", b.trigger, e.Outcome()))
 	err := s.logRun(e.Ending)
+	s.queue.over(b, number, exitCode, e.Text()) // whoever waits for it finds the run in the log and the metrics
 	s.alert(ctx, backend, session, e.Ending)
 	return err
 }

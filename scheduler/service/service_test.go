@@ -4,17 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
+	gosync "sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
 
 	"cwvault/scheduler"
 	"cwvault/scheduler/api"
+	"cwvault/scheduler/dashboard"
 	"cwvault/sync"
 	"cwvault/sync/run"
 )
@@ -164,6 +171,102 @@ func TestServiceRequests(t *testing.T) {
 		}
 		if st := s.State(); st.LastError != asked.Error || st.NotInStep.IsZero() || st.ConnectWise.Error == "" || st.LastAttempt.IsZero() {
 			t.Errorf("shown after it: %+v", st)
+		}
+	})
+}
+
+// watchedLog calls seen with each entry.
+type watchedLog struct{ seen func(entry string) }
+
+func (l watchedLog) Write(p []byte) (int, error) {
+	l.seen(string(p))
+	return len(p), nil
+}
+
+// onePipe is a listener with one connection, in the bubble.
+type onePipe struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	close  func()
+}
+
+func (l *onePipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *onePipe) Close() error   { l.close(); return nil }
+func (l *onePipe) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8377} }
+
+// scrape reads the metrics as another program would.
+func scrape(t *testing.T, s *server) string {
+	const token = "test-token-0123456789"
+	ctx, cancel := context.WithCancel(t.Context())
+	here, there := net.Pipe()
+	l := &onePipe{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+	l.close = gosync.OnceFunc(func() { close(l.closed) })
+	l.conns <- there
+	ended := make(chan error, 1)
+	go func() {
+		ended <- dashboard.Serve(ctx, l, dashboard.Options{Service: s.Service, Metrics: s.Metrics, Logger: hclog.NewNullLogger(), Token: func() string { return token }})
+	}()
+	defer func() {
+		here.Close()
+		cancel()
+		<-ended
+	}()
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:8377/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil }, DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b)
+}
+
+// TestRequesterIsToldLast: whoever hears that the run is over finds it in the log and in
+// the metrics.
+func TestRequesterIsToldLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := serve(t, w)
+		defer s.stop()
+		asks := make(chan string, 1)
+		id := gosync.OnceValue(func() string { return <-asks })
+		var seen []string
+		s.Service.Log = hclog.New(&hclog.LoggerOptions{Output: watchedLog{func(entry string) {
+			if !strings.Contains(entry, "run over") && !strings.Contains(entry, "step not made") {
+				return
+			}
+			now, err := s.Asked(id())
+			if err != nil {
+				t.Error(err)
+			}
+			seen = append(seen, fmt.Sprint(now.State, " ", strings.Contains(scrape(t, s), `cwvault_run_duration_seconds_count{outcome="partial"} 1`)))
+		}}})
+		w.failAt("create Cog")
+		asked, err := s.Resync(t.Context(), api.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks <- asked.ID
+		s.wait(asked)
+		if len(seen) < 2 || slices.ContainsFunc(seen, func(at string) bool { return at != "running true" }) {
+			t.Errorf("when it was logged, the request was %q", seen)
 		}
 	})
 }
