@@ -85,7 +85,7 @@ type Options struct {
 	Host     Host
 	Log      hclog.Logger
 	Version  string
-	Metrics  *dashboard.Metrics   // nil: its own; the backend counts requests in the same
+	Metrics  *Metrics             // nil: its own; the backend counts requests in the same
 	ExitCode func(run.Ending) int // the exit code of `cwvault resync` for this ending
 	Clock    run.Clock            // nil: time.Now
 	Listener net.Listener         // nil: listen at the address in the settings
@@ -127,7 +127,7 @@ func New(ctx context.Context, opt Options) (*Service, error) {
 		opt.Clock = time.Now
 	}
 	if opt.Metrics == nil {
-		opt.Metrics = dashboard.NewMetrics(opt.Version)
+		opt.Metrics = NewMetrics(opt.Version)
 	}
 	s := &Service{Options: opt, backend: opt.Backend,
 		alerts: make(chan func(context.Context), 1), started: opt.Clock()}

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"cwvault/scheduler/dashboard"
 	"cwvault/scheduler/service"
-	"cwvault/sync/run"
 )
 
 type serveCmd struct{}
@@ -34,8 +32,8 @@ func (serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	metrics := dashboard.NewMetrics(a.version())
-	backend, err := s.Service(a.env, a.log, requestsInto(metrics))
+	metrics := service.NewMetrics(a.version())
+	backend, err := s.Service(a.env, a.log, service.CountRequests(metrics))
 	if err != nil {
 		return err
 	}
@@ -48,9 +46,4 @@ func (serveCmd) Run(a *app) error {
 		return err
 	}
 	return v.Serve(a.ctx)
-}
-
-// requestsInto counts each request that a service sends to a server.
-func requestsInto(m *dashboard.Metrics) func(run.Server, bool) {
-	return func(server run.Server, retry bool) { m.RequestSent(string(server), retry) }
 }

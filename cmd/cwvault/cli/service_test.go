@@ -25,7 +25,6 @@ import (
 	"cwvault/cmd/cwvault/settings"
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/scheduler/api"
-	"cwvault/scheduler/dashboard"
 	"cwvault/scheduler/service"
 	"cwvault/sync"
 	"cwvault/sync/report"
@@ -136,10 +135,10 @@ func (o serving) start(t *testing.T) *runningService {
 	if err == nil {
 		set, err = a.load()
 	}
-	metrics := dashboard.NewMetrics("test")
+	metrics := service.NewMetrics("test")
 	var backend service.Backend
 	if err == nil {
-		backend, err = set.Service(a.env, a.log, requestsInto(metrics))
+		backend, err = set.Service(a.env, a.log, service.CountRequests(metrics))
 	}
 	if err == nil {
 		s.Service, err = service.New(ctx, service.Options{
