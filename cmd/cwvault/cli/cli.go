@@ -42,7 +42,7 @@ type app struct {
 	environ []string // the process's environment, and what the file adds to it
 	warning string   // what is wrong with the file, for the log
 	log     hclog.Logger
-	stopped func() bool // ends the watch for a signal; nil: none
+	unwatch func() // ends the watch for a signal; nil: none
 }
 
 // commands is the command line.
@@ -97,8 +97,8 @@ func Run(ctx context.Context, p Process) (code int) {
 	if a.environ, a.warning, err = a.env.Read(); err == nil {
 		err = parsed.Run(a)
 	}
-	if a.stopped != nil {
-		a.stopped()
+	if a.unwatch != nil {
+		a.unwatch()
 	}
 	return a.end(err)
 }
@@ -140,9 +140,7 @@ func (a *app) load() (*settings.Settings, error) {
 	opt := s.LogOptions()
 	opt.Output = a.Stderr
 	a.log = hclog.New(opt)
-	a.stopped = context.AfterFunc(a.ctx, func() {
-		a.log.Info("stopping: steps in progress end, no others begin")
-	})
+	a.unwatch = a.watchSignal()
 	if a.warning != "" {
 		a.log.Warn(a.warning, "file", report.Plain(a.env.File))
 	}
@@ -150,6 +148,21 @@ func (a *app) load() (*settings.Settings, error) {
 		a.log.Warn("unknown setting, ignored", "name", report.Plain(name))
 	}
 	return s, nil
+}
+
+// watchSignal logs the signal that ends ctx, when it comes: the steps in progress may
+// take a while. The result ends the watch. It waits for a line that is being written.
+func (a *app) watchSignal() func() {
+	logged := make(chan struct{})
+	stop := context.AfterFunc(a.ctx, func() {
+		defer close(logged)
+		a.log.Info("stopping: what is in progress ends, nothing else begins")
+	})
+	return func() {
+		if !stop() {
+			<-logged
+		}
+	}
 }
 
 // open prepares the connection to both servers and opens the journal. It sends
