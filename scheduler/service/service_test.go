@@ -264,6 +264,7 @@ func TestRequesterIsToldLast(t *testing.T) {
 			t.Fatal(err)
 		}
 		asks <- asked.ID
+		time.Sleep(time.Minute) // the servers that answer the scrapes take a moment to end
 		s.wait(asked)
 		if len(seen) < 2 || slices.ContainsFunc(seen, func(at string) bool { return at != "running true" }) {
 			t.Errorf("when it was logged, the request was %q", seen)
