@@ -236,6 +236,7 @@ func testSearch(t *testing.T, b *chromium) {
 	p.visit("/")
 	p.focus("q")
 	p.press(strings.Split("alovet", "")...)
+	p.wait(`document.querySelector("#suggestions a:only-of-type")?.getAttribute("href") === "/companies/250"`) // not those of "a"
 	p.click("#suggestions a")
 	p.wait(`location.pathname === "/companies/250"`)
 }
