@@ -25,13 +25,11 @@ func (w Wanted) Explain(company int) (c Choice, ok bool) {
 	}
 	wanted := w.companies[at]
 	c = Choice{Company: *wanted.company}
+	if w.settings.Structure.uses(tokenType) {
+		c.Type = wanted.typ
+	}
 	for g := wanted.group; g >= 0; g = w.groups[g].parent {
 		c.Path = `\` + w.groups[g].name + c.Path
-		for _, s := range w.groups[g].ids {
-			if i := slices.IndexFunc(c.Company.Types, func(t Ref) bool { return t.ID == s.id }); s.token == tokenType && i >= 0 {
-				c.Type = c.Company.Types[i]
-			}
-		}
 	}
 	return c, true
 }
