@@ -155,25 +155,25 @@ func (a *applier) buildTasks() {
 
 // run works through the tasks with a fixed number of workers.
 func (a *applier) run(ctx context.Context, workers int) {
-	ready := &intHeap{}
+	ready := &minHeap[int]{}
 	for t := range a.tasks {
 		if a.tasks[t].waitFor == 0 {
 			*ready = append(*ready, t) // ascending, so it is a heap
 		}
 	}
 	work := make(chan int)
-	type outcome struct {
+	type ending struct {
 		task int
 		err  error
 	}
-	done := make(chan outcome)
+	done := make(chan ending)
 	var group gosync.WaitGroup
 	for range min(workers, len(a.tasks)) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
 			for t := range work {
-				done <- outcome{t, a.try(ctx, t)}
+				done <- ending{t, a.try(ctx, t)}
 			}
 		}()
 	}
@@ -188,12 +188,12 @@ func (a *applier) run(ctx context.Context, workers int) {
 		case hand <- next:
 			heap.Pop(ready)
 			underWay++
-		case o := <-done:
+		case e := <-done:
 			underWay--
-			for _, n := range a.tasks[o.task].next {
+			for _, n := range a.tasks[e.task].next {
 				t := &a.tasks[n]
-				if o.err != nil && t.skip == nil { // rule 15: a failed step skips what depends on it
-					t.skip = o.err
+				if e.err != nil && t.skip == nil { // rule 15: a failed step skips what depends on it
+					t.skip = e.err
 				}
 				if t.waitFor--; t.waitFor == 0 {
 					heap.Push(ready, n)

@@ -22,8 +22,8 @@ type pending struct {
 type orderer struct {
 	*settled
 	steps   []pending
-	at      map[Key]int // the step of each key
-	ready   intHeap     // steps that wait for no other
+	at      map[Key]int  // the step of each key
+	ready   minHeap[int] // steps that wait for no other
 	vias    map[place]bool
 	adopter map[folderAt]nodeAt
 
@@ -253,14 +253,14 @@ func (o *orderer) adopterOf(f folderAt) nodeAt {
 	return noNode
 }
 
-// intHeap is a heap of indexes into the sorted steps.
-type intHeap []int
+// minHeap is for container/heap: the least element comes first.
+type minHeap[T cmp.Ordered] []T
 
-func (h intHeap) Len() int           { return len(h) }
-func (h intHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h intHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *intHeap) Push(x any)        { *h = append(*h, x.(int)) }
-func (h *intHeap) Pop() any {
+func (h minHeap[T]) Len() int           { return len(h) }
+func (h minHeap[T]) Less(i, j int) bool { return h[i] < h[j] }
+func (h minHeap[T]) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *minHeap[T]) Push(x any)        { *h = append(*h, x.(T)) }
+func (h *minHeap[T]) Pop() any {
 	old := *h
 	x := old[len(old)-1]
 	*h = old[:len(old)-1]

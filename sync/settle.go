@@ -99,10 +99,10 @@ type settler struct {
 	losers   map[nodeAt]loser
 	children map[nodeAt][]nodeAt // made when first needed
 
-	now      turn     // the turn under way; noTurn between rounds
-	ahead    turnHeap // turns requested for this round
-	later    []turn   // turns requested for the next round
-	heldMore bool     // this round held something
+	now      turn          // the turn under way; noTurn between rounds
+	ahead    minHeap[turn] // turns requested for this round
+	later    []turn        // turns requested for the next round
+	heldMore bool          // this round held something
 	rounds   int
 
 	beforeRound func() // for tests; may be nil
@@ -234,20 +234,6 @@ func (s *settler) ask(t turn) {
 	} else {
 		s.later = append(s.later, t)
 	}
-}
-
-// turnHeap is a heap of turns.
-type turnHeap []turn
-
-func (h turnHeap) Len() int           { return len(h) }
-func (h turnHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h turnHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *turnHeap) Push(x any)        { *h = append(*h, x.(turn)) }
-func (h *turnHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
 }
 
 // choose gives a node its first choice, if possible. A held node does not move, but
