@@ -52,7 +52,7 @@ func (d *differ) changeReason(i nodeAt, op Op) string {
 		why = append(why, d.moveReason(i))
 	}
 	if f.Name != o.name && !drifted {
-		if n.wanted == nil && len(d.groupIDs(i)) == 1 && d.groups[i].ids[0].token != "" {
+		if d.isGroup(i) && len(d.groups[i].ids) == 1 && d.groups[i].ids[0].token != "" {
 			why = append(why, fmt.Sprintf("%s renamed from %s to %s", keyWord[d.groups[i].ids[0].token], f.Name, o.name))
 		} else {
 			why = append(why, "name changed")
@@ -62,13 +62,6 @@ func (d *differ) changeReason(i nodeAt, op Op) string {
 		why = append(why, o.note)
 	}
 	return strings.Join(why, "; ")
-}
-
-func (d *differ) groupIDs(i nodeAt) []segment {
-	if int(i) < len(d.groups) {
-		return d.groups[i].ids
-	}
-	return nil
 }
 
 // moveReason compares the group that holds a folder with the one that should.
