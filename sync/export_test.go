@@ -11,6 +11,9 @@ func (r NameRules) WithSuffix(name, suffix string) string { return r.withSuffix(
 // ExceededBy lets tests see a limit at work.
 func (l Limit) ExceededBy(n, total int) bool { return l.exceededBy(n, total) }
 
+// Managed lets tests see what the percentages of limits refer to.
+func (p Program) Managed() int { return p.managed }
+
 // AudienceFolders and WithAccess let tests see the halves of what Decide does.
 func (p Program) AudienceFolders() []string { return p.audienceFolders() }
 

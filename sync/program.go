@@ -16,7 +16,7 @@ type Program struct {
 
 	details   []detail // of each step
 	learned   []KnownPlace
-	managed   int
+	managed   int  // company folders that existed before the plan; percentages of [Limits] refer to it
 	encrypted bool // [World.Encrypted]
 }
 
@@ -47,10 +47,6 @@ func (p Program) Place(step int) Place { return p.details[step].place }
 // Learned returns the places of folders that are right but that [World.Known] does
 // not have. A journal remembers them for the next run.
 func (p Program) Learned() []KnownPlace { return p.learned }
-
-// Managed is the number of company folders that existed before the plan. The
-// percentages of [Limits] refer to it.
-func (p Program) Managed() int { return p.managed }
 
 // errNotMade is why a program cannot be applied.
 var errNotMade = errors.New("this is no program of MakePlan, Decide or Undo")
