@@ -73,7 +73,7 @@ func TestPlan(t *testing.T) {
 			}
 		})
 	}
-	// Guards come with Check, and access with WithAccess.
+	// The other codes come only from policies.
 	for _, code := range []sync.HoldCode{
 		sync.HeldNoType, sync.HeldNoStatus, sync.HeldNoTerritory, sync.HeldNoMarket, sync.HeldNoParent, sync.HeldUnmanagedFolder,
 		sync.HeldNameCollision, sync.HeldFolderMissing, sync.HeldForeignMark, sync.HeldExcluded, sync.HeldPaused,
