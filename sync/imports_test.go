@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -20,43 +19,27 @@ import (
 func imported(t *testing.T, tests bool) map[string]map[string][]string {
 	t.Helper()
 	packages := map[string]map[string][]string{}
-	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if name := d.Name(); name == "testdata" || name == "node_modules" || len(name) > 2 && name[0] == '.' {
-				return filepath.SkipDir
-			}
-			return nil
-		}
+	walk(t, func(file string) {
 		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") && !tests {
-			return nil
+			return
 		}
+		pkg := path.Join("cwvault", path.Dir(file))
+		file = filepath.Join("..", file)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		rel, err := filepath.Rel("..", filepath.Dir(file))
-		if err != nil {
-			return err
-		}
-		pkg := path.Join("cwvault", filepath.ToSlash(rel))
 		if packages[pkg] == nil {
 			packages[pkg] = map[string][]string{}
 		}
 		for _, spec := range parsed.Imports {
 			name, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			packages[pkg][name] = append(packages[pkg][name], file)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return packages
 }
 

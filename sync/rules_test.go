@@ -112,23 +112,8 @@ func fileMarkers(t *testing.T, dir, file string) []marker {
 func functionAt(file *ast.File, pos token.Pos) string {
 	for _, d := range file.Decls {
 		f, ok := d.(*ast.FuncDecl)
-		if !ok || pos < f.Pos() || pos > f.End()+200 && f.Body != nil && f.Body.Rbrace < pos {
-			continue
-		}
-		if f.End() < pos { // a marker at the end of a function of one line
-			if f.Body == nil || pos-f.End() > 4 {
-				continue
-			}
-		}
-		if f.Recv == nil {
-			return f.Name.Name
-		}
-		typ := f.Recv.List[0].Type
-		if star, ok := typ.(*ast.StarExpr); ok {
-			typ = star.X
-		}
-		if id, ok := typ.(*ast.Ident); ok {
-			return id.Name + "." + f.Name.Name
+		if ok && f.Pos() <= pos && pos <= f.End()+4 { // a marker may follow a function of one line
+			return functionName(f)
 		}
 	}
 	return ""
