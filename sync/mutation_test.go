@@ -239,7 +239,7 @@ func (m mutation) apply(file []byte, at marker) ([]byte, error) {
 func TestMutants(t *testing.T) {
 	only := os.Getenv("CWVAULT_MUTATE")
 	if only == "" {
-		t.Skip("CWVAULT_MUTATE is not set")
+		t.Skip("breaks the core on purpose, rule by rule, which takes long: make mutate runs it")
 	}
 	if only == "1" {
 		only = ""

@@ -21,7 +21,7 @@ import (
 // of the worlds that the simulators were started with.
 func TestProcesses(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds two programs")
+		t.Skip("builds two programs, which -short asks not to")
 	}
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "cwvault/cmd/cwsim", "cwvault/cmd/cwvault")

@@ -25,7 +25,7 @@ const specFile = "../../../shared/reference/connectwise.openapi.json"
 func loadSpec(t *testing.T) *openapi3.T {
 	t.Helper()
 	if _, err := os.Stat(specFile); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("the vendor's specification is not here: %v", err)
+		t.Skipf("the vendor's OpenAPI document is not beside the repository: %v", err)
 	}
 	doc, err := openapi3.NewLoader().LoadFromFile(specFile)
 	if err != nil {

@@ -239,7 +239,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("-- vault --\n\"-- x --\" [\"readers: company/1\"; readers: a]\n  \"{1..2}\"\n  * \xff\n")
 	f.Add("-- types --\n1 -\n2 #\n3 a,b\n-- companies --\n1 \"\" \"\\n\" #1,#2,#3 - parent=1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "..") && len(text) > 300 {
+		if text != wholeWorld && strings.Contains(text, "..") && len(text) > 300 {
 			t.Skip("ranges of ranges take long and show nothing more")
 		}
 		world, err := synctest.Parse(text)

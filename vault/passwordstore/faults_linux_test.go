@@ -120,7 +120,7 @@ func makeFIFO(t *testing.T, path string) {
 func TestIgnoringCase(t *testing.T) {
 	for _, tool := range []string{"mkntfs", "lowntfs-3g", "fusermount"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
+			t.Skipf("%s is not installed; package ntfs-3g", tool)
 		}
 	}
 	image := filepath.Join(t.TempDir(), "image")
@@ -202,7 +202,7 @@ func TestUpdateAcrossMounts(t *testing.T) {
 	files(t, dir, map[string]string{"Clients/A/a.gpg": "a", "Clients/Mounted/": ""})
 	mounted := filepath.Join(dir, "Clients/Mounted")
 	if err := unix.Mount("none", mounted, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("mount: %v", err)
+		t.Skipf("mounting needs root, and a kernel that lets it: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(mounted, unix.MNT_DETACH); err != nil {

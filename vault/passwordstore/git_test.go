@@ -27,7 +27,7 @@ type gitStore struct {
 
 func newGitStore(t *testing.T, format string, content map[string]string) gitStore {
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed")
+		t.Skip("git is not installed, and these stores are git repositories; package git")
 	}
 	t.Setenv("HOME", t.TempDir()) // whatever the user has set does not matter
 	t.Setenv("XDG_CONFIG_HOME", "")

@@ -221,7 +221,7 @@ func TestStoreKilled(t *testing.T) {
 	for _, git := range []bool{false, true} {
 		t.Run(map[bool]string{false: "plain", true: "git"}[git], func(t *testing.T) {
 			if _, err := exec.LookPath("git"); git && err != nil {
-				t.Skip("git is not installed, and this store is a git repository")
+				t.Skip("git is not installed, and this store is a git repository; package git")
 			}
 			s := newStoreStory(t, git)
 			s.first()

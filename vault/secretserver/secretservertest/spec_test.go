@@ -160,7 +160,7 @@ func complete(t testing.TB, where string, schema *openapi3.Schema, v any) {
 func TestSpec(t *testing.T) {
 	s, c, root := clients(t, Options{Permissions: append(LeastRights(), AdministerConnectWiseIntegration)})
 	if c.spec == nil {
-		t.Skipf("%s is not there", specFile)
+		t.Skipf("the vendor's OpenAPI document is not beside the repository: %s", specFile)
 	}
 	group := s.AddGroup("Helpdesk")
 	s.Grant(root, s.opt.Username, "Owner", "View")
