@@ -12,6 +12,7 @@ import (
 	"cwvault/cmd/cwvault/demo"
 	"cwvault/connectwise/connectwisetest"
 	"cwvault/sync"
+	"cwvault/sync/synctest"
 )
 
 // TestRandomEdits lets companies change at random and resyncs with the real
@@ -33,7 +34,7 @@ func TestRandomEdits(t *testing.T) {
 	}
 }
 
-var randomNames = append([]string{"Acme", "ACME", "Acme ", "Bolt", "bolt", "Ａｃｍｅ", "Acme (moving #101)", "_Archive", "Active"}, demo.OddNames...)
+var randomNames = append([]string{"Acme", "ACME", "Acme ", "Bolt", "bolt", "Ａｃｍｅ", "Acme (moving #101)", "_Archive", "Active"}, synctest.OddNames...)
 
 func randomEdits(t *testing.T, kind string, random *rand.Rand, rounds int) {
 	server, err := connectwisetest.New(connectwisetest.Options{})

@@ -285,7 +285,7 @@ func (d *demo) keepChanging(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			c := d.companies[(len(OddNames)+7*n)%len(d.companies)]
+			c := d.companies[(len(synctest.OddNames)+7*n)%len(d.companies)]
 			d.connectwise.Rename(c.ID, fmt.Sprintf("%s %d", c.Name, n+1))
 		}
 	}

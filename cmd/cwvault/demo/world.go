@@ -3,8 +3,6 @@ package demo
 import (
 	_ "embed"
 	"strings"
-
-	"cwvault/sync/synctest"
 )
 
 // The demo's world before cwvault runs there, and its ConnectWise a month later.
@@ -14,9 +12,6 @@ var (
 	//go:embed month.txtar
 	monthText string
 )
-
-// OddNames are names that a careless tool stumbles over.
-var OddNames = synctest.OddNames
 
 // month tells what happened in ConnectWise in the month: month.txtar begins with
 // it.

@@ -88,9 +88,9 @@ func TestMonth(t *testing.T) {
 
 // TestOddNames: the demo shows each of them.
 func TestOddNames(t *testing.T) {
-	for i, c := range parse(t, worldText).Companies[:len(OddNames)] {
-		if c.Name != OddNames[i] {
-			t.Errorf("company %d is %q, want %q", c.ID, c.Name, OddNames[i])
+	for i, c := range parse(t, worldText).Companies[:len(synctest.OddNames)] {
+		if c.Name != synctest.OddNames[i] {
+			t.Errorf("company %d is %q, want %q", c.ID, c.Name, synctest.OddNames[i])
 		}
 	}
 }

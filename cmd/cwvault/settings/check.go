@@ -88,7 +88,7 @@ func (s *Site) Check(ctx context.Context) (findings []sync.Finding, src sync.Sou
 	}
 	var tickets *connectwise.TicketSettings
 	if set.tickets {
-		tickets = &connectwise.TicketSettings{Company: set.env.TicketCompany, Board: set.env.TicketBoard, Priority: set.env.TicketPriority}
+		tickets = new(set.ticketSettings())
 	}
 	report := client.Check(ctx, tickets)
 	return append(findings, report.Findings...), report.Source

@@ -104,8 +104,13 @@ func (c *Connection) Runner() *run.Runner {
 	opt.Events, opt.Clock = c.hooks.Events, c.settings.times.Clock
 	opt.Encrypted = c.storeDir() != ""
 	opt.FixFor = check.FixFor
-	opt.Installation = run.Installation{Tenant: c.settings.Tenant(), Vault: c.address, Root: c.settings.Root()}
+	opt.Installation = c.installation()
 	return run.New(opt)
+}
+
+// installation is what the journal and tickets belong to.
+func (c *Connection) installation() run.Installation {
+	return run.Installation{Tenant: c.settings.Tenant(), Vault: c.address, Root: c.settings.Root()}
 }
 
 // storeDir returns the directory of a password store, or "".
@@ -117,14 +122,8 @@ func (c *Connection) storeDir() string {
 	return dir
 }
 
-// Address returns the vault's address, as in plans and the journal.
-func (c *Connection) Address() string { return c.address }
-
 // Site returns ConnectWise, or nil if the settings for it do not suffice.
 func (c *Connection) Site() *Site { return c.site }
-
-// Journal returns the journal; nil unless [Settings.Open] opened it.
-func (c *Connection) Journal() *journal.Journal { return c.journal }
 
 // The variables behind the fields of the clients' configurations.
 var (

@@ -23,8 +23,7 @@ func (c *Connection) Clerk(unbooked *tickets.Unbooked) *tickets.Clerk {
 		return nil
 	}
 	clerk := &tickets.Clerk{
-		Installation: run.Installation{Tenant: c.settings.Tenant(), Vault: c.address, Root: c.settings.Root()},
-		Log:          c.log.Named("tickets"), Clock: c.settings.times.Clock, Unbooked: unbooked, Fold: vault.Fold,
+		Installation: c.installation(), Log: c.log.Named("tickets"), Clock: c.settings.times.Clock, Unbooked: unbooked, Fold: vault.Fold,
 	}
 	if c.journal != nil {
 		clerk.Book = c.journal
@@ -51,8 +50,11 @@ func (c *Connection) desk(ctx context.Context) (tickets.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := c.settings.env
-	return &desk{client, connectwise.TicketSettings{Company: env.TicketCompany, Board: env.TicketBoard, Priority: env.TicketPriority}}, nil
+	return &desk{client, c.settings.ticketSettings()}, nil
+}
+
+func (s *Settings) ticketSettings() connectwise.TicketSettings {
+	return connectwise.TicketSettings{Company: s.env.TicketCompany, Board: s.env.TicketBoard, Priority: s.env.TicketPriority}
 }
 
 // desk is ConnectWise's client, with the settings for tickets.

@@ -102,9 +102,6 @@ func (s *Settings) Token() (Secret, error) {
 	return s.env.Token, nil
 }
 
-// Rules returns the settings of the core.
-func (s *Settings) Rules() sync.Settings { return s.rules }
-
 // Root returns the path of the root, as set.
 func (s *Settings) Root() string { return s.env.Root }
 
