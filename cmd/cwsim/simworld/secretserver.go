@@ -1,7 +1,6 @@
 package simworld
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -135,33 +134,6 @@ func (s *SecretServer) MarkOf(f secretservertest.Folder) (m sync.Mark, bad bool)
 // PutSecret puts a secret into a folder.
 func (s *SecretServer) PutSecret(id int, name string) {
 	s.AddSecret(id, name, "Password", map[string]string{"password": s.Value(name)})
-}
-
-// Drawing draws the whole server. It fails when the folders are not a tree.
-func (s *SecretServer) Drawing() (*synctest.Folder, error) {
-	at := map[int]*synctest.Folder{-1: {}}
-	folders := s.Folders()
-	for _, f := range folders {
-		d := &synctest.Folder{Name: f.Name, Own: !f.Inherits, Readers: s.ReadersOf(f)}
-		d.Mark, d.BadMark = s.MarkOf(f)
-		if f.ParentID < 0 && len(d.Readers) == 0 {
-			d.Own = false
-		}
-		at[f.ID] = d
-	}
-	for _, f := range folders {
-		above := at[f.ParentID]
-		if above == nil {
-			return nil, errors.New("a folder is in none")
-		}
-		above.Folders = append(above.Folders, at[f.ID])
-	}
-	for _, x := range s.Secrets() {
-		if d := at[x.FolderID]; d != nil {
-			d.Secrets = append(d.Secrets, x.Name)
-		}
-	}
-	return at[-1], nil
 }
 
 // ReadersOf returns who can read in a folder that does not inherit: not the
