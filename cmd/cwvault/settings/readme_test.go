@@ -2,6 +2,7 @@ package settings
 
 import (
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,6 +30,15 @@ func TestReadmeSettings(t *testing.T) {
 	for _, name := range known {
 		if !documented[name] {
 			t.Errorf("README.md does not name %s", name)
+		}
+	}
+	rows := regexp.MustCompile("(?m)^\\| (`CWVAULT_[^|]*)\\| ([^|]*) \\|").FindAllStringSubmatch(string(b), -1)
+	for i, name := range known { // in the order of the fields
+		value := reflect.ValueOf(defaults).Field(i).String()
+		if value != "" && !slices.ContainsFunc(rows, func(row []string) bool {
+			return strings.Contains(row[1], "`"+name+"`") && strings.Contains(row[2], "`"+value+"`")
+		}) {
+			t.Errorf("README.md does not say that %s is %s by default", name, value)
 		}
 	}
 }
