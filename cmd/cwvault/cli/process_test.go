@@ -135,19 +135,26 @@ func (s *site) marks() map[string]string {
 	return marks
 }
 
+// holdReadings holds whoever reads the companies, until release is called or the test
+// ends; entered gets a value for each. After remove, readers that come later pass.
+func (w *scriptWorld) holdReadings(t *testing.T) (entered <-chan struct{}, release, remove func()) {
+	came, released := make(chan struct{}, 100), make(chan struct{})
+	release = gosync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	remove = w.AddFault(connectwisetest.Fault{
+		Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
+		Before: func() { came <- struct{}{}; <-released },
+	})
+	return came, release, remove
+}
+
 // TestTwoAtOnce holds one run up in ConnectWise and starts another, which has
 // to say who is there and leave.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.world.add(1, "Acme", "Customer", "Active")
-	entered, released := make(chan struct{}, 10), make(chan struct{})
-	release := gosync.OnceFunc(func() { close(released) })
-	t.Cleanup(release)
-	s.world.AddFault(connectwisetest.Fault{
-		Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
-		Before: func() { entered <- struct{}{}; <-released },
-	})
+	entered, release, _ := s.world.holdReadings(t)
 	var out bytes.Buffer
 	first := s.command(&out, "resync")
 	if err := first.Start(); err != nil {

@@ -3,18 +3,15 @@ package cli
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
-	gosync "sync"
 	"testing"
 
-	"cwvault/connectwise/connectwisetest"
 	"cwvault/scheduler/api"
 	"cwvault/sync"
 )
 
 // TestServiceApprove copies the id of the plan from the page, after runs of
-// every kind, and lets that plan through.
+// every kind, and approves that plan.
 func TestServiceApprove(t *testing.T) {
 	t.Parallel()
 	const companies = 60
@@ -53,13 +50,7 @@ func TestServiceApprove(t *testing.T) {
 				}
 				// One run is held up until all callbacks have come, so that the next
 				// is about all of them.
-				entered, released := make(chan struct{}, 100), make(chan struct{})
-				release := gosync.OnceFunc(func() { close(released) })
-				s.t.Cleanup(release)
-				w.AddFault(connectwisetest.Fault{
-					Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
-					Before: func() { entered <- struct{}{}; <-released },
-				})
+				entered, release, _ := w.holdReadings(s.t)
 				w.Rename(155, "Dogwood")
 				<-entered
 				prospects(w)

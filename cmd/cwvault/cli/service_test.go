@@ -583,13 +583,7 @@ func TestServiceWaitsForItsTurn(t *testing.T) {
 	t.Parallel()
 	site := newSite(t)
 	site.world.add(1, "Acme", "Customer", "Active")
-	entered, released := make(chan struct{}, 10), make(chan struct{})
-	release := gosync.OnceFunc(func() { close(released) })
-	t.Cleanup(release)
-	site.world.AddFault(connectwisetest.Fault{
-		Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
-		Before: func() { entered <- struct{}{}; <-released },
-	})
+	entered, release, _ := site.world.holdReadings(t)
 	var out bytes.Buffer
 	byHand := site.command(&out, "resync")
 	if err := byHand.Start(); err != nil {

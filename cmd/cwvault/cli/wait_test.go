@@ -2,12 +2,8 @@ package cli
 
 import (
 	"bytes"
-	"net/http"
 	"strings"
-	gosync "sync"
 	"testing"
-
-	"cwvault/connectwise/connectwisetest"
 )
 
 // TestTakesItsTurn holds one run up in ConnectWise and starts another, which
@@ -16,14 +12,7 @@ func TestTakesItsTurn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.world.add(1, "Acme", "Customer", "Active")
-	entered := make(chan struct{}, 10)
-	released := make(chan struct{})
-	release := gosync.OnceFunc(func() { close(released) })
-	t.Cleanup(release)
-	remove := s.world.AddFault(connectwisetest.Fault{
-		Match:  connectwisetest.On(http.MethodGet, "/company/companies"),
-		Before: func() { entered <- struct{}{}; <-released },
-	})
+	entered, release, remove := s.world.holdReadings(t)
 	var firstOut bytes.Buffer
 	first := s.command(&firstOut, "resync")
 	if err := first.Start(); err != nil {
