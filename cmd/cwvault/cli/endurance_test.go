@@ -88,7 +88,7 @@ type endurance struct {
 	envFile      string
 	logFile      string
 	client       *http.Client
-	release      atomic.Pointer[chan struct{}] // closed: hanging requests go on
+	release      atomic.Pointer[chan struct{}] // closed: hanging requests continue
 
 	mu       gosync.Mutex
 	token    string // what the service has now, as far as is known
@@ -212,7 +212,7 @@ func (e *endurance) end(signal syscall.Signal, within time.Duration) {
 			e.t.Errorf("after SIGTERM: %v", err)
 		}
 	case <-time.After(within):
-		e.t.Errorf("the service goes on for %v after SIGTERM", within)
+		e.t.Errorf("the service still runs %v after SIGTERM", within)
 		e.process.Process.Signal(syscall.SIGQUIT) // its goroutines, for the log
 		<-e.ended
 	}

@@ -80,7 +80,7 @@ func (p *pausedRun) signal(signal syscall.Signal) {
 	}
 }
 
-// wake lets the process go on, and returns its exit code and what it asks
+// wake lets the process continue, and returns its exit code and what it asks
 // Secret Server to change from then on.
 func (p *pausedRun) wake() (code int, changes []string) {
 	p.t.Helper()

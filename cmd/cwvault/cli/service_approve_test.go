@@ -154,7 +154,7 @@ func TestServiceApproveAccess(t *testing.T) {
 		t.Errorf("pending: %+v", look.Pending)
 	}
 	if _, page := s.get("/"); !strings.Contains(page, "--approve "+look.Pending.ID) || !strings.Contains(page, `name="approve" value="`+look.Pending.ID) {
-		t.Errorf("the page does not show the id %s, or does not let it through", look.Pending.ID)
+		t.Errorf("the page does not show the id %s, or offers no approval of it", look.Pending.ID)
 	}
 	if got := s.over(s.ask(api.Request{Approve: look.Pending.ID})); got.ExitCode != exitOK || got.Done != 1 {
 		t.Errorf("the plan approved: %+v", got)

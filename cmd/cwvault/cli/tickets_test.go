@@ -120,7 +120,7 @@ func TestTicketSteps(t *testing.T) {
 	s.says(s.expect("it works", 3)[0], []string{"Solved"}, nil)
 }
 
-// A guard's ticket has the command that lets the plan through.
+// A guard's ticket has the command that approves the plan.
 func TestTicketGuard(t *testing.T) {
 	t.Parallel()
 	s := newTicketSite(t)
