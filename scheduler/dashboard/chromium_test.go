@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -221,7 +222,16 @@ func (p *tab) press(keys ...string) {
 	}
 }
 
-// look emulates a window and a colour scheme.
+// paste enters a text at once, wherever the focus is.
+func (p *tab) paste(text string) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// look emulates a window and a colour scheme, and waits until the page has both: what
+// is measured in a window of another width says nothing.
 func (p *tab) look(width, height int64, scheme string) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
@@ -233,6 +243,7 @@ func (p *tab) look(width, height int64, scheme string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.wait(fmt.Sprintf(`matchMedia("(width: %dpx) and (prefers-color-scheme: %s)").matches`, width, scheme))
 }
 
 // shoot keeps a picture of the whole page, for people.
