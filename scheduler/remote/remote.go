@@ -64,8 +64,7 @@ type Client struct {
 	pause    func(time.Duration) time.Duration
 }
 
-// New returns a client. It sends nothing. The error is an [AddressError] if the
-// address is wrong.
+// New returns a client. It sends nothing.
 func New(opt Options) (*Client, error) {
 	base, err := baseOf(opt.Address)
 	if err != nil {
@@ -98,14 +97,9 @@ func New(opt Options) (*Client, error) {
 // Close closes connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// AddressError is an address that no service can have, or that a token must not
-// be sent to. It does not repeat the address, which may hold a password by
-// mistake.
-type AddressError struct{ Problem string }
-
-func (e *AddressError) Error() string { return e.Problem }
-
-// CheckAddress returns an [AddressError] if the address is wrong. [New] checks it too.
+// CheckAddress returns an error if no service can have the address, or a token must
+// not be sent to it. [New] checks it too. The error does not repeat the address, which
+// may hold a password by mistake.
 func CheckAddress(address string) error {
 	_, err := baseOf(address)
 	return err
@@ -116,11 +110,11 @@ func baseOf(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", &AddressError{"not the address of a service; it looks like https://cwvault.example.com"}
+		return "", errors.New("not the address of a service; it looks like https://cwvault.example.com")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", &AddressError{"the address contains a user, a query or a fragment; remove it. The token comes from CWVAULT_TOKEN"}
+		return "", errors.New("the address contains a user, a query or a fragment; remove it. The token comes from CWVAULT_TOKEN")
 	case u.Scheme == "http" && !httpclient.LoopbackHost(u.Hostname()):
-		return "", &AddressError{"plain http shows the token to everybody on the way; use https"}
+		return "", errors.New("plain http shows the token to everybody on the way; use https")
 	}
 	return u.Scheme + "://" + u.Host + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
