@@ -590,7 +590,7 @@ func TestSystemClock(t *testing.T) {
 	if start := s.Status().Last.Start.String(); strings.Contains(start, "m=") {
 		t.Errorf("time is not taken from the clock on the wall: %s", start)
 	}
-	for range 100 {
+	for range 2000 { // what is left ends by itself, but a busy machine takes its time
 		if runtime.NumGoroutine() <= before {
 			return
 		}

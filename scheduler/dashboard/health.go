@@ -62,8 +62,8 @@ func fresh(st State) condition {
 	return c
 }
 
-// isStale reports whether the last good run is too long ago. State.Stale says when that
-// is; zero if no run was good.
+// isStale reports whether the last good run is too long ago, or, if there was none, the
+// start of the service.
 func isStale(st State) bool { return !st.Now.Before(st.Stale) }
 
 func lease(st State) condition {
