@@ -71,3 +71,22 @@ func TestWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+// TestSecretsOfPlan: a plan tells of the secrets that a step takes along, in every format
+// for people, and says nothing where there are none or nobody counted.
+func TestSecretsOfPlan(t *testing.T) {
+	move := func(n *int) sync.Plan {
+		return sync.Plan{Steps: []sync.Step{{Op: sync.OpMove, From: `\A\B`, To: `\C\B`, Secrets: n}}}
+	}
+	for _, format := range []string{"text", "markdown", "html"} {
+		for want, plan := range map[string]sync.Plan{"at least 2 secrets": move(new(2)), "": move(new(0)), " ": move(nil)} {
+			var b strings.Builder
+			if err := report.Plan(&b, plan, format, false); err != nil {
+				t.Fatal(err)
+			}
+			if want = strings.TrimSpace(want); !strings.Contains(b.String(), want) || strings.Contains(b.String(), "secret") != (want != "") {
+				t.Errorf("%s: not %q:\n%s", format, want, b.String())
+			}
+		}
+	}
+}

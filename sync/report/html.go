@@ -9,10 +9,10 @@ import (
 
 // planPage is a plan as one HTML page that loads nothing and has no scripts.
 var planPage = template.Must(template.New("plan").Funcs(template.FuncMap{
-	"plain": Plain, "short": func(id string) string { return id[:min(12, len(id))] }, "held": HeldName,
+	"plain": Plain, "short": shortID, "held": HeldName,
 	"summary": func(p sync.Plan) string { return Pending(p.Counts) },
 	"access":  func(a *sync.AccessChange) string { return accessText(*a) },
-	"secrets": func(n *int) string { return "at least " + Count(*n, "secret") },
+	"secrets": secretsText,
 }).Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -32,7 +32,7 @@ td.path, code { font-family: ui-monospace, monospace; font-size: 13px; white-spa
 {{range .Sections}}<h2>{{.Title}}</h2>
 <table><tr><th scope="col">from<th scope="col">to<th scope="col">reason</tr>
 {{range .Steps}}<tr><td class="path">{{plain .From}}<td class="path">{{plain .To}}<td>{{plain .Reason}}
-{{- if .Via}}; via {{plain .Via}}{{end}}{{if .Secrets}}; {{secrets .Secrets}}{{end}}
+{{- if .Via}}; via {{plain .Via}}{{end}}{{with secrets .}}; {{.}}{{end}}
 {{- if .Access}} <span class="access">access {{access .Access}}</span>{{end}}</tr>
 {{end}}</table>
 {{end}}{{if .Plan.Held}}<h2>Held</h2>

@@ -12,7 +12,7 @@ import (
 // from ConnectWise and the vault.
 func Markdown(w io.Writer, plan sync.Plan) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# cwvault plan %s\n\n%s of %s, below %s: %s.\n", plan.ID[:min(12, len(plan.ID))],
+	fmt.Fprintf(&b, "# cwvault plan %s\n\n%s of %s, below %s: %s.\n", shortID(plan.ID),
 		markdown(plan.Tenant), markdown(plan.Vault), markdown(plan.Root), Pending(plan.Counts))
 	for _, o := range operations {
 		first := true
@@ -28,8 +28,8 @@ func Markdown(w io.Writer, plan sync.Plan) error {
 			if s.Via != "" {
 				reason += "; via " + markdown(s.Via)
 			}
-			if s.Secrets != nil && *s.Secrets > 0 {
-				reason += "; at least " + Count(*s.Secrets, "secret")
+			if secrets := secretsText(s); secrets != "" {
+				reason += "; " + secrets
 			}
 			if s.Access != nil {
 				reason += "; **access " + markdown(accessText(*s.Access)) + "**"

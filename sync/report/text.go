@@ -209,17 +209,29 @@ func (p *Printer) step(s sync.Step, o Operation, target string) {
 			p.Line("    %s", p.Paint(faint, "via "+Plain(s.Via)+", because folders exchange names or places"))
 		}
 	}
-	if s.Secrets != nil && *s.Secrets > 0 {
+	if secrets := secretsText(s); secrets != "" {
 		where := " along with it"
 		if s.Op == sync.OpAdopt {
 			where = " in it"
 		}
-		p.Line("    %s", p.Paint(faint, "at least "+Count(*s.Secrets, "secret")+where))
+		p.Line("    %s", p.Paint(faint, secrets+where))
 	}
 	if s.Access != nil {
 		p.Line("    %s", p.Warning("access: "+accessText(*s.Access)))
 	}
 }
+
+// secretsText says how many secrets a step takes along; empty if they were not counted,
+// or if there are none.
+func secretsText(s sync.Step) string {
+	if s.Secrets == nil || *s.Secrets == 0 {
+		return ""
+	}
+	return "at least " + Count(*s.Secrets, "secret")
+}
+
+// shortID is enough of a plan's id to tell it from others.
+func shortID(id string) string { return id[:min(12, len(id))] }
 
 func accessText(a sync.AccessChange) string {
 	var parts []string
