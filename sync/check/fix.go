@@ -18,7 +18,7 @@ func FixFor(err error) string {
 	var names *sync.SettingsError
 	switch {
 	case errors.As(err, &mismatch):
-		return MismatchSetting(mismatch) + " is not the one of earlier runs; correct it, or give another installation a CWVAULT_STATE of its own"
+		return mismatchSetting(mismatch) + " is not the one of earlier runs; correct it, or give another installation a CWVAULT_STATE of its own"
 	case errors.As(err, &noRoot):
 		return "make it in the vault, correct CWVAULT_ROOT, or set CWVAULT_CREATE_ROOT=true"
 	case errors.As(err, &names):

@@ -57,7 +57,7 @@ func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.
 	var other *run.MismatchError
 	switch {
 	case errors.As(err, &other):
-		k.fail(subject, fmt.Sprintf("%s is %q, and %q in the runs that the journal %s knows", MismatchSetting(other), other.Is, other.Was, k.State),
+		k.fail(subject, fmt.Sprintf("%s is %q, and %q in the runs that the journal %s knows", mismatchSetting(other), other.Is, other.Was, k.State),
 			"for another installation use another CWVAULT_STATE", err)
 	case err != nil:
 		k.fail(subject, err.Error(), FixFor(err), err)
@@ -66,8 +66,8 @@ func (k *inspection) guard(ctx context.Context, runner *run.Runner, source sync.
 	}
 }
 
-// MismatchSetting names the setting that does not fit the journal.
-func MismatchSetting(e *run.MismatchError) string {
+// mismatchSetting names the setting that does not fit the journal.
+func mismatchSetting(e *run.MismatchError) string {
 	return map[string]string{"tenant": "CWVAULT_CONNECTWISE_COMPANY_ID", "vault": "CWVAULT_VAULT_URL", "root": "CWVAULT_ROOT"}[e.What]
 }
 

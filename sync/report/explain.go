@@ -19,7 +19,7 @@ type Fact struct {
 func FactText(facts []Fact) string {
 	var b strings.Builder
 	for _, f := range facts {
-		fmt.Fprintf(&b, "%s %s\n", Pad(f.Name, 13), Plain(f.Text))
+		fmt.Fprintf(&b, "%s %s\n", pad(f.Name, 13), Plain(f.Text))
 	}
 	return b.String()
 }

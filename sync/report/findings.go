@@ -12,22 +12,22 @@ const CheckSchema = "cwvault.check/1"
 
 // FindingsText writes findings for people, one per line.
 func FindingsText(w io.Writer, found []sync.Finding, colour bool) error {
-	p := &Printer{Colour: colour}
-	paint := map[sync.Level]func(string) string{sync.LevelOK: p.Good, sync.LevelWarn: p.Warning, sync.LevelFail: p.Bad}
+	p := &printer{Colour: colour}
+	paint := map[sync.Level]func(string) string{sync.LevelOK: p.good, sync.LevelWarn: p.warning, sync.LevelFail: p.bad}
 	subjects := make([]string, len(found))
 	for i, f := range found {
 		subjects[i] = Plain(f.Subject)
 	}
-	wide := Width(subjects)
+	wide := width(subjects)
 	for i, f := range found {
 		text := f.Text
 		if f.Fix != "" {
 			text += "; " + f.Fix
 		}
 		level := f.Level()
-		p.Line("%s  %s  %s", paint[level](Pad(string(level), 4)), Pad(subjects[i], wide), Plain(strings.Join(strings.Fields(text), " ")))
+		p.line("%s  %s  %s", paint[level](pad(string(level), 4)), pad(subjects[i], wide), Plain(strings.Join(strings.Fields(text), " ")))
 	}
-	return p.To(w)
+	return p.to(w)
 }
 
 // FindingsJSON writes findings for programs, with the exit code that they lead

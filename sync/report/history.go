@@ -22,21 +22,21 @@ type StepRow struct {
 
 // RowsText writes a list of runs for people.
 func RowsText(w io.Writer, rows []Row) error {
-	p := &Printer{}
+	p := &printer{}
 	if len(rows) == 0 {
-		p.Line("no runs yet")
-		return p.To(w)
+		p.line("no runs yet")
+		return p.to(w)
 	}
-	p.Line("%6s  %-20s  %-9s  %-11s  %s", "run", "started (UTC)", "trigger", "outcome", "changes")
+	p.line("%6s  %-20s  %-9s  %-11s  %s", "run", "started (UTC)", "trigger", "outcome", "changes")
 	for _, r := range rows {
-		p.Line("%6d  %-20s  %-9s  %-11s  %s", r.Number, Second(r.Start), Plain(r.Trigger), r.Outcome, r.changes())
+		p.line("%6d  %-20s  %-9s  %-11s  %s", r.Number, Second(r.Start), Plain(r.Trigger), r.Outcome, r.changes())
 	}
-	return p.To(w)
+	return p.to(w)
 }
 
 // changes summarizes a run in a few words.
 func (r Row) changes() string {
-	parts := Tally(r.Counts)
+	parts := tallied(r.Counts)
 	if r.Error != "" {
 		line, _, more := strings.Cut(r.Error, "\n")
 		if more {
@@ -57,15 +57,15 @@ func StepsText(w io.Writer, r Row, steps iter.Seq2[StepRow, error]) error {
 		if err != nil {
 			return err
 		}
-		p := &Printer{}
-		p.Line("  %-8s %-8s %s", s.Status, s.Op, Plain(s.To))
+		p := &printer{}
+		p.line("  %-8s %-8s %s", s.Status, s.Op, Plain(s.To))
 		if s.From != "" && s.From != s.To {
-			p.Line("      from %s", Plain(s.From))
+			p.line("      from %s", Plain(s.From))
 		}
 		if s.Error != "" {
-			p.Line("      %s", Plain(s.Error))
+			p.line("      %s", Plain(s.Error))
 		}
-		if err := p.To(w); err != nil {
+		if err := p.to(w); err != nil {
 			return err
 		}
 	}

@@ -159,7 +159,7 @@ func (h Hold) fix(plan string, held sync.Held) (parts []AdvicePart) {
 	}
 	key := string(held.Key)
 	if strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789/:") != "" {
-		key = Quote(key)
+		key = quote(key)
 	}
 	values := strings.NewReplacer("{plan}", plan, "{key}", key, "{company}", company)
 	for i, text := range strings.Split(h.Fix, "`") { // before the values, which may contain any

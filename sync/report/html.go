@@ -9,7 +9,7 @@ import (
 
 // planPage is a plan as one HTML page that loads nothing and has no scripts.
 var planPage = template.Must(template.New("plan").Funcs(template.FuncMap{
-	"plain": Plain, "short": shortID, "held": HeldName,
+	"plain": Plain, "short": shortID, "held": heldName,
 	"summary": func(p sync.Plan) string { return Pending(p.Counts) },
 	"access":  func(a *sync.AccessChange) string { return accessText(*a) },
 	"secrets": secretsText,

@@ -40,7 +40,7 @@ func Markdown(w io.Writer, plan sync.Plan) error {
 	if len(plan.Held) > 0 {
 		b.WriteString("\n## Held\n\n| code | what | reason |\n|---|---|---|\n")
 		for _, h := range plan.Held {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", markdown(string(h.Code)), markdown(HeldName(h)), markdown(h.Reason))
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", markdown(string(h.Code)), markdown(heldName(h)), markdown(h.Reason))
 		}
 	}
 	for i, a := range AdviceOf(plan) {

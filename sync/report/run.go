@@ -63,7 +63,7 @@ func (r Run) Made() sync.Counts {
 	made := r.Counts
 	for i, result := range r.Results {
 		if result.Status != sync.StatusDone {
-			*CountOf(&made, r.Steps[i].Op)--
+			*countOf(&made, r.Steps[i].Op)--
 		}
 	}
 	return made
@@ -162,6 +162,6 @@ func WriteJSON(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(PlainJSON(b))
+	_, err = w.Write(sync.PlainJSON(b))
 	return err
 }

@@ -18,35 +18,31 @@ const (
 	bold   = "1"
 )
 
-// Printer collects lines of text, with colour for a terminal. The zero value prints
+// printer collects lines of text, with colour for a terminal. The zero value prints
 // without colour.
-type Printer struct {
+type printer struct {
 	Colour bool
 	b      strings.Builder
 }
 
-// Paint returns s in a style, on a terminal with colours.
-func (p *Printer) Paint(style, s string) string {
+// paint returns s in a style, on a terminal with colours.
+func (p *printer) paint(style, s string) string {
 	if !p.Colour || s == "" {
 		return s
 	}
 	return "\x1b[" + style + "m" + s + "\x1b[0m"
 }
 
-// Good, Warning and Bad return s in the colour of its level.
-func (p *Printer) Good(s string) string { return p.Paint(green, s) }
+// good, warning and bad return s in the colour of its level.
+func (p *printer) good(s string) string    { return p.paint(green, s) }
+func (p *printer) warning(s string) string { return p.paint(yellow, s) }
+func (p *printer) bad(s string) string     { return p.paint(red, s) }
 
-// Warning returns s in the colour of a warning.
-func (p *Printer) Warning(s string) string { return p.Paint(yellow, s) }
+// line adds a line.
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
 
-// Bad returns s in the colour of a failure.
-func (p *Printer) Bad(s string) string { return p.Paint(red, s) }
-
-// Line adds a line.
-func (p *Printer) Line(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
-
-// To writes all lines.
-func (p *Printer) To(w io.Writer) error {
+// to writes all lines.
+func (p *printer) to(w io.Writer) error {
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
@@ -59,7 +55,7 @@ func Plan(w io.Writer, plan sync.Plan, format string, colour bool) error {
 		if err != nil {
 			return err
 		}
-		_, err = w.Write(PlainJSON(b))
+		_, err = w.Write(sync.PlainJSON(b))
 		return err
 	case "markdown":
 		return Markdown(w, plan)
@@ -71,31 +67,31 @@ func Plan(w io.Writer, plan sync.Plan, format string, colour bool) error {
 
 // Text writes a plan for people.
 func Text(w io.Writer, plan sync.Plan, colour bool) error {
-	p := &Printer{Colour: colour}
-	p.Line("%s %s", p.Paint(bold, "Plan"), plan.ID)
+	p := &printer{Colour: colour}
+	p.line("%s %s", p.paint(bold, "Plan"), plan.ID)
 	p.plan(plan, nil)
-	p.Line("%s", Pending(plan.Counts))
-	return p.To(w)
+	p.line("%s", Pending(plan.Counts))
+	return p.to(w)
 }
 
 // RunText writes a run for people.
 func RunText(w io.Writer, r Run, colour bool) error {
-	p := &Printer{Colour: colour}
-	outcome := p.Bad
+	p := &printer{Colour: colour}
+	outcome := p.bad
 	if r.Outcome == Done {
-		outcome = p.Good
+		outcome = p.good
 	}
-	p.Line("%s %d: %s, plan %s", p.Paint(bold, "Run"), r.Number, outcome(string(r.Outcome)), r.ID)
+	p.line("%s %d: %s, plan %s", p.paint(bold, "Run"), r.Number, outcome(string(r.Outcome)), r.ID)
 	p.plan(r.Plan, r.Results)
 	if r.Error != "" {
-		p.Line("%s\n", p.Bad(Plain(r.Error)))
+		p.line("%s\n", p.bad(Plain(r.Error)))
 	}
 	tail := ""
 	if failed, skipped := r.Count(sync.StatusFailed), r.Count(sync.StatusSkipped); failed+skipped > 0 {
-		tail = p.Bad(fmt.Sprintf("; %d failed, %d skipped", failed, skipped))
+		tail = p.bad(fmt.Sprintf("; %d failed, %d skipped", failed, skipped))
 	}
-	p.Line("%s%s", Past(r.Made()), tail)
-	return p.To(w)
+	p.line("%s%s", Past(r.Made()), tail)
+	return p.to(w)
 }
 
 // Pending summarizes a plan in one line.
@@ -109,7 +105,7 @@ func Past(c sync.Counts) string { return summary(c, func(o Operation) string { r
 func summary(c sync.Counts, word func(Operation) string) string {
 	var parts []string
 	for _, o := range operations {
-		if n := *CountOf(&c, o.Op); n > 0 {
+		if n := *countOf(&c, o.Op); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, word(o)))
 		}
 	}
@@ -120,54 +116,54 @@ func summary(c sync.Counts, word func(Operation) string) string {
 	return strings.Join(parts, ", ")
 }
 
-func (p *Printer) plan(plan sync.Plan, results []StepResult) {
-	p.Line("%s of %s, below %s", Plain(plan.Tenant), Plain(plan.Vault), Plain(plan.Root))
+func (p *printer) plan(plan sync.Plan, results []StepResult) {
+	p.line("%s of %s, below %s", Plain(plan.Tenant), Plain(plan.Vault), Plain(plan.Root))
 	for _, o := range operations {
 		p.section(plan, results, o)
 	}
 	p.held(plan)
 	if len(plan.Departed) > 0 {
-		p.Line("\n%s", p.Paint(bold, "Departed, left where they are"))
+		p.line("\n%s", p.paint(bold, "Departed, left where they are"))
 		paths := make([]string, len(plan.Departed))
 		for i, d := range plan.Departed {
 			paths[i] = Plain(d.Path)
 		}
-		w := Width(paths)
+		w := width(paths)
 		for i, d := range plan.Departed {
-			p.Line("  - %s  %s", Pad(paths[i], w), p.Paint(faint, Plain(d.Reason)))
+			p.line("  - %s  %s", pad(paths[i], w), p.paint(faint, Plain(d.Reason)))
 		}
 	}
-	p.Line("")
+	p.line("")
 }
 
 // held lists what is held, and then how to fix it, once for each code.
-func (p *Printer) held(plan sync.Plan) {
+func (p *printer) held(plan sync.Plan) {
 	if len(plan.Held) == 0 {
 		return
 	}
-	p.Line("\n%s", p.Paint(bold, "Held"))
+	p.line("\n%s", p.paint(bold, "Held"))
 	codes := make([]string, len(plan.Held))
 	names := make([]string, len(plan.Held))
 	for i, h := range plan.Held {
-		codes[i], names[i] = string(h.Code), HeldName(h)
+		codes[i], names[i] = string(h.Code), heldName(h)
 	}
-	wc, wn := Width(codes), Width(names)
+	wc, wn := width(codes), width(names)
 	for i, h := range plan.Held {
-		p.Line("  %s %s  %s  %s", p.Bad("!"), Pad(codes[i], wc), Pad(names[i], wn), Plain(h.Reason))
+		p.line("  %s %s  %s  %s", p.bad("!"), pad(codes[i], wc), pad(names[i], wn), Plain(h.Reason))
 		if h.Path != "" {
-			p.Line("    %s", p.Paint(faint, Plain(h.Path)))
+			p.line("    %s", p.paint(faint, Plain(h.Path)))
 		}
 	}
 	for i, a := range AdviceOf(plan) {
 		if i == 0 {
-			p.Line("\n%s", p.Paint(bold, "What to do"))
+			p.line("\n%s", p.paint(bold, "What to do"))
 		}
-		p.Line("  %s  %s", Pad(string(a.Code), wc), a.Text())
+		p.line("  %s  %s", pad(string(a.Code), wc), a.Text())
 	}
 }
 
-// HeldName names what is held, in plain text.
-func HeldName(h sync.Held) string {
+// heldName names what is held, in plain text.
+func heldName(h sync.Held) string {
 	if h.Company != nil {
 		return fmt.Sprintf(`company %d "%s"`, h.Company.ID, Plain(h.Company.Name))
 	}
@@ -175,7 +171,7 @@ func HeldName(h sync.Held) string {
 }
 
 // section lists the steps of one operation.
-func (p *Printer) section(plan sync.Plan, results []StepResult, o Operation) {
+func (p *printer) section(plan sync.Plan, results []StepResult, o Operation) {
 	var steps []int
 	var targets []string
 	for i, s := range plan.Steps {
@@ -187,26 +183,26 @@ func (p *Printer) section(plan sync.Plan, results []StepResult, o Operation) {
 	if len(steps) == 0 {
 		return
 	}
-	p.Line("\n%s", p.Paint(bold, fmt.Sprintf("%s %s", o.Title, Count(len(steps), "folder"))))
-	w := Width(targets)
+	p.line("\n%s", p.paint(bold, fmt.Sprintf("%s %s", o.Title, Count(len(steps), "folder"))))
+	w := width(targets)
 	for n, i := range steps {
-		p.step(plan.Steps[i], o, Pad(targets[n], w))
+		p.step(plan.Steps[i], o, pad(targets[n], w))
 		if results != nil && results[i].Status != sync.StatusDone {
-			p.Line("    %s", p.Bad(fmt.Sprintf("%s: %s", results[i].Status, Plain(results[i].Error))))
+			p.line("    %s", p.bad(fmt.Sprintf("%s: %s", results[i].Status, Plain(results[i].Error))))
 		}
 	}
 }
 
 // step writes one step. target is the new path of its folder.
-func (p *Printer) step(s sync.Step, o Operation, target string) {
-	sign, why := p.Paint(o.style, o.Sign), p.Paint(faint, Plain(s.Reason))
+func (p *printer) step(s sync.Step, o Operation, target string) {
+	sign, why := p.paint(o.style, o.Sign), p.paint(faint, Plain(s.Reason))
 	if s.Op == sync.OpCreate || s.Op == sync.OpAdopt {
-		p.Line("  %s %s  %s", sign, target, why)
+		p.line("  %s %s  %s", sign, target, why)
 	} else {
-		p.Line("  %s %s", sign, Plain(s.From))
-		p.Line("    -> %s  %s", target, why)
+		p.line("  %s %s", sign, Plain(s.From))
+		p.line("    -> %s  %s", target, why)
 		if s.Via != "" {
-			p.Line("    %s", p.Paint(faint, "via "+Plain(s.Via)+", because folders exchange names or places"))
+			p.line("    %s", p.paint(faint, "via "+Plain(s.Via)+", because folders exchange names or places"))
 		}
 	}
 	if secrets := secretsText(s); secrets != "" {
@@ -214,10 +210,10 @@ func (p *Printer) step(s sync.Step, o Operation, target string) {
 		if s.Op == sync.OpAdopt {
 			where = " in it"
 		}
-		p.Line("    %s", p.Paint(faint, secrets+where))
+		p.line("    %s", p.paint(faint, secrets+where))
 	}
 	if s.Access != nil {
-		p.Line("    %s", p.Warning("access: "+accessText(*s.Access)))
+		p.line("    %s", p.warning("access: "+accessText(*s.Access)))
 	}
 }
 

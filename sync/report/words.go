@@ -23,7 +23,7 @@ type Operation struct {
 	style string
 }
 
-// Operations lists them in the order of reports.
+// operations lists them in the order of reports.
 var operations = []Operation{
 	{sync.OpCreate, "Create", "+", "created", "new", green},
 	{sync.OpAdopt, "Adopt", "=", "adopted", "adopted", green},
@@ -35,18 +35,8 @@ var operations = []Operation{
 // Operations returns the table of operations, in the order of reports.
 func Operations() []Operation { return slices.Clone(operations) }
 
-// OperationOf returns an operation's words.
-func OperationOf(op sync.Op) Operation {
-	for _, o := range operations {
-		if o.Op == op {
-			return o
-		}
-	}
-	return Operation{Op: op, Title: string(op), Sign: "?", Past: string(op), State: string(op)}
-}
-
-// CountOf returns the count that an operation adds to.
-func CountOf(c *sync.Counts, op sync.Op) *int {
+// countOf returns the count that an operation adds to.
+func countOf(c *sync.Counts, op sync.Op) *int {
 	switch op {
 	case sync.OpAdopt:
 		return &c.Adopt
@@ -64,13 +54,13 @@ func CountOf(c *sync.Counts, op sync.Op) *int {
 func CountMap(c sync.Counts) map[string]int {
 	m := map[string]int{"held": c.Held, "departed": c.Departed, "unchanged": c.Unchanged}
 	for _, o := range operations {
-		m[string(o.Op)] = *CountOf(&c, o.Op)
+		m[string(o.Op)] = *countOf(&c, o.Op)
 	}
 	return m
 }
 
-// Tally puts counts into words: "2 create", "1 held". It omits zero counts.
-func Tally(counts map[string]int) []string {
+// tallied puts counts into words: "2 create", "1 held". It omits zero counts.
+func tallied(counts map[string]int) []string {
 	var parts []string
 	add := func(name string) {
 		if n := counts[name]; n > 0 {
@@ -96,17 +86,14 @@ func Number(n int) string { return humanize.Comma(int64(n)) }
 // Plain makes foreign text safe for a terminal or a log; see [sync.Plain].
 func Plain(s string) string { return sync.Plain(s) }
 
-// PlainJSON does the same to JSON and keeps its meaning.
-func PlainJSON(b []byte) []byte { return sync.PlainJSON(b) }
-
 // Minute writes a time to the minute, in UTC.
 func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Second writes a time to the second, in UTC (RFC 3339).
 func Second(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Quote quotes a value for a shell.
-func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// quote quotes a value for a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // Or returns s, or otherwise if s is empty.
 func Or(s, otherwise string) string {
@@ -119,9 +106,9 @@ func Or(s, otherwise string) string {
 // maxPad keeps one very long path from pushing every reason off the screen.
 const maxPad = 64
 
-// Width returns how many columns of a terminal the widest text takes. It ignores
+// width returns how many columns of a terminal the widest text takes. It ignores
 // texts that are too wide for a column.
-func Width(texts []string) int {
+func width(texts []string) int {
 	widest := 0
 	for _, s := range texts {
 		if n := runewidth.StringWidth(s); n <= maxPad {
@@ -131,15 +118,15 @@ func Width(texts []string) int {
 	return widest
 }
 
-// Pad fills a text with blanks to a width in columns.
-func Pad(s string, width int) string { return runewidth.FillRight(s, width) }
+// pad fills a text with blanks to a width in columns.
+func pad(s string, width int) string { return runewidth.FillRight(s, width) }
 
 // CountSteps counts a plan's steps, and what is held and departed. It leaves
 // Unchanged at 0, which a plan does not list.
 func CountSteps(p sync.Plan) sync.Counts {
 	c := sync.Counts{Held: len(p.Held), Departed: len(p.Departed)}
 	for _, s := range p.Steps {
-		*CountOf(&c, s.Op)++
+		*countOf(&c, s.Op)++
 	}
 	return c
 }

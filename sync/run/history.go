@@ -21,13 +21,13 @@ func History(ctx context.Context, j *journal.Journal, limit int, before int64) (
 	}
 	rows := make([]report.Row, len(infos))
 	for i, info := range infos {
-		rows[i] = RowOf(info)
+		rows[i] = rowOf(info)
 	}
 	return rows, nil
 }
 
-// RowOf returns a run of the journal as lists have it.
-func RowOf(info journal.RunInfo) report.Row {
+// rowOf returns a run of the journal as lists have it.
+func rowOf(info journal.RunInfo) report.Row {
 	return report.Row{Number: info.ID, Start: info.Started.UTC(), End: report.TimeOrNil(info.Finished), Trigger: info.Trigger,
 		Outcome: outcomeIn(info), Plan: info.PlanID, Counts: info.Counts, Error: info.Error}
 }
@@ -43,7 +43,7 @@ func Steps(ctx context.Context, j *journal.Journal, number int64) (report.Row, i
 	if err != nil {
 		return report.Row{}, nil, err
 	}
-	return RowOf(info), func(yield func(report.StepRow, error) bool) {
+	return rowOf(info), func(yield func(report.StepRow, error) bool) {
 		for s, err := range j.Steps(ctx, number) {
 			row := report.StepRow{Op: s.Op, Key: string(s.Key), From: s.From, To: s.To, Status: report.Or(s.Status, string(report.Running)),
 				Error: s.Error, Start: s.Began.UTC(), End: report.TimeOrNil(s.Ended)}

@@ -74,12 +74,12 @@ func (r *Runner) FindCompany(ctx context.Context, who string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return One(who, src.Companies, r.Vault.Names())
+	return one(who, src.Companies, r.Vault.Names())
 }
 
-// One returns the only company with this id or identifier. Its errors have
+// one returns the only company with this id or identifier. Its errors have
 // [CauseUsage].
-func One(who string, companies []sync.Company, names sync.NameRules) (int, error) {
+func one(who string, companies []sync.Company, names sync.NameRules) (int, error) {
 	switch ids := find(who, companies, names); len(ids) {
 	case 0:
 		return 0, Usagef("no company %q in ConnectWise; use its id or identifier", who)
@@ -93,7 +93,7 @@ func One(who string, companies []sync.Company, names sync.NameRules) (int, error
 // Find returns the id of the company that a person means: one that ConnectWise
 // lists, or by its id one that has a folder still. Its errors have [CauseUsage].
 func (p *Proposal) Find(who string) (int, error) {
-	id, err := One(who, p.Source.Companies, p.names)
+	id, err := one(who, p.Source.Companies, p.names)
 	if err == nil {
 		return id, nil
 	}
