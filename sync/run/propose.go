@@ -83,15 +83,11 @@ func (r *Runner) Propose(ctx context.Context, req Request) (*Proposal, error) {
 func (r *Runner) read(ctx context.Context, p *Proposal) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(sync.Recovered(func() (err error) {
-		p.Source, err = r.Source.Source(gctx)
-		err = about(ConnectWise, "read companies", err)
-		r.told(gctx, ConnectWise, err)
+		p.Source, err = r.readSource(gctx)
 		return err
 	}))
 	group.Go(sync.Recovered(func() (err error) {
-		p.Tree, err = r.Vault.Tree(gctx)
-		err = about(VaultServer, "read folders", err)
-		r.told(gctx, VaultServer, err)
+		p.Tree, err = r.readTree(gctx)
 		return err
 	}))
 	if v, ok := r.Vault.(Readier); ok {
@@ -100,6 +96,22 @@ func (r *Runner) read(ctx context.Context, p *Proposal) error {
 	err := group.Wait()
 	r.Events.ReadAll()
 	return err
+}
+
+// readSource reads the companies, and tells how that went.
+func (r *Runner) readSource(ctx context.Context) (sync.Source, error) {
+	src, err := r.Source.Source(ctx)
+	err = about(ConnectWise, "read companies", err)
+	r.told(ctx, ConnectWise, err)
+	return src, err
+}
+
+// readTree reads the folders, and tells how that went.
+func (r *Runner) readTree(ctx context.Context) (sync.Tree, error) {
+	tree, err := r.Vault.Tree(ctx)
+	err = about(VaultServer, "read folders", err)
+	r.told(ctx, VaultServer, err)
+	return tree, err
 }
 
 // told passes on how the reading of a server went. That it was interrupted says

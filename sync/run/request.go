@@ -67,9 +67,7 @@ func (r *Runner) FindCompany(ctx context.Context, who string) (int, error) {
 	if id, err := strconv.Atoi(who); err == nil && id > 0 {
 		return id, nil
 	}
-	src, err := r.Source.Source(ctx)
-	err = about(ConnectWise, "read companies", err)
-	r.told(ctx, ConnectWise, err)
+	src, err := r.readSource(ctx)
 	r.Events.ReadAll()
 	if err != nil {
 		return 0, err

@@ -25,9 +25,7 @@ func (r *Runner) ProposeUndo(ctx context.Context, run int64) (*Proposal, error) 
 	}
 	p := &Proposal{Undoes: run, names: r.Vault.Names()}
 	var err error
-	p.Tree, err = r.Vault.Tree(ctx)
-	err = about(VaultServer, "read folders", err)
-	r.told(ctx, VaultServer, err)
+	p.Tree, err = r.readTree(ctx)
 	r.Events.ReadAll()
 	if err != nil {
 		return nil, err
