@@ -18,11 +18,10 @@ func (r *Runner) journalRun(e *Ending) journal.Run {
 // recordFailure notes a run that ended before its first step, and returns why.
 func (r *Runner) recordFailure(ctx context.Context, e *Ending, why error) error {
 	ctx = context.WithoutCancel(ctx)
-	e.Fix = r.FixFor(why)
 	id, err := r.Journal.StartRun(ctx, r.journalRun(e))
 	if err == nil {
 		e.Number = id
-		err = r.Journal.FinishRun(ctx, id, journal.Finish{Outcome: string(report.Failed), Error: withFix(why, e.Fix)})
+		err = r.Journal.FinishRun(ctx, id, journal.Finish{Outcome: string(report.Failed), Error: withFix(why, r.fix(why))})
 	}
 	return errors.Join(why, attempt("record the run", err))
 }

@@ -206,6 +206,34 @@ func TestRunIsNotRecorded(t *testing.T) {
 	}
 }
 
+// TestFixOfEnding sees that what to do about an error is in the ending and in the
+// journal, for runs and for undos, and that it is about that error.
+func TestFixOfEnding(t *testing.T) {
+	b := newBench(t, threeCompanies, twoFolders)
+	if e := b.mustRun(run.Request{}); e.Fix != "" {
+		t.Errorf("a run that is done has something to do: %q", e.Fix)
+	}
+	b.opt.FixFor = func(err error) string {
+		var other *run.MismatchError
+		if err == nil || !errors.As(err, &other) {
+			return ""
+		}
+		return "correct the " + other.What
+	}
+	b.opt.Tenant = "other"
+	e := b.run(run.Request{})
+	if want := e.Err.Error() + "; correct the tenant"; e.Fix != "correct the tenant" || e.Text() != want || b.last().Error != want {
+		t.Errorf("fix %q, %q, in the journal %q; want %q", e.Fix, e.Text(), b.last().Error, want)
+	}
+	if e := run.New(b.opt).Undo(t.Context(), 1, 0); !strings.HasSuffix(e.Text(), "; correct the tenant") {
+		t.Errorf("of an undo: %q", e.Text())
+	}
+	b.heard.readAll = b.stealLease
+	if e := b.run(run.Request{}); e.Cause() != run.CauseLease || e.Fix != "" {
+		t.Errorf("cause %q, fix %q, which is of another error", e.Cause(), e.Fix)
+	}
+}
+
 // slowVault does not answer a change until its caller gives up, or for a minute.
 type slowVault struct {
 	*vaulttest.Memory

@@ -153,5 +153,14 @@ func (r *Runner) Run(ctx context.Context, req Request, trigger string) Ending {
 		}
 		return r.apply(ctx, lease, &e)
 	})
+	e.Fix = r.fix(e.Err)
 	return e
+}
+
+// fix says what to do about an error; nothing about nil.
+func (r *Runner) fix(err error) string {
+	if err == nil {
+		return ""
+	}
+	return r.FixFor(err)
 }

@@ -67,5 +67,6 @@ func (r *Runner) Undo(ctx context.Context, run int64, wait time.Duration) Ending
 		}
 		return r.apply(ctx, lease, &e)
 	})
+	e.Fix = r.fix(e.Err)
 	return e
 }
