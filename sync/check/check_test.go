@@ -107,7 +107,7 @@ func TestCheckVault(t *testing.T) {
 		"does not answer": {vault: &checkedVault{treeErr: errors.New("list:\n\tno\x1b[31m")}, code: run.CauseFailed,
 			want: []string{"Fail vault folders: list:\n\tno\x1b[31m; check CWVAULT_VAULT_URL and CWVAULT_ROOT"}},
 		"has no root": {vault: &checkedVault{tree: sync.Tree{RootPath: `\Clients`}}, code: run.CauseSettings,
-			want: []string{`Fail vault root: \Clients does not exist, or the account cannot see it; make it in the vault, or set CWVAULT_CREATE_ROOT=true`}},
+			want: []string{`Fail vault root: \Clients does not exist, or the account cannot see it; make it in the vault, correct CWVAULT_ROOT, or set CWVAULT_CREATE_ROOT=true`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parts := Parts{Vault: test.vault}

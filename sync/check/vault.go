@@ -41,8 +41,8 @@ func (k *inspection) vault(ctx context.Context) (tree sync.Tree, read bool) {
 	case tree.Root.ID == "" && k.CreateRoot:
 		k.ok("vault root", "%s, which the first resync makes", tree.RootPath)
 	case tree.Root.ID == "":
-		k.fail("vault root", tree.RootPath+" does not exist, or the account cannot see it", "make it in the vault, or set CWVAULT_CREATE_ROOT=true",
-			run.WithCause(run.CauseSettings, &run.NoRootError{Root: tree.RootPath}))
+		err := run.WithCause(run.CauseSettings, &run.NoRootError{Root: tree.RootPath})
+		k.fail("vault root", tree.RootPath+" does not exist, or the account cannot see it", FixFor(err), err)
 	default:
 		k.ok("vault root", "%s, with %s below it", tree.RootPath, report.Count(len(tree.Folders), "folder"))
 		k.marks(tree)
