@@ -9,7 +9,7 @@
 //     they add tickets, notes and callbacks, and remove callbacks. No company
 //     is ever written.
 //   - A POST is never retried blindly. It is retried if the server has certainly not
-//     done it. If that is unclear, the client first looks for the record.
+//     done it. If that is unclear, the client looks for the record instead.
 //   - [Client.Check] sends one POST if it is asked about tickets. That POST
 //     cannot succeed.
 //   - The keys go to the host that the operator named. If ConnectWise runs that host,

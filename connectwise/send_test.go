@@ -111,9 +111,12 @@ func TestSlowServer(t *testing.T) {
 		t.Run(name+" always", func(t *testing.T) {
 			s := newServer(t, 1)
 			s.on[companiesPath] = slow(hang)
-			c, _ := clientOf(t, s)
+			c, pauses := clientOf(t, s)
 			if err := list(s, c, 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "20ms") {
 				t.Errorf("error %v, want one that names the limit of 20ms", err)
+			}
+			if len(*pauses) != maxTries-1 {
+				t.Errorf("%d pauses, want %d", len(*pauses), maxTries-1)
 			}
 			if got := len(s.requests(companiesPath)); got > maxTries { // one that is abandoned early may not arrive
 				t.Errorf("%d requests, want at most %d", got, maxTries)

@@ -106,8 +106,8 @@ func parseMark(data []byte) (m sync.Mark, ok bool) {
 		ok1 && ok2 && len(fields) == 3 && fields["cwvault"] == float64(markVersion)
 }
 
-// readMark returns the mark in a directory, or the zero Mark if there is none. An error
-// wraps errBadMark; any other error means that the mark is unknown.
+// readMark returns the mark in a directory, or the zero Mark if there is none. An error that
+// wraps errBadMark says that the file holds no valid mark; with any other, the mark is unknown.
 func readMark(dir *os.Root) (sync.Mark, error) {
 	data, err := readFile(dir, markFile, maxMark)
 	if errors.Is(err, fs.ErrNotExist) {

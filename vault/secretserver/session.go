@@ -19,7 +19,7 @@ type session struct {
 	base     string // Secret Server, without /api; empty until known
 	platform bool
 	token    string
-	accepted bool      // some call succeeded with the token
+	accepted bool      // the server accepted the token for some call, even if the call failed
 	renew    time.Time // when to sign in again; zero: when the token is refused
 	skew     time.Duration
 }
