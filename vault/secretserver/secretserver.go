@@ -213,7 +213,7 @@ func checkURL(s string) (string, error) {
 	case u.User != nil:
 		return "", errors.New("must not hold a user name or password")
 	case u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-		return "", errors.New("must look like https://vault.example.com/SecretServer or passwordstore:/path/to/.password-store")
+		return "", errors.New("must look like https://vault.example.com/SecretServer")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", errors.New("must begin with https://")
 	case u.Scheme == "http" && !httpclient.LoopbackHost(u.Hostname()):

@@ -179,11 +179,15 @@ const storeScheme = "passwordstore:"
 // openVault opens the vault that the settings name.
 func (c *Connection) openVault() error {
 	env := c.settings.env
+	const forms = "set it to an address such as https://vault.example.com/SecretServer or passwordstore:/path/to/.password-store"
 	if env.VaultURL == "" {
-		return sync.Problem{Setting: "URL", Text: "is not set", Fix: "set it to an address such as https://vault.example.com/SecretServer or passwordstore:/path/to/.password-store"}
+		return sync.Problem{Setting: "URL", Text: "is not set", Fix: forms}
 	}
 	if dir, ok := strings.CutPrefix(env.VaultURL, storeScheme); ok {
 		return c.openStore(dir)
+	}
+	if !strings.Contains(env.VaultURL, "://") { // perhaps the path of a store
+		return sync.Problem{Setting: "URL", Text: "is not an address", Fix: forms}
 	}
 	v, err := secretserver.New(secretserver.Config{
 		URL: env.VaultURL, Username: env.VaultUsername, Password: string(env.VaultPassword), Domain: env.VaultDomain, CAFile: env.VaultCAFile,
