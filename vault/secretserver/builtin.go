@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"cwvault/sync"
 	"cwvault/vault"
@@ -17,50 +16,39 @@ import (
 var ErrBuiltinSync = sync.ErrorOf(sync.ErrConfigured, "the built-in ConnectWise Folder Synchronization of Secret Server is on for these folders; "+
 	"set its method to None (Admin > Folder Synchronization; its folders stay) and run again with CWVAULT_ADOPT=path")
 
-// BuiltinSync is the setting of Secret Server's own Folder Synchronization.
-type BuiltinSync struct {
+// builtinSync is the setting of Secret Server's own Folder Synchronization.
+type builtinSync struct {
 	On         bool
-	Method     string // None, LegacyDatabaseIntegration or ApiIntegration
 	AllFolders bool   // it works on the whole vault
 	FolderID   string // the folder it works on; empty when there is none or AllFolders
 	Structure  string // like $TYPE\$STATUS
 	SiteURL    string // of ConnectWise
 	CompanyID  string // the ConnectWise login company id
-	SecretID   int    // the secret with the integrator credentials; 0 for none
-	Interval   time.Duration
 }
 
-// BuiltinSync reads the setting. An account without the right to see it gets an
+// builtinSync reads the setting. An account without the right to see it gets an
 // error wrapping [vault.ErrNotAllowed] or [vault.ErrNotFound].
-func (v *Vault) BuiltinSync(ctx context.Context) (BuiltinSync, error) {
+func (v *Vault) builtinSync(ctx context.Context) (builtinSync, error) {
 	var answer struct {
-		Method     string `json:"syncMethodType"`
-		Days       int    `json:"intervalDays"`
-		Hours      int    `json:"intervalHours"`
-		Minutes    int    `json:"intervalMinutes"`
+		Method     string `json:"syncMethodType"` // None, LegacyDatabaseIntegration or ApiIntegration
 		AllFolders bool   `json:"syncAllFolders"`
 		FolderID   *int   `json:"syncFolderId"`
 		SiteURL    string `json:"siteUrl"`
 		CompanyID  string `json:"companyId"`
-		SecretID   *int   `json:"integratorCredentials"`
 		Structure  string `json:"folderStructure"`
 	}
 	if err := v.client.do(ctx, read("/v1/configuration/folder-synchronization", nil), &answer); err != nil {
-		return BuiltinSync{}, fmt.Errorf("read the Folder Synchronization setting: %w", err)
+		return builtinSync{}, fmt.Errorf("read the Folder Synchronization setting: %w", err)
 	}
-	b := BuiltinSync{
-		On: answer.Method != "" && answer.Method != "None", Method: answer.Method, AllFolders: answer.AllFolders,
+	b := builtinSync{
+		On: answer.Method != "" && answer.Method != "None", AllFolders: answer.AllFolders,
 		Structure: answer.Structure, SiteURL: answer.SiteURL, CompanyID: answer.CompanyID,
-		Interval: time.Duration((answer.Days*24+answer.Hours)*60+answer.Minutes) * time.Minute,
 	}
 	if answer.FolderID != nil {
 		b.AllFolders = b.AllFolders || *answer.FolderID == top
 		if !b.AllFolders {
 			b.FolderID = strconv.Itoa(*answer.FolderID)
 		}
-	}
-	if answer.SecretID != nil {
-		b.SecretID = *answer.SecretID
 	}
 	return b, nil
 }
@@ -70,7 +58,7 @@ func (v *Vault) BuiltinSync(ctx context.Context) (BuiltinSync, error) {
 // [ErrBuiltinSync]. It ignores that setting if the account may not see it. It costs one
 // call besides the sign-in.
 func (v *Vault) Ready(ctx context.Context) error {
-	b, err := v.BuiltinSync(ctx)
+	b, err := v.builtinSync(ctx)
 	if turnedDown(err) {
 		return nil
 	}
@@ -82,7 +70,7 @@ func (v *Vault) Ready(ctx context.Context) error {
 
 // refuseBuiltin returns an error if the built-in synchronization works on the
 // root, on a folder above it or on one below it.
-func (v *Vault) refuseBuiltin(ctx context.Context, b BuiltinSync) error {
+func (v *Vault) refuseBuiltin(ctx context.Context, b builtinSync) error {
 	if !b.On {
 		return nil
 	}

@@ -15,17 +15,13 @@ import (
 	"cwvault/vault"
 )
 
-// Report is the result of [Vault.Preflight].
-type Report struct {
-	Platform bool
+// report is the result of preflight.
+type report struct {
 	Server   string // address of the Secret Server in use
 	Version  string // like 11.7.000061; empty if the server does not say
 	Account  string
-	// RootMissing: the root does not exist, or the account cannot see it. No finding
-	// says so, because a run may be allowed to make it.
-	RootMissing bool
-	Findings    []sync.Finding
-	Builtin     BuiltinSync // zero if it cannot be read
+	Findings []sync.Finding
+	Builtin  builtinSync // zero if it cannot be read
 	// BuiltinRoot is the path of the folder in the built-in synchronization's
 	// setting; empty if there is none or the account cannot see it.
 	BuiltinRoot string
@@ -34,25 +30,25 @@ type Report struct {
 // seeDocs is the fix for most findings: the document describes how to set up the server.
 const seeDocs = "see docs/SECRETSERVER.md"
 
-func (r *Report) ok(subject, format string, args ...any) {
+func (r *report) ok(subject, format string, args ...any) {
 	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...)})
 }
 
-func (r *Report) warn(subject, format string, args ...any) {
+func (r *report) warn(subject, format string, args ...any) {
 	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...), Fix: seeDocs})
 }
 
-func (r *Report) fail(kind error, subject, format string, args ...any) {
+func (r *report) fail(kind error, subject, format string, args ...any) {
 	r.Findings = append(r.Findings, sync.Finding{Subject: subject, Text: fmt.Sprintf(format, args...), Fix: seeDocs, Err: kind})
 }
 
-// Check returns the result of [Vault.Preflight] as findings: sign-in, then the report's
-// findings, then the built-in synchronization's setting as cwvault settings to copy. If
+// Check checks everything that a run depends on and changes nothing. It returns sign-in, the
+// other findings, then the built-in synchronization's setting as cwvault settings to copy. If
 // sign-in fails, there is only its finding, and Err wraps [vault.ErrUnauthorized] or
 // [vault.ErrUnavailable].
 func (v *Vault) Check(ctx context.Context) []sync.Finding {
 	const subject = "sign-in"
-	r, err := v.Preflight(ctx)
+	r, err := v.preflight(ctx)
 	if err != nil {
 		return []sync.Finding{{Subject: subject, Text: err.Error(), Fix: fixSignIn(err), Err: err}}
 	}
@@ -75,7 +71,7 @@ func fixSignIn(err error) string {
 
 // builtinSettings writes the built-in synchronization's setting as settings of cwvault,
 // quoted for a shell. It is empty if nothing is set.
-func (r *Report) builtinSettings() string {
+func (r *report) builtinSettings() string {
 	b := r.Builtin
 	if cmp.Or(b.Structure, b.SiteURL, b.CompanyID) == "" {
 		return ""
@@ -96,15 +92,15 @@ func (r *Report) builtinSettings() string {
 // 10.9.000064).
 var minMetadata = []int{10, 9, 64}
 
-// Preflight checks everything that a run depends on and changes nothing. It only fails if
-// sign-in fails or the vault is unavailable.
-func (v *Vault) Preflight(ctx context.Context) (Report, error) {
-	var r Report
+// preflight is Check without the words about sign-in. It only fails if sign-in fails or the
+// vault is unavailable.
+func (v *Vault) preflight(ctx context.Context) (report, error) {
+	var r report
 	session, err := v.client.connect(ctx, "")
 	if err != nil {
 		return r, err
 	}
-	r.Platform, r.Server = session.platform, session.base
+	r.Server = session.base
 	if v.client.readOnly(ctx, nil) {
 		r.fail(vault.ErrNotAllowed, "server", "%s is in read-only mode", r.Server)
 	}
@@ -113,7 +109,7 @@ func (v *Vault) Preflight(ctx context.Context) (Report, error) {
 	} else {
 		r.ok("clock", "agrees with the server's")
 	}
-	for _, look := range []func(context.Context, *Report) error{v.checkVersion, v.checkRoot, v.checkMetadata, v.checkBuiltin} {
+	for _, look := range []func(context.Context, *report) error{v.checkVersion, v.checkRoot, v.checkMetadata, v.checkBuiltin} {
 		if err := look(ctx, &r); err != nil {
 			return r, err
 		}
@@ -121,7 +117,7 @@ func (v *Vault) Preflight(ctx context.Context) (Report, error) {
 	return r, nil
 }
 
-func (v *Vault) checkVersion(ctx context.Context, r *Report) error {
+func (v *Vault) checkVersion(ctx context.Context, r *report) error {
 	var answer struct {
 		Version string `json:"version"`
 		Model   struct {
@@ -152,24 +148,24 @@ func versionNumbers(version string) (numbers []int) {
 }
 
 // checkRoot checks the account's role and its rights on the root.
-func (v *Vault) checkRoot(ctx context.Context, r *Report) error {
+func (v *Vault) checkRoot(ctx context.Context, r *report) error {
 	root, err := v.findRoot(ctx)
 	if err != nil {
 		return fmt.Errorf("find the root: %w", err)
 	}
-	r.RootMissing = root.ID == 0
-	if err := v.checkRole(ctx, r, r.RootMissing && len(v.root) == 1 || len(v.root) == 0); err != nil {
+	missing := root.ID == 0 // or the account cannot see it
+	if err := v.checkRole(ctx, r, missing && len(v.root) == 1 || len(v.root) == 0); err != nil {
 		return err
 	}
-	if r.RootMissing {
-		return nil
+	if missing {
+		return nil // no finding says so, because a run may be allowed to make it
 	}
 	return v.checkRights(ctx, r, root)
 }
 
 // checkRole checks the rights of the account's role. createTop: cwvault makes folders at
 // the top of the vault.
-func (v *Vault) checkRole(ctx context.Context, r *Report, createTop bool) error {
+func (v *Vault) checkRole(ctx context.Context, r *report, createTop bool) error {
 	const subject = "account"
 	var user struct {
 		Name        string `json:"userName"`
@@ -201,7 +197,7 @@ func (v *Vault) checkRole(ctx context.Context, r *Report, createTop bool) error 
 }
 
 // checkRights checks the account's rights on the root.
-func (v *Vault) checkRights(ctx context.Context, r *Report, root folder) error {
+func (v *Vault) checkRights(ctx context.Context, r *report, root folder) error {
 	const subject = "root folder"
 	if root.ID == top {
 		r.warn(subject, "the whole vault")
@@ -252,7 +248,7 @@ func judgeRole(role []string, createTop bool) (missing, excess []string) {
 	return missing, excess
 }
 
-func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
+func (v *Vault) checkMetadata(ctx context.Context, r *report) error {
 	const subject = "marks"
 	_, err := v.findField(ctx)
 	switch {
@@ -293,9 +289,9 @@ func (v *Vault) checkMetadata(ctx context.Context, r *Report) error {
 	return nil
 }
 
-func (v *Vault) checkBuiltin(ctx context.Context, r *Report) error {
+func (v *Vault) checkBuiltin(ctx context.Context, r *report) error {
 	const subject = "built-in Folder Synchronization"
-	b, err := v.BuiltinSync(ctx)
+	b, err := v.builtinSync(ctx)
 	if turnedDown(err) {
 		r.warn(subject, "the account may not see its setting (View ConnectWise Integration); make sure that it is off")
 		return nil

@@ -24,9 +24,9 @@ func syncJSON(method string, all bool, folder string) string {
 
 func TestBuiltinSync(t *testing.T) {
 	f := newFake(t, routes{configPath: answer(200, syncJSON("ApiIntegration", false, "12"))})
-	got, err := f.open().BuiltinSync(t.Context())
-	want := BuiltinSync{On: true, Method: "ApiIntegration", FolderID: "12", Structure: `$TYPE\$STATUS`, SiteURL: "na.myconnectwise.net",
-		CompanyID: "acmeinc", SecretID: 45, Interval: 90 * time.Minute}
+	got, err := f.open().builtinSync(t.Context())
+	want := builtinSync{On: true, FolderID: "12", Structure: `$TYPE\$STATUS`, SiteURL: "na.myconnectwise.net",
+		CompanyID: "acmeinc"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
@@ -139,7 +139,7 @@ func TestPreflight(t *testing.T) {
 				}
 			}
 			f := newFake(t, all)
-			report, err := f.open().Preflight(t.Context())
+			report, err := f.open().preflight(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,8 +153,8 @@ func TestPreflight(t *testing.T) {
 			if test.want != (finding{}) && !met {
 				t.Errorf("no finding like %+v in %+v", test.want, report.Findings)
 			}
-			if missing := test.change["GET /v1/folders/0"] != nil; report.RootMissing != missing || strings.Contains(fmt.Sprint(report.Findings), "root folder") == missing {
-				t.Errorf("RootMissing %t, findings %+v", report.RootMissing, report.Findings)
+			if missing := test.change["GET /v1/folders/0"] != nil; strings.Contains(fmt.Sprint(report.Findings), "root folder") == missing {
+				t.Errorf("the root is missing: %t, findings %+v", missing, report.Findings)
 			}
 			if len(report.Findings) < 4 || report.Server != f.URL {
 				t.Errorf("report %+v", report)
@@ -176,8 +176,8 @@ func TestPreflight(t *testing.T) {
 				all[p] = h
 			}
 			all[pattern] = answer(503, "")
-			if _, err := newFake(t, all).open().Preflight(t.Context()); !errors.Is(err, vault.ErrUnavailable) {
-				t.Errorf("%s: Preflight = %v", pattern, err)
+			if _, err := newFake(t, all).open().preflight(t.Context()); !errors.Is(err, vault.ErrUnavailable) {
+				t.Errorf("%s: preflight = %v", pattern, err)
 			}
 		}
 	})
@@ -215,7 +215,7 @@ func TestClock(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
 		reply(w, 200, `{"access_token":"t","expires_in":1200}`)
 	}, "GET /v1/folders": pageOf(), "GET /v1/metadata/fields": answer(200, noFields)})
-	report, err := f.open().Preflight(t.Context())
+	report, err := f.open().preflight(t.Context())
 	if err != nil || !strings.Contains(fmt.Sprint(report.Findings), "differs from the server's by 1h0m") {
 		t.Errorf("%v, %v", report.Findings, err)
 	}

@@ -501,9 +501,9 @@ func TestWithoutMetadata(t *testing.T) {
 func TestPreflightOnTheSimulator(t *testing.T) {
 	s := newSimulator(t, secretservertest.Options{Quirks: secretservertest.Quirks{VersionInModel: true}})
 	root := world(s, 1, 2)
-	report, err := openSimulator(t, s).Preflight(t.Context())
+	report, err := openSimulator(t, s).preflight(t.Context())
 	if err != nil || report.Version != secretservertest.DefaultVersion || report.Account != secretservertest.DefaultUsername {
-		t.Fatalf("Preflight = %+v, %v", report, err)
+		t.Fatalf("preflight = %+v, %v", report, err)
 	}
 	for _, f := range report.Findings {
 		if f.Level() != sync.LevelOK {
@@ -518,8 +518,8 @@ func TestPreflightOnTheSimulator(t *testing.T) {
 	if err := v.Ready(t.Context()); !errors.Is(err, ErrBuiltinSync) {
 		t.Errorf("Ready = %v", err)
 	}
-	if report, err := v.Preflight(t.Context()); err != nil || !report.Builtin.On || report.Builtin.CompanyID != "acmeinc" {
-		t.Errorf("Preflight = %+v, %v", report, err)
+	if report, err := v.preflight(t.Context()); err != nil || !report.Builtin.On || report.Builtin.CompanyID != "acmeinc" {
+		t.Errorf("preflight = %+v, %v", report, err)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestRequestsAreThoseOfTheSpecification(t *testing.T) {
 	_, count := v.Secrets(ctx, id)
 	_, audience := v.Audience(ctx, id)
 	_, read := v.ReadSecret(ctx, secret)
-	_, preflight := v.Preflight(ctx)
+	_, preflight := v.preflight(ctx)
 	for what, err := range map[string]error{"preflight": preflight, "first tree": first, "create": create, "second": second, "move": move, "tree": tree, "find": find,
 		"root": again, "secrets": count, "audience": audience, "secret": read, "ready": v.Ready(ctx)} {
 		if err != nil {
