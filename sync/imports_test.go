@@ -109,7 +109,7 @@ var walls = map[string][]string{
 	"cwvault/scheduler/service": {"scheduler", "scheduler/api", "scheduler/dashboard", "scheduler/tickets",
 		"sync", "sync/journal", "sync/report", "sync/run"},
 	"cwvault/cmd/cwvault/settings": {"connectwise", "vault", "vault/passwordstore", "vault/secretserver", "scheduler", "scheduler/api",
-		"scheduler/service", "scheduler/tickets", "sync", "sync/check", "sync/journal", "sync/run"},
+		"scheduler/service", "scheduler/tickets", "sync", "sync/check", "sync/httpclient", "sync/journal", "sync/run"},
 	"cwvault/cmd/cwvault/demo": {"cmd/cwsim/simworld", "sync", "sync/synctest", "connectwise/connectwisetest", "vault/secretserver/secretservertest"},
 	"cwvault/cmd/cwvault/cli": {"cmd/cwvault/settings", "cmd/cwvault/demo", "scheduler/api", "scheduler/host", "scheduler/remote", "scheduler/service",
 		"sync", "sync/check", "sync/report", "sync/run"},

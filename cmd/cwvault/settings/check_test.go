@@ -118,3 +118,22 @@ func TestProblemsKeepTheirFix(t *testing.T) {
 		}
 	}
 }
+
+// Without a token only this machine may reach the service.
+func TestListen(t *testing.T) {
+	for address, alone := range map[string]bool{
+		"off": true, "127.0.0.1:8377": true, "[::1]:8377": true, "localhost:8377": true,
+		"0.0.0.0:8377": false, ":8377": false, "[::]:8377": false, "192.0.2.1:8377": false, "cwvault.example.com:8377": false,
+	} {
+		for _, token := range []string{"", "CWVAULT_TOKEN=" + strings.Repeat("wrench-and-spade-", 3)} {
+			s, err := Load(t.Context(), []string{"CWVAULT_LISTEN=" + address, token}, Times{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused := slices.ContainsFunc(s.problems, func(p sync.Problem) bool { return p.Setting == "CWVAULT_LISTEN" })
+			if want := !alone && token == ""; refused != want {
+				t.Errorf("%s with %q: refused %t, want %t; %v", address, token, refused, want, s.problems)
+			}
+		}
+	}
+}

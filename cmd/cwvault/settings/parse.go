@@ -13,6 +13,7 @@ import (
 
 	"cwvault/scheduler"
 	"cwvault/sync"
+	"cwvault/sync/httpclient"
 )
 
 // parse parses all settings and collects every problem.
@@ -110,8 +111,7 @@ func (s *Settings) parseListen() error {
 	if err != nil {
 		return fmt.Errorf("%q is not an address such as 127.0.0.1:8377, or off", s.env.Listen)
 	}
-	ip := net.ParseIP(host)
-	s.listenLocal = host == "localhost" || ip != nil && ip.IsLoopback()
+	s.listenLocal = httpclient.LoopbackHost(host)
 	if !s.listenLocal && s.env.Token == "" {
 		return sync.Problem{Text: fmt.Sprintf("%q can be reached from other machines", s.env.Listen), Fix: "set a CWVAULT_TOKEN, or listen on 127.0.0.1"}
 	}
